@@ -1,0 +1,36 @@
+"""Errors by what the caller can do about them.
+
+    VoiceError
+    ├── Transient   try the same again, after a pause
+    ├── Hold        keep it and try slowly: somebody has to change something first
+    ├── Refused     this row can never be stored; keep it aside and go on
+    └── Stop        nothing to try: a person has to change a setting or run a command
+"""
+
+
+class VoiceError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+
+class Transient(VoiceError):  # noqa: N818 - named for what to do, not for what happened
+    """The database is away, busy or failing over: retry with back-off."""
+
+
+class Hold(VoiceError):  # noqa: N818
+    """The database answers, but its schema or rights do not fit: hold, alert, retry slowly."""
+
+
+class Refused(VoiceError):  # noqa: N818
+    """The database will never take this row (SQLSTATE class 22, 23 or 54).
+
+    Attributes:
+        sqlstate: Five characters, as Postgres reported it; empty if the client refused it.
+    """
+
+    def __init__(self, message: str, *, sqlstate: str = "") -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+
+
+class Stop(VoiceError):  # noqa: N818
+    """One line for a person, which says what to change. Commands end with exit code 2."""
