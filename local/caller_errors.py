@@ -1,0 +1,11 @@
+"""What can go wrong on the caller's side of a call."""
+
+from local.errors import LocalError
+
+
+class CallerError(LocalError):
+    """The call did not go as asked; the message names what was waited for or refused."""
+
+
+class NobodyAnsweredError(CallerError):
+    """No agent came into the room in time."""

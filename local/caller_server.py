@@ -1,0 +1,78 @@
+"""The caller's dealings with the LiveKit server outside a room: rooms, tokens, dispatch."""
+
+from dataclasses import dataclass, field
+
+import aiohttp
+from livekit import api
+
+from local.caller_errors import CallerError
+
+
+@dataclass(frozen=True)
+class Server:
+    """A LiveKit server and the key to it.
+
+    Attributes:
+        url: ws://, wss://, http:// or https://.
+        api_key: Name of the key.
+        api_secret: The key's secret; not in the repr.
+        agent_name: Whom to dispatch to rooms made here; empty: the server does by itself.
+    """
+
+    url: str
+    api_key: str
+    api_secret: str = field(repr=False)
+    agent_name: str = ""
+
+    async def create_room(self, name: str, metadata: str = "") -> str:
+        """Create the room as a front end does, and return its sid.
+
+        A room of that name that is there already is left as it is.
+
+        Raises:
+            CallerError: The server cannot be reached or refuses.
+        """
+        agents = [api.RoomAgentDispatch(agent_name=self.agent_name)] if self.agent_name else []
+        request = api.CreateRoomRequest(name=name, metadata=metadata, agents=agents)
+        try:
+            async with self._api() as client:
+                room = await client.room.create_room(request)
+        except (api.TwirpError, aiohttp.ClientError, TimeoutError) as error:
+            raise CallerError(f"cannot create room {name} at {self.url}: {error}") from error
+        return room.sid
+
+    async def delete_room(self, name: str) -> None:
+        """Delete the room, which sends everybody out of it.
+
+        Raises:
+            CallerError: The server cannot be reached or refuses.
+        """
+        try:
+            async with self._api() as client:
+                await client.room.delete_room(api.DeleteRoomRequest(room=name))
+        except (api.TwirpError, aiohttp.ClientError, TimeoutError) as error:
+            raise CallerError(f"cannot delete room {name} at {self.url}: {error}") from error
+
+    def token(
+        self,
+        room: str,
+        identity: str,
+        *,
+        name: str = "",
+        metadata: str = "",
+        attributes: dict[str, str] | None = None,
+    ) -> str:
+        """Return a signed token that lets this participant into this room."""
+        token = (
+            api.AccessToken(self.api_key, self.api_secret)
+            .with_identity(identity)
+            .with_name(name or identity)
+            .with_metadata(metadata)
+            .with_attributes(attributes or {})
+            .with_grants(api.VideoGrants(room_join=True, room=room))
+        )
+        return token.to_jwt()
+
+    def _api(self) -> api.LiveKitAPI:
+        timeout = aiohttp.ClientTimeout(total=10)
+        return api.LiveKitAPI(self.url, self.api_key, self.api_secret, timeout=timeout)
