@@ -10,14 +10,14 @@ from livekit import rtc
 
 from local.caller_detector import Speech
 from local.caller_ear import Ear
-from local.caller_errors import CallerError, NobodyAnsweredError
+from local.caller_errors import CallerError, NobodyAnsweredError, TooLateError
 from local.caller_line import Line
 from local.caller_microphone import Utterance
 from local.caller_server import Server
 from local.sound import Sound, decode
 from local.voice import Voice
 
-__all__ = ["Caller", "CallerError", "NobodyAnsweredError", "Server"]
+__all__ = ["Caller", "CallerError", "NobodyAnsweredError", "Server", "TooLateError"]
 
 T = TypeVar("T")
 
@@ -29,8 +29,8 @@ _BUSY_STATES: Final = ("thinking", "speaking")
 class Caller:
     """One participant in one room; use as `async with Caller(...) as caller`.
 
-    Times are time.monotonic() seconds. Every wait has a deadline and ends in a CallerError that
-    names what was waited for; a room that closes meanwhile ends it at once.
+    Times are time.monotonic() seconds. Every wait has a deadline and ends in a TooLateError that
+    names what was waited for; a room that closes meanwhile ends it at once with a CallerError.
 
     Args:
         server: The LiveKit server.
@@ -158,12 +158,15 @@ class Caller:
         """Return every stretch of the agent's speech so far, oldest first."""
         return self._ear.speeches()
 
+    def last_voice_at(self) -> float | None:
+        """Return when the agent was heard last (monotonic); None if never."""
+        return self._ear.last_voice_at()
+
     async def agent_joined(self, *, timeout_s: float = 20.0) -> rtc.RemoteParticipant:
         """Wait until an agent is in the room.
 
         Raises:
             NobodyAnsweredError: None came in time.
-            CallerError: The room closed meanwhile.
         """
         late = NobodyAnsweredError(
             f"nobody answered in room {self.room_name} within {timeout_s:.0f} s"
@@ -219,14 +222,14 @@ class Caller:
         what: str,
         look: Callable[[], T | None],
         timeout_s: float,
-        late: CallerError | None = None,
+        late: TooLateError | None = None,
     ) -> T:
         deadline = time.monotonic() + timeout_s
         while (value := look()) is None:
             self._check_joined(what)
             if time.monotonic() >= deadline:
                 where = f"in room {self.room_name}"
-                raise late or CallerError(f"waited {timeout_s:.0f} s {where} for {what}")
+                raise late or TooLateError(f"waited {timeout_s:.0f} s {where} for {what}")
             await asyncio.sleep(_TICK_S)
         return value
 

@@ -7,5 +7,9 @@ class CallerError(LocalError):
     """The call did not go as asked; the message names what was waited for or refused."""
 
 
-class NobodyAnsweredError(CallerError):
+class TooLateError(CallerError):
+    """What was waited for did not happen before its deadline."""
+
+
+class NobodyAnsweredError(TooLateError):
     """No agent came into the room in time."""

@@ -1,0 +1,54 @@
+"""Conversations for people to read, and for programs."""
+
+import sys
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from local.caller_transcript import Turn, Who
+
+
+@dataclass
+class CallReport:
+    """How one call went.
+
+    Attributes:
+        room: Name of the room.
+        identity: The caller's.
+        turns: What both sides said, in order.
+        error: What went wrong; None if nothing did.
+    """
+
+    room: str
+    identity: str
+    turns: list[Turn] = field(default_factory=list)
+    error: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON; times in seconds since the caller joined."""
+        return asdict(self)
+
+
+def turn_line(turn: Turn, label: str = "") -> Text:
+    """Return a turn as one line; the label tells calls apart."""
+    is_agent = turn.who is Who.AGENT
+    line = Text(f"{label} " if label else "", style="dim")
+    line.append(f"{turn.who:>6}: ", style="bold green" if is_agent else "bold cyan")
+    line.append(turn.text or "(speaks)", style="" if turn.text else "dim")
+    if turn.interrupted:
+        line.append(" (interrupted)", style="yellow")
+    if turn.latency_s is not None:
+        line.append(f"  {turn.latency_s:.2f} s", style="dim")
+    return line
+
+
+def print_turn(console: Console, turn: Turn, label: str = "") -> None:
+    """Print a turn as it happens."""
+    console.print(turn_line(turn, label), soft_wrap=True)
+
+
+def print_failure(error: Exception, label: str = "") -> None:
+    """Print what went wrong with a call, in one line on stderr."""
+    print(f"{f'call {label}: ' if label else ''}{error}", file=sys.stderr)
