@@ -1,0 +1,1 @@
+"""Local models behind OpenAI's HTTP API: speech to text, chat, text to speech."""

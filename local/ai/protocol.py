@@ -1,0 +1,138 @@
+"""The shapes of OpenAI's API that more than one endpoint uses."""
+
+import json
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class ApiError(Exception):
+    """An error to answer a request with."""
+
+    def __init__(self, message: str, *, status: int = 400, param: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.param = param
+
+    def response(self) -> web.Response:
+        """The answer, in the shape OpenAI's clients parse."""
+        kind = "invalid_request_error" if self.status < 500 else "server_error"  # noqa: PLR2004
+        error = {"message": str(self), "type": kind, "param": self.param, "code": None}
+        return web.json_response({"error": error}, status=self.status)
+
+
+@web.middleware
+async def openai_manners(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer errors in OpenAI's shape, and name every request as it does."""
+    try:
+        response = await handler(request)
+    except ApiError as error:
+        response = error.response()
+    except web.HTTPException as error:
+        response = ApiError(f"{error.reason}: {request.path}", status=error.status).response()
+    if not response.prepared:
+        response.headers["x-request-id"] = new_id("req")
+    return response
+
+
+def new_id(prefix: str) -> str:
+    """A fresh id such as ``chatcmpl-0f...``."""
+    return f"{prefix}-{uuid.uuid4().hex}"
+
+
+async def read_json(request: web.Request) -> dict[str, Any]:
+    """The body of a request, which must be a JSON object.
+
+    Raises:
+        ApiError: It is not.
+    """
+    try:
+        body = json.loads(await request.read())
+    except ValueError as error:
+        raise ApiError(f"the body is not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise ApiError("the body is not a JSON object")
+    return body
+
+
+def text_of(message: Any) -> str:
+    """The text of a chat message, whose content is a string, a list of parts, or null."""
+    content = message.get("content") if isinstance(message, dict) else None
+    if isinstance(content, list):
+        return " ".join(part.get("text", "") for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else ""
+
+
+async def open_event_stream(request: web.Request) -> web.StreamResponse:
+    """Begin an answer of server-sent events."""
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": "text/event-stream",
+            "Cache-Control": "no-cache",
+            "x-request-id": new_id("req"),
+        }
+    )
+    await response.prepare(request)
+    return response
+
+
+async def send_event(response: web.StreamResponse, data: dict[str, Any]) -> None:
+    """Send one event."""
+    await response.write(b"data: " + json.dumps(data, ensure_ascii=False).encode() + b"\n\n")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens of a chat completion."""
+
+    prompt: int
+    completion: int
+
+    def as_json(self) -> dict[str, Any]:
+        """The ``usage`` object."""
+        return {
+            "prompt_tokens": self.prompt,
+            "completion_tokens": self.completion,
+            "total_tokens": self.prompt + self.completion,
+            "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+            "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
+        }
+
+
+class Completion:
+    """Makes the objects of one chat completion, which share an id, a time and a model name."""
+
+    def __init__(self, model: str) -> None:
+        self._common = {
+            "id": new_id("chatcmpl"),
+            "created": int(time.time()),
+            "model": model,
+            "system_fingerprint": None,
+        }
+
+    def whole(self, message: dict[str, Any], finish_reason: str, usage: Usage) -> dict[str, Any]:
+        """The answer to a request without ``stream``."""
+        choice = {
+            "index": 0,
+            "message": {"role": "assistant", "refusal": None} | message,
+            "finish_reason": finish_reason,
+            "logprobs": None,
+        }
+        common = self._common | {"object": "chat.completion"}
+        return common | {"choices": [choice], "usage": usage.as_json()}
+
+    def chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
+        """One piece of a streamed answer."""
+        choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
+        return self._common | {"object": "chat.completion.chunk", "choices": [choice]}
+
+    def usage_chunk(self, usage: Usage) -> dict[str, Any]:
+        """The last piece, sent when ``stream_options.include_usage`` asks for it."""
+        common = self._common | {"object": "chat.completion.chunk"}
+        return common | {"choices": [], "usage": usage.as_json()}

