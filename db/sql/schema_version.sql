@@ -1,0 +1,1 @@
+select version, oldest_worker from voice_worker.schema_version
