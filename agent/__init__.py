@@ -1,1 +1,1 @@
-"""The worker: settings, logging, the LiveKit server, one call's life, and what is recorded of it."""
+"""The worker: settings, logs, LiveKit's server, one call's life, and what is recorded of it."""

@@ -1,1 +1,1 @@
-"""From a call's events to rows in Postgres: events, outbox, shipper, store and the operator's commands."""
+"""From a call's events to rows in Postgres: outbox, shipper, store and operator's commands."""

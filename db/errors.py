@@ -1,10 +1,10 @@
 """Errors by what the caller can do about them.
 
-    VoiceError
-    ├── Transient   try the same again, after a pause
-    ├── Hold        keep it and try slowly: somebody has to change something first
-    ├── Refused     this row can never be stored; keep it aside and go on
-    └── Stop        nothing to try: a person has to change a setting or run a command
+VoiceError
+├── Transient   try the same again, after a pause
+├── Hold        keep it and try slowly: somebody has to change something first
+├── Refused     this row can never be stored; keep it aside and go on
+└── Stop        nothing to try: a person has to change a setting or run a command
 """
 
 

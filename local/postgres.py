@@ -92,21 +92,13 @@ class LocalPostgres:
         )
 
     async def _init(self, programs: Path, data: Path, owner: tuple[int, int] | None) -> None:
-        data.mkdir(mode=0o700, exist_ok=True)
-        password_file = self.directory / "password"
-        password_file.write_text(self._password)
-        password_file.chmod(0o600)
-        if owner is not None:
-            os.chown(data, *owner)
-            os.chown(password_file, *owner)
-        # scram_iterations: stretching is for passwords people make up; this one is random, and
-        # each iteration costs every new connection.
+        password_file = self._hand_over(data, owner)
         init = Child(
             name="initdb",
             command=[
                 *(str(programs / "initdb"), "-D", str(data), "-U", _USER, "-A", "scram-sha-256"),
                 *("--pwfile", str(password_file), "--no-sync", "--encoding=UTF8"),
-                *("--locale=C.UTF-8", "-c", "scram_iterations=1"),
+                "--locale=C.UTF-8",
             ],
             log=self.directory / "initdb.log",
             cwd=self.directory,
@@ -120,6 +112,17 @@ class LocalPostgres:
             await init.stop()
             password_file.unlink()
 
+    def _hand_over(self, data: Path, owner: tuple[int, int] | None) -> Path:
+        """Make what initdb needs and its user's own; return the file with the password."""
+        data.mkdir(mode=0o700, exist_ok=True)
+        password_file = self.directory / "password"
+        password_file.touch(mode=0o600)
+        password_file.write_text(self._password)
+        if owner is not None:
+            os.chown(data, *owner)
+            os.chown(password_file, *owner)
+        return password_file
+
     def _options(self) -> list[str]:
         settings = {
             "listen_addresses": HOST,
@@ -131,7 +134,7 @@ class LocalPostgres:
     async def _serves(self) -> bool:
         try:
             connection = await asyncpg.connect(self.url, timeout=5)
-        except (OSError, TimeoutError, asyncpg.CannotConnectNowError):
+        except (OSError, asyncpg.CannotConnectNowError, asyncpg.PostgresConnectionError):
             return False
         await connection.close()
         return True

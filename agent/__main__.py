@@ -1,0 +1,57 @@
+"""`python -m agent dev | start | console | ...`: LiveKit's own command line, for our worker."""
+
+import asyncio
+import sys
+
+from livekit.agents import cli
+
+from agent import logs
+from agent.server import server_for
+from agent.settings import Settings, load, require_database, require_livekit
+from db.errors import Stop, Transient
+from db.store import check_schema
+
+_NEEDS_LIVEKIT = ("start", "dev", "connect")
+_TAKES_CALLS = (*_NEEDS_LIVEKIT, "console")
+SCHEMA_TIMEOUT_S = 5.0
+
+
+def main() -> int:
+    """Run the command line; exit code 2 for settings or a schema that do not do."""
+    logs.configure()
+    command = sys.argv[1] if len(sys.argv) > 1 else ""
+    try:
+        settings = load()
+        _check(settings, command)
+        server = server_for(settings)
+    except Stop as error:
+        print(f"agent: {error}", file=sys.stderr)  # noqa: T201 - one line for a person
+        return 2
+    try:
+        cli.run_app(server)
+    except SystemExit as end:
+        if server.failed and not end.code:
+            return 1
+        raise
+    return 0
+
+
+def _check(settings: Settings, command: str) -> None:
+    if command in _NEEDS_LIVEKIT:
+        require_livekit(settings)
+    if command not in _TAKES_CALLS or "--help" in sys.argv:
+        return
+    dsn = require_database(settings)
+    try:
+        asyncio.run(asyncio.wait_for(check_schema(dsn), SCHEMA_TIMEOUT_S))
+    except (Transient, TimeoutError) as error:
+        why = str(error) or "no answer"
+        _note(f"Postgres is away ({why}): calls are taken, events wait on disk")
+
+
+def _note(text: str) -> None:
+    print(f"agent: {text}", file=sys.stderr)  # noqa: T201 - before logging is set up
+
+
+if __name__ == "__main__":
+    sys.exit(main())

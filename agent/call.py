@@ -1,0 +1,187 @@
+"""One call, from the job's start to its last event."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import structlog
+from livekit import rtc
+from livekit.agents import AgentSession, CloseEvent, JobContext, JobProcess, room_io
+
+from agent import logs
+from agent.assistant import Assistant
+from agent.pipeline import build_session, load_vad
+from agent.presence import Presence
+from agent.recorder import Recorder
+from agent.settings import Settings
+from db.events import CallStarted, new_id, now
+from db.outbox import OutboxWriter
+
+logger = structlog.get_logger("voice.call")
+
+
+@dataclass(frozen=True)
+class JobConfig:
+    """What a job's process needs to know of its worker."""
+
+    settings: Settings
+    outbox: Path
+    worker_id: UUID
+
+
+class Call:
+    """One call: connects, talks, and tells the recorder how it ended."""
+
+    def __init__(self, ctx: JobContext, config: JobConfig) -> None:
+        self._ctx = ctx
+        self._settings = config.settings
+        header = call_header(ctx.job, config.worker_id, ctx.local_participant_identity)
+        self.recorder = Recorder(OutboxWriter(config.outbox, header))
+        self._presence = Presence(
+            grace_s=self._settings.agent_rejoin_grace_s,
+            no_caller_timeout_s=self._settings.agent_no_caller_timeout_s,
+            on_end=self._ended,
+        )
+        self._ending: tuple[str, datetime] | None = None
+        self._detail: dict[str, Any] = {}
+
+    async def run(self) -> None:
+        """Connect and talk. Returns when the conversation runs; what follows is events."""
+        try:
+            self._follow_room()
+            connecting = asyncio.create_task(self._ctx.connect())
+            session = build_session(self._settings, self._ctx.proc.userdata["vad"])
+            session.on("close", self._session_closed)
+            self.recorder.attach_session(session)
+            await connecting
+            self._entered()
+            await self._talk(session)
+        except Exception as error:
+            self._detail["error"] = repr(error)
+            self._ending = self._ending or ("error", now())
+            raise
+
+    async def finish(self) -> None:
+        """Record the end: the last thing that is done for a call, however it ends."""
+        self._presence.stop()
+        if self._ending is None:
+            # Nobody left and nothing failed: the worker's drain deadline has cut the call.
+            self._ending = ("drained", now())
+        end_reason, at = self._ending
+        self.recorder.finish(end_reason, at, self._detail)
+        logger.info("call ended", end_reason=end_reason, failures=self.recorder.failures)
+
+    def end(self, end_reason: str, at: datetime | None = None) -> None:
+        """End the call now, for this reason; the first reason given counts."""
+        self._ended(end_reason, at or now())
+
+    async def _talk(self, session: AgentSession[None]) -> None:
+        agent = Assistant()
+        agent.recorder = self.recorder
+        await session.start(
+            agent,
+            room=self._ctx.room,
+            # A caller who drops may rejoin: who is present decides, not the first disconnect.
+            room_options=room_io.RoomOptions(close_on_disconnect=False),
+        )
+        await self._presence.first_caller.wait()
+        session.say(agent.greeting)
+
+    def _follow_room(self) -> None:
+        room = self._ctx.room
+        self.recorder.attach_room(room)
+        room.on("participant_connected", self._joined)
+        room.on("participant_disconnected", self._left)
+        room.on("disconnected", self._disconnected)
+
+    def _entered(self) -> None:
+        # Who was there before us is told by no event, or by a late one: look.
+        room = self._ctx.room
+        self.recorder.turns.agent = room.local_participant.identity
+        self.recorder.guard("agent joined", self.recorder.legs.joined)(room.local_participant)
+        for participant in room.remote_participants.values():
+            self.recorder.guard("already there", self.recorder.legs.joined)(participant)
+            self._joined(participant)
+        self._presence.start()
+
+    def _joined(self, participant: rtc.RemoteParticipant) -> None:
+        self._presence.joined(participant)
+        if self._presence.callers:
+            self.recorder.turns.caller = self._presence.callers[0].identity
+            if self._ctx.room.isconnected():
+                self.recorder.connected(now())
+
+    def _left(self, participant: rtc.RemoteParticipant) -> None:
+        self._presence.left(participant)
+
+    def _disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
+        self._presence.room_disconnected(reason)
+
+    def _session_closed(self, event: CloseEvent) -> None:
+        if event.error is not None:
+            self._detail["error"] = str(event.error)
+            self._ended("error", now())
+
+    def _ended(self, end_reason: str, at: datetime) -> None:
+        if self._ending is None:
+            self._ending = (end_reason, at)
+            self._ctx.shutdown(end_reason)
+
+
+def call_header(job: Any, worker_id: UUID, agent_identity: str) -> CallStarted:
+    """Return the first event of a job's call: who it is, and which row it belongs to.
+
+    Only the job's and the room's metadata are asked for `callId`: both are set by the front end's
+    server, never by a participant.
+    """
+    room = job.room
+    job_metadata, room_metadata = _metadata(job.metadata), _metadata(room.metadata)
+    created_ms = room.creation_time_ms or room.creation_time * 1000
+    call_id = job_metadata.get("callId") or room_metadata.get("callId")
+    return CallStarted(
+        key=new_id(),
+        job_id=job.id,
+        room_name=room.name,
+        room_sid=room.sid,
+        room_created_at=datetime.fromtimestamp(created_ms / 1000, UTC) if created_ms else None,
+        call_id=str(call_id) if call_id else None,
+        worker_id=worker_id,
+        agent_name=job.agent_name,
+        agent_identity=agent_identity,
+        at=now(),
+        metadata={"livekit": {"dispatch_id": job.dispatch_id}} if job.dispatch_id else {},
+    )
+
+
+def _metadata(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text) if text else {}
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def prewarm(config: JobConfig, proc: JobProcess) -> None:
+    """Prepare a job's process before it gets a call."""
+    logs.configure()
+    proc.userdata["config"] = config
+    proc.userdata["vad"] = load_vad()
+
+
+async def entrypoint(ctx: JobContext) -> None:
+    """Run a job: LiveKit calls this in the job's process."""
+    ctx.log_context_fields = {"job_id": ctx.job.id, "room": ctx.room.name}
+    call = Call(ctx, ctx.proc.userdata["config"])
+    ctx.proc.userdata["call"] = call
+    await call.run()
+
+
+async def on_session_end(ctx: JobContext) -> None:
+    """Finish the call: LiveKit calls this after the session's end, before the room is left."""
+    call = ctx.proc.userdata.get("call")
+    if call is not None:
+        await call.finish()

@@ -1,0 +1,141 @@
+"""The worker: LiveKit's AgentServer with the shipper in its life cycle."""
+
+import asyncio
+from functools import partial
+
+import structlog
+from livekit.agents import AgentServer, JobRequest
+
+from agent import logs
+from agent.call import JobConfig, call_header, entrypoint, on_session_end, prewarm
+from agent.settings import Settings, require_database
+from db.disk import DiskReserve
+from db.orphans import settle
+from db.outbox_home import OutboxHome, WorkerDirectory
+from db.shipper import Shipper
+
+logger = structlog.get_logger("voice.worker")
+
+SETTLE_EVERY_S = 1.0
+
+
+class VoiceServer(AgentServer):
+    """Takes calls, and ships what they record for as long as it runs.
+
+    Attributes:
+        failed: Whether `run` ended with an error, which LiveKit's command line only logs.
+    """
+
+    def __init__(self, settings: Settings, home: OutboxHome) -> None:
+        super().__init__(
+            ws_url=settings.livekit_url or None,
+            api_key=settings.livekit_api_key or None,
+            api_secret=settings.livekit_api_secret.get_secret_value() or None,
+            drain_timeout=settings.agent_drain_timeout_s,
+            port=settings.agent_http_port,
+        )
+        self.failed = False
+        self._settings = settings
+        self._home = home
+        self._directory: WorkerDirectory | None = None
+        self._shipper: Shipper | None = None
+        self._reserve: DiskReserve | None = None
+        self._starting: set[str] = set()
+        self._settling: asyncio.Task[None] | None = None
+        self.rtc_session(
+            entrypoint,
+            agent_name=settings.agent_name,
+            on_request=self._on_request,
+            on_session_end=on_session_end,
+        )
+
+    async def run(self, *, devmode: bool = False, unregistered: bool = False) -> None:
+        """Start the shipper, then take calls until closed."""
+        chosen = self._settings.agent_log_format
+        logs.take_over(as_json=chosen == "json" or (chosen == "auto" and not devmode))
+        self._start_shipping()
+        try:
+            await super().run(devmode=devmode, unregistered=unregistered)
+        except Exception:
+            self.failed = True
+            raise
+
+    async def aclose(self) -> None:
+        """Stop taking calls, then ship what is left and stop the shipper."""
+        await super().aclose()
+        if self._settling is not None:
+            self._settling.cancel()
+            self._settling = None
+        shipper, self._shipper = self._shipper, None
+        if shipper is not None:
+            await self._settle_once(alive=set())
+            done = await asyncio.to_thread(shipper.stop, self._settings.agent_ship_timeout_s)
+            stats = shipper.stats
+            logger.info(
+                "shipper stopped",
+                all_shipped=done,
+                events=stats.events,
+                refused=stats.refused,
+                files_left=stats.backlog_files,
+            )
+        self._give_back()
+
+    def _start_shipping(self) -> None:
+        self._directory = self._home.take()
+        path = self._directory.path
+        low = self._settings.agent_outbox_min_free_mb * 1024 * 1024
+        self._reserve = DiskReserve(path, low_bytes=low)
+        dsn = require_database(self._settings)
+        self._shipper = Shipper(self._home, self._directory, dsn, reserve=self._reserve)
+        config = JobConfig(self._settings, path.resolve(), self._directory.worker_id)
+        self.setup_fnc = partial(prewarm, config)
+        logger.info("outbox taken", directory=str(path), files=len(self._directory.files()))
+        settle(self._directory, alive=set())
+        self._shipper.start()
+        self._settling = asyncio.create_task(self._settle_forever())
+
+    def _give_back(self) -> None:
+        if self._reserve is not None:
+            self._reserve.remove()
+            self._reserve = None
+        if self._directory is not None:
+            self._directory.release()
+            self._directory = None
+
+    async def _on_request(self, request: JobRequest) -> None:
+        """Accept a job, with a note on disk that outlives a job process that dies at once."""
+        directory, reserve = self._directory, self._reserve
+        if directory is None or reserve is None or await asyncio.to_thread(reserve.nearly_full):
+            logger.error("call refused, the outbox's disk is nearly full", job_id=request.id)
+            await request.reject(terminate=False)
+            return
+        self._starting.add(request.id)
+        header = call_header(request.job, directory.worker_id, f"agent-{request.id}")
+        note = await asyncio.to_thread(directory.note_accepted, header)
+        try:
+            await request.accept(identity=header.agent_identity)
+        except BaseException:
+            # LiveKit gave the job to somebody else, or took it back: the call is not ours.
+            directory.forget_accepted(note)
+            raise
+        finally:
+            self._starting.discard(request.id)
+
+    async def _settle_forever(self) -> None:
+        while True:
+            await asyncio.sleep(SETTLE_EVERY_S)
+            alive = self._starting | {info.job.id for info in self.active_jobs}
+            await self._settle_once(alive)
+
+    async def _settle_once(self, alive: set[str]) -> None:
+        if self._directory is not None:
+            await asyncio.to_thread(settle, self._directory, alive=alive)
+
+
+def server_for(settings: Settings) -> VoiceServer:
+    """Return the worker for these settings.
+
+    Raises:
+        Stop: The outbox directory does not do.
+    """
+    return VoiceServer(settings, OutboxHome(settings.agent_outbox_dir))

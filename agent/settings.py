@@ -1,0 +1,121 @@
+"""All settings, from the environment and `.env`; documented in `.env.example`."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from db.errors import Stop
+
+Seconds = Annotated[float, Field(ge=0)]
+
+
+class Settings(BaseSettings):
+    """Settings of the worker. Field names are the environment's names in lower case.
+
+    The environment wins over `.env`. Secrets are masked wherever the object is printed.
+    """
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    livekit_url: str = Field("", description="LiveKit server, such as wss://name.livekit.cloud")
+    livekit_api_key: str = Field("", description="Key of the LiveKit project")
+    livekit_api_secret: SecretStr = Field(SecretStr(""), description="Secret of that key")
+    database_url: SecretStr = Field(
+        SecretStr(""), description="Postgres that gets the calls: postgresql://user:pw@host/name"
+    )
+    openai_api_key: SecretStr = Field(SecretStr(""), description="Key for speech and language")
+    openai_base_url: str = Field(
+        "https://api.openai.com/v1", description="Any server that speaks OpenAI's API"
+    )
+
+    agent_name: str = Field(
+        "", description="Empty: every new room gets an agent. Set: only rooms that ask for it"
+    )
+    agent_stt_model: str = Field("gpt-4o-mini-transcribe", description="Speech to text")
+    agent_llm_model: str = Field("gpt-4.1-mini", description="Language model")
+    agent_tts_model: str = Field("gpt-4o-mini-tts", description="Text to speech")
+    agent_tts_voice: str = Field("alloy", description="Voice of the text to speech model")
+    agent_language: str = Field("en", description="Language of the callers (ISO 639-1)")
+    agent_turn_detection: Literal["model", "vad", "stt", "manual"] = Field(
+        "model", description="When a turn ends: end-of-turn model, vad, stt or manual"
+    )
+    agent_rejoin_grace_s: Seconds = Field(
+        10.0, description="Seconds without any caller after which a call has ended"
+    )
+    agent_no_caller_timeout_s: Seconds = Field(
+        60.0, description="Seconds to wait for the first caller"
+    )
+    agent_drain_timeout_s: Annotated[int, Field(ge=0)] = Field(
+        1800, description="Seconds that running calls may go on after SIGTERM"
+    )
+    agent_outbox_dir: Path = Field(
+        Path("var/outbox"), description="Local directory of events on their way to Postgres"
+    )
+    agent_outbox_min_free_mb: Annotated[int, Field(ge=0)] = Field(
+        200, description="Free megabytes on its disk below which no new calls are taken"
+    )
+    agent_ship_timeout_s: Seconds = Field(
+        20.0, description="Seconds to bring the last events to Postgres at the worker's end"
+    )
+    agent_http_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        8081, description="Port of the health check; 0 takes a free one"
+    )
+    agent_log_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="auto: console under dev and console, JSON under start"
+    )
+
+
+def load(env_file: Path | None = None) -> Settings:
+    """Read the settings.
+
+    Args:
+        env_file: Read instead of `.env` in the working directory.
+
+    Raises:
+        Stop: A name is unknown or a value bad; one line that says which.
+    """
+    path = env_file or Path(".env")
+    _refuse_unknown(path)
+    try:
+        return Settings(_env_file=path)  # type: ignore[call-arg]
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = str(first["loc"][0]).upper()
+        raise Stop(f"{name}: {first['msg']}") from None
+
+
+def require_database(settings: Settings) -> str:
+    """Return the DSN.
+
+    Raises:
+        Stop: There is none.
+    """
+    dsn = settings.database_url.get_secret_value()
+    if not dsn:
+        raise Stop("DATABASE_URL is not set: name the Postgres that gets the calls")
+    return dsn
+
+
+def require_livekit(settings: Settings) -> None:
+    """Check that a LiveKit project is named.
+
+    Raises:
+        Stop: A part of it is missing.
+    """
+    for name in ("livekit_url", "livekit_api_key", "livekit_api_secret"):
+        if not getattr(settings, name):
+            raise Stop(f"{name.upper()} is not set: it names the LiveKit project to work for")
+
+
+def _refuse_unknown(env_file: Path) -> None:
+    known = set(Settings.model_fields)
+    names = set(os.environ)
+    if env_file.exists():
+        names |= set(dotenv_values(env_file))
+    for name in sorted(names):
+        if name.upper().startswith("AGENT_") and name.lower() not in known:
+            raise Stop(f"{name} is no setting of this worker: see .env.example for its names")

@@ -1,0 +1,103 @@
+"""A batch: events of one or more calls, folded to the newest version of each row.
+
+Its JSON is the argument of the database's `voice_worker.apply_batch`.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from db.events import (
+    CallConnected,
+    CallEnded,
+    CallStarted,
+    Leg,
+    Message,
+    Unhandled,
+    Usage,
+    status_of,
+)
+from db.tail import Entry
+
+NAME_LIMIT = 255
+"""Width of session_id and room_name in the schema, in characters."""
+
+
+@dataclass(slots=True)
+class CallBatch:
+    """One call's part: its header and the entries to apply, in file order."""
+
+    header: CallStarted
+    entries: list[Entry] = field(default_factory=list)
+
+    def halves(self) -> tuple["CallBatch", "CallBatch"]:
+        """Return the same entries in two parts, to find the one that fails."""
+        middle = len(self.entries) // 2
+        return (
+            CallBatch(self.header, self.entries[:middle]),
+            CallBatch(self.header, self.entries[middle:]),
+        )
+
+
+def to_json(calls: list[CallBatch]) -> str:
+    """Return the batch as JSON text, calls in the order of their keys."""
+    rows: dict[str, list[dict[str, Any]]] = {"calls": [], "legs": [], "messages": [], "usage": []}
+    for call in sorted(calls, key=lambda part: part.header.key):
+        _fold(call, rows)
+    return msgspec.json.encode(rows).decode()
+
+
+def _fold(call: CallBatch, rows: dict[str, list[dict[str, Any]]]) -> None:
+    row = _call_row(call.header)
+    newest: dict[str, dict[UUID, dict[str, Any]]] = {"legs": {}, "messages": {}, "usage": {}}
+    for entry in call.entries:
+        event = entry.event
+        match event:
+            case CallStarted() | Unhandled():
+                pass  # the header tells the first; the second is kept aside, see delivery
+            case CallConnected():
+                row.setdefault("connected_at", event.at)
+            case CallEnded():
+                row["ended_at"] = event.at
+                row["end_reason"] = event.end_reason
+                row["end_status"] = status_of(event.end_reason)
+                row["end_detail"] = event.detail
+            case Leg() | Message() | Usage():
+                kind = {Leg: "legs", Message: "messages", Usage: "usage"}[type(event)]
+                fields = {name: getattr(event, name) for name in event.__struct_fields__}
+                fields["call"] = call.header.key
+                fields["revision"] = entry.sequence
+                # A row keeps its first place, so that numbers follow the order of the turns.
+                newest[kind][event.id] = fields
+    rows["calls"].append(row)
+    for kind, by_id in newest.items():
+        for fields in by_id.values():
+            rows[kind].append(fields | {"place": len(rows[kind])})
+
+
+def _call_row(header: CallStarted) -> dict[str, Any]:
+    row = {name: getattr(header, name) for name in header.__struct_fields__}
+    row["call_id"] = _uuid_or_none(header.call_id)
+    if header.call_id and row["call_id"] is None:
+        row["metadata"] = {**header.metadata, "callId": header.call_id}
+    row["session_id"] = fit_name(header.room_name)
+    row["taken_session_id"] = fit_name(f"{header.room_name}@{header.room_sid}")
+    return row
+
+
+def fit_name(name: str) -> str:
+    """Return the name, or for one over NAME_LIMIT its start and a digest of the whole."""
+    if len(name) <= NAME_LIMIT:
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:16]
+    return f"{name[: NAME_LIMIT - len(digest) - 1]}~{digest}"
+
+
+def _uuid_or_none(text: str | None) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        return None

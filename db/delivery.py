@@ -1,0 +1,122 @@
+"""Bringing what was read into the store: what to do about each kind of refusal."""
+
+import logging
+import time
+from dataclasses import dataclass
+
+from db.batch import CallBatch
+from db.errors import Hold, Refused
+from db.events import Unhandled
+from db.store import Store
+from db.tail import Damage, Entry
+from db.tails import Shipment
+
+logger = logging.getLogger("voice.shipper")
+
+HOLD_S = 10.0
+"""Pause of a call whose rows do not fit the schema, until somebody has mended it."""
+
+
+@dataclass(slots=True)
+class Stats:
+    """Counters of a shipper since its start, and how many files are not shipped to their end."""
+
+    events: int = 0
+    batches: int = 0
+    refused: int = 0
+    discarded: int = 0
+    failures: int = 0
+    held_calls: int = 0
+    backlog_files: int = 0
+
+
+class Delivery:
+    """Delivers shipments; what is stored, refused or discarded is taken off their pending list."""
+
+    def __init__(self, dsn: str, stats: Stats) -> None:
+        self._store = Store(dsn)
+        self._stats = stats
+
+    async def deliver(self, shipments: list[Shipment]) -> None:
+        """Deliver all that is pending, in one batch if the database takes it.
+
+        Raises:
+            Transient: Nothing is lost, and the same can be tried again.
+        """
+        calls = [(each, _batch(each)) for each in shipments]
+        try:
+            await self._apply([call for _, call in calls if call.entries])
+        except (Refused, Hold):
+            # One call must not keep the others: each alone, and then its parts.
+            for each, call in calls:
+                await self._deliver_alone(each, call)
+            return
+        for each, call in calls:
+            await self._settle(each, call)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._store.close()
+
+    async def _deliver_alone(self, each: Shipment, call: CallBatch) -> None:
+        try:
+            await self._apply_parts(each, call)
+            await self._settle(each, call)
+        except Hold as error:
+            each.held_until = time.monotonic() + HOLD_S
+            self._stats.held_calls += 1
+            logger.error(  # noqa: TRY400 - the trace of our own mapping tells nothing
+                "call held back, the database does not fit this worker",
+                extra={"job_id": call.header.job_id, "error": str(error)},
+            )
+
+    async def _apply_parts(self, each: Shipment, call: CallBatch) -> None:
+        if not call.entries:
+            return
+        try:
+            await self._apply([call])
+        except Refused as error:
+            if len(call.entries) > 1:
+                for half in call.halves():
+                    await self._apply_parts(each, half)
+                return
+            await self._keep_aside(each, call.entries[0], str(error), error.sqlstate)
+
+    async def _settle(self, each: Shipment, call: CallBatch) -> None:
+        for item in each.pending:
+            if isinstance(item, Damage):
+                await self._keep_aside(each, item, item.reason, "")
+            elif isinstance(item.event, Unhandled):
+                await self._keep_aside(each, item, item.event.error, "")
+        self._stats.events += len(call.entries)
+        each.pending.clear()
+
+    async def _apply(self, calls: list[CallBatch]) -> None:
+        if not calls:
+            return
+        applied = await self._store.apply(calls)
+        self._stats.batches += 1
+        self._stats.discarded += applied.discarded
+
+    async def _keep_aside(
+        self, each: Shipment, item: Entry | Damage, error: str, sqlstate: str
+    ) -> None:
+        header = each.header
+        await self._store.refuse(
+            source=each.tail.path.name,
+            offset=item.offset,
+            raw=item.raw,
+            error=error,
+            sqlstate=sqlstate,
+            job_id=header.job_id,
+            key=header.key,
+        )
+        self._stats.refused += 1
+        logger.error(
+            "event refused and kept aside",
+            extra={"job_id": header.job_id, "offset": item.offset, "error": error},
+        )
+
+
+def _batch(each: Shipment) -> CallBatch:
+    return CallBatch(each.header, [item for item in each.pending if isinstance(item, Entry)])

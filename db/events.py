@@ -1,0 +1,210 @@
+"""What can happen in a call, as typed events: the language between recorder, outbox and store.
+
+An event that describes a row (a leg, a message, a model request) carries the whole row as known at
+that moment. It may be sent again when more is known; the newest version of a row, by its sequence
+in the outbox, wins. So every event can be applied twice, and late, without harm.
+
+Times are aware datetimes in UTC, ids are UUIDv7 made by the recorder (RFC 9562, section 5.7).
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+import uuid_utils.compat
+
+Role = Literal["user", "assistant", "system"]
+ParticipantType = Literal["user", "agent", "admin"]
+UsageKind = Literal["llm", "stt", "tts", "realtime"]
+
+COMPLETED = (
+    "caller_hangup",
+    "agent_hangup",
+    "transferred",
+    "room_closed",
+    "silence",
+    "max_duration",
+)
+FAILED = ("no_caller", "not_served", "error", "drained", "worker_crashed", "worker_lost")
+
+STRING_LIMIT = 64 * 1024
+"""Characters of one string; what is longer is cut, with a mark, before it is recorded."""
+
+_MARK = "\N{REPLACEMENT CHARACTER}"
+_EVENT_LIMIT = STRING_LIMIT
+
+
+def new_id() -> UUID:
+    """Return a new UUIDv7: ordered by time, so that indexes grow at their end."""
+    return uuid_utils.compat.uuid7()
+
+
+def now() -> datetime:
+    """Return the time now, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def status_of(end_reason: str) -> Literal["completed", "failed"]:
+    """Return the call status that an end reason stands for; an unknown reason has failed."""
+    return "completed" if end_reason in COMPLETED else "failed"
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
+    """Common shape of all events: JSON objects told apart by `type`; defaults are left out."""
+
+
+class CallStarted(_Event, frozen=True, tag="call_started"):
+    """A job took up a call. First in every outbox file; tells which row the call is.
+
+    Attributes:
+        key: Made by the recorder; the row's id if no row of a front end is found.
+        call_id: `callId` of the job's or room's metadata, as given (may be no uuid at all).
+        room_sid: LiveKit's id of this session of the room; the name may be used again later.
+    """
+
+    key: UUID
+    job_id: str
+    room_name: str
+    room_sid: str
+    at: datetime
+    room_created_at: datetime | None = None
+    call_id: str | None = None
+    worker_id: UUID | None = None
+    agent_name: str = ""
+    agent_identity: str = ""
+    metadata: dict[str, Any] = {}
+
+
+class CallConnected(_Event, frozen=True, tag="call_connected"):
+    """Caller and agent are both in the room."""
+
+    at: datetime
+
+
+class CallEnded(_Event, frozen=True, tag="call_ended"):
+    """The call is over; `at` is when the last caller left, not when we cleaned up."""
+
+    at: datetime
+    end_reason: str
+    detail: dict[str, Any] = {}
+
+
+class Leg(_Event, frozen=True, tag="leg"):
+    """One stay of a participant in the room: each join is a leg of its own."""
+
+    id: UUID
+    identity: str
+    joined_at: datetime
+    name: str = ""
+    participant_type: ParticipantType = "user"
+    kind: str = "standard"
+    sid: str = ""
+    user_id: UUID | None = None
+    left_at: datetime | None = None
+    disconnect_reason: str | None = None
+    is_muted: bool = False
+    metadata: dict[str, Any] = {}
+
+
+class Message(_Event, frozen=True, tag="message"):
+    """One turn. Delays in milliseconds, tokens of the language model's requests for it.
+
+    `metadata["final"]` is false while a user's turn is heard but not yet committed.
+    """
+
+    id: UUID
+    role: Role
+    content: str
+    at: datetime
+    speech_started_at: datetime | None = None
+    speech_ended_at: datetime | None = None
+    interrupted: bool = False
+    participant_identity: str | None = None
+    speech_id: str | None = None
+    model: str | None = None
+    tokens: int = 0
+    transcription_delay_ms: int | None = None
+    end_of_turn_delay_ms: int | None = None
+    llm_ttft_ms: int | None = None
+    tts_ttfb_ms: int | None = None
+    e2e_latency_ms: int | None = None
+    metadata: dict[str, Any] = {}
+
+
+class Usage(_Event, frozen=True, tag="usage"):
+    """One request to a model. Without `message_id` it belongs to the call alone."""
+
+    id: UUID
+    kind: UsageKind
+    at: datetime
+    message_id: UUID | None = None
+    speech_id: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    request_id: str | None = None
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    total_tokens: int = 0
+    audio_ms: int | None = None
+    characters: int | None = None
+    duration_ms: int | None = None
+    ttft_ms: int | None = None
+    cancelled: bool = False
+    estimated: bool = False
+    metadata: dict[str, Any] = {}
+
+
+class Unhandled(_Event, frozen=True, tag="unhandled"):
+    """An event of LiveKit's that the recorder could not handle, kept as it was."""
+
+    at: datetime
+    source: str
+    error: str
+    raw: str
+
+
+Event = CallStarted | CallConnected | CallEnded | Leg | Message | Usage | Unhandled
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+
+
+def encode(event: Event) -> bytes:
+    r"""Return the event as one line of JSON, with only text that Postgres can hold.
+
+    NUL and lone surrogates become U+FFFD, strings over STRING_LIMIT are cut with a mark: neither
+    may cost a row. The common case pays one encoding and one search.
+    """
+    try:
+        data = _encoder.encode(event)
+    except UnicodeEncodeError:
+        return _encoder.encode(_clean(msgspec.to_builtins(event)))
+    if len(data) > _EVENT_LIMIT or b"\\u0000" in data:
+        return _encoder.encode(_clean(msgspec.to_builtins(event)))
+    return data
+
+
+def decode(data: bytes) -> Event:
+    """Return the event of a line.
+
+    Raises:
+        msgspec.DecodeError: The line is no event that this version knows.
+    """
+    return _decoder.decode(data)
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        text = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        text = text.replace("\0", _MARK)
+        if len(text) > STRING_LIMIT:
+            text = f"{text[:STRING_LIMIT]}{_MARK} [cut: {len(text)} characters]"
+        return text
+    if isinstance(value, dict):
+        return {_clean(key): _clean(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    return value

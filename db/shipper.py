@@ -1,0 +1,161 @@
+"""The shipper: one per worker, in a thread and loop of its own, tails every outbox file.
+
+It stores nothing about what it has shipped: after a restart a leftover file is shipped again from
+its start, and the store finds nothing new in it.
+"""
+
+import asyncio
+import logging
+import random
+import threading
+import time
+from dataclasses import dataclass
+
+from db.delivery import Delivery, Stats
+from db.disk import DiskReserve
+from db.errors import Transient
+from db.orphans import settle
+from db.outbox_home import OutboxHome, WorkerDirectory
+from db.tails import Tails
+
+logger = logging.getLogger("voice.shipper")
+
+__all__ = ["Shipper", "ShipperOptions", "Stats"]
+
+
+@dataclass(frozen=True, slots=True)
+class ShipperOptions:
+    """Times in seconds.
+
+    Attributes:
+        poll_s: Pause between two looks at the files: most of the way from event to row.
+        backoff_max_s: Longest pause while Postgres is away; begins at a tenth of a second.
+        adopt_every_s: How often directories of workers that died are looked for.
+    """
+
+    poll_s: float = 0.02
+    backoff_max_s: float = 5.0
+    adopt_every_s: float = 5.0
+
+
+class Shipper:
+    """Ships what the jobs of this host wrote. `start` and `stop` from any thread, stop twice too.
+
+    Attributes:
+        stats: Counters since the start, for logs and health checks.
+    """
+
+    def __init__(
+        self,
+        home: OutboxHome,
+        directory: WorkerDirectory,
+        dsn: str,
+        *,
+        reserve: DiskReserve | None = None,
+        options: ShipperOptions | None = None,
+    ) -> None:
+        self.stats = Stats()
+        self._home = home
+        self._reserve = reserve
+        self._options = options or ShipperOptions()
+        self._tails = Tails([directory])
+        self._delivery = Delivery(dsn, self.stats)
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake = asyncio.Event()
+        self._deadline: float | None = None
+        self._next_tend = 0.0
+        self._next_adoption = 0.0
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Ship what is left, for at most `timeout_s`, and end the thread.
+
+        Returns:
+            Whether everything is in Postgres; what is not stays on the disk for the next worker.
+        """
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return self.stats.backlog_files == 0
+        self._deadline = time.monotonic() + timeout_s
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._wake.set)
+        thread.join()
+        return self.stats.backlog_files == 0
+
+    def _run(self) -> None:
+        asyncio.run(self._main())
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        backoff = 0.0
+        try:
+            while True:
+                try:
+                    busy = await self._turn()
+                    backoff = 0.0
+                except Transient as error:
+                    backoff = self._away(error, backoff)
+                    busy = False
+                except Exception:
+                    # Whatever it is, the files are still there: say so, and go on trying.
+                    logger.exception("shipper turn failed, will try again")
+                    backoff, busy = 1.0, False
+                if self._over():
+                    break
+                if not busy:
+                    await self._pause(backoff or self._options.poll_s)
+        finally:
+            await self._delivery.close()
+            self._tails.close()
+
+    async def _turn(self) -> bool:
+        """Look at the files once and ship a batch of what is new; True if there may be more."""
+        self._tend()
+        self._tails.scan()
+        self.stats.backlog_files = len(self._tails)
+        portions = self._tails.gather()
+        if portions:
+            await self._delivery.deliver(portions)
+        self._tails.finish()
+        self.stats.backlog_files = len(self._tails)
+        return bool(portions)
+
+    def _tend(self) -> None:
+        at = time.monotonic()
+        if at >= self._next_tend:
+            self._next_tend = at + 1.0
+            self._tails.sync()
+            if self._reserve is not None:
+                self._reserve.tend()
+        if at >= self._next_adoption:
+            self._next_adoption = at + self._options.adopt_every_s
+            for directory in self._home.adopt():
+                logger.info("adopted a dead worker's outbox", extra={"outbox": directory.path.name})
+                settle(directory, alive=set())
+                self._tails.adopt(directory)
+
+    def _away(self, error: Transient, backoff: float) -> float:
+        self.stats.failures += 1
+        if not backoff:
+            logger.warning("database away, events wait on disk", extra={"error": str(error)})
+        doubled = min(max(backoff * 2, 0.1), self._options.backoff_max_s)
+        return doubled * random.uniform(0.75, 1.0)  # noqa: S311 - spreads workers, not a secret
+
+    def _over(self) -> bool:
+        if self._deadline is None:
+            return False
+        return len(self._tails) == 0 or time.monotonic() >= self._deadline
+
+    async def _pause(self, seconds: float) -> None:
+        if self._deadline is not None:
+            seconds = min(seconds, 0.1)
+        try:
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        except TimeoutError:
+            return
+        self._wake.clear()

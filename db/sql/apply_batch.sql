@@ -1,0 +1,1 @@
+select voice_worker.apply_batch($1::jsonb)

@@ -1,0 +1,165 @@
+"""The store: applies batches to Postgres over one connection, and says what an error means."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from db.batch import CallBatch, to_json
+from db.errors import Hold, Refused, Stop, Transient, VoiceError
+from db.schema import check
+from db.sql import sql
+
+logger = logging.getLogger("voice.store")
+
+CONNECT_TIMEOUT_S = 5.0
+COMMAND_TIMEOUT_S = 35.0
+"""Longer than the statement_timeout of the worker's role (30 s): the server should say no first."""
+
+_TRANSIENT_CLASSES = ("08", "28", "40", "53", "57", "58", "XX")
+_TRANSIENT_STATES = ("25006", "55P03", "3D000")
+_REFUSED_CLASSES = ("22", "23", "54")
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of a batch.
+
+    Attributes:
+        call_ids: The row's id for each call's key; None if its owner deleted it.
+        discarded: Events of deleted calls, which were let go.
+    """
+
+    call_ids: dict[UUID, UUID | None]
+    discarded: int
+
+
+class _Reply(msgspec.Struct):
+    call_ids: dict[UUID, UUID | None]
+
+
+_reply_decoder = msgspec.json.Decoder(_Reply)
+
+
+def meaning(error: Exception) -> VoiceError:
+    """Return what the caller of the store can do about an error, by its class or SQLSTATE.
+
+    The list is architecture.md's; what stands in none of its lines is held and alerted, since a
+    wrongly refused row would be lost to the call.
+    """
+    state = getattr(error, "sqlstate", None) or ""
+    if isinstance(error, asyncpg.PostgresError):
+        if state[:2] in _TRANSIENT_CLASSES or state in _TRANSIENT_STATES:
+            return Transient(f"{state}: {error}")
+        if state[:2] in _REFUSED_CLASSES:
+            return Refused(str(error), sqlstate=state)
+        return Hold(f"{state}: {error}")
+    if isinstance(error, asyncpg.DataError | UnicodeEncodeError):
+        return Refused(str(error), sqlstate=state)
+    if isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | EOFError):
+        return Transient(f"{type(error).__name__}: {error}")
+    return Hold(f"{type(error).__name__}: {error}")
+
+
+class Store:
+    """One connection, made when needed and made anew after any transient error.
+
+    A batch is a single statement: no transaction is ever left open between two round trips, so a
+    network that goes silent leaves no locks behind.
+    """
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+
+    async def apply(self, calls: list[CallBatch]) -> Applied:
+        """Apply a batch, whole or not at all.
+
+        Raises:
+            Transient: Try the same batch again after a pause; it may have been applied.
+            Hold: The schema or the rights do not fit; a person has to act.
+            Refused: Some row in it can never be stored: try its parts.
+        """
+        reply = await self._run("apply_batch", to_json(calls))
+        ids = _reply_decoder.decode(reply).call_ids
+        discarded = sum(len(call.entries) for call in calls if ids.get(call.header.key) is None)
+        return Applied(ids, discarded)
+
+    async def refuse(  # noqa: PLR0913 - the columns of one row
+        self,
+        *,
+        source: str,
+        offset: int,
+        raw: bytes,
+        error: str,
+        sqlstate: str = "",
+        job_id: str | None = None,
+        key: UUID | None = None,
+    ) -> None:
+        """Keep an event aside that can't be stored, with its raw bytes. Same errors as apply."""
+        await self._run("refuse_event", source, offset, key, job_id, raw, sqlstate, error)
+
+    async def close(self) -> None:
+        """Close the connection. Safe to call twice."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                await connection.close(timeout=2)
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                connection.terminate()
+
+    async def _run(self, name: str, *arguments: object) -> str:
+        try:
+            connection = await self._connected()
+            return str(await connection.fetchval(sql(name), *arguments))
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            mapped = meaning(error)
+            if isinstance(mapped, Transient):
+                self._drop()
+            raise mapped from error
+
+    async def _connected(self) -> "asyncpg.Connection[asyncpg.Record]":
+        if self._connection is None or self._connection.is_closed():
+            # PgBouncer in transaction mode: no prepared statements, no start-up parameters.
+            self._connection = await asyncpg.connect(
+                self._dsn,
+                timeout=CONNECT_TIMEOUT_S,
+                command_timeout=COMMAND_TIMEOUT_S,
+                statement_cache_size=0,
+            )
+        return self._connection
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None and not connection.is_closed():
+            connection.terminate()
+
+
+async def check_schema(dsn: str) -> None:
+    """Return if the database is there and its schema serves this worker.
+
+    Raises:
+        Transient: The database is away.
+        Stop: The schema or the login does not do; one line that names the command to run.
+    """
+    try:
+        connection = await asyncpg.connect(
+            dsn,
+            timeout=CONNECT_TIMEOUT_S,
+            command_timeout=CONNECT_TIMEOUT_S,
+            statement_cache_size=0,
+        )
+    except Exception as error:
+        mapped = meaning(error)
+        if isinstance(mapped, Transient):
+            raise mapped from error
+        raise Stop(f"DATABASE_URL does not do: {error}") from error
+    try:
+        await check(connection)
+    finally:
+        await connection.close(timeout=2)

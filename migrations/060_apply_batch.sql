@@ -1,0 +1,319 @@
+-- migrate:up
+-- What the worker's shipper calls: one statement takes in a whole batch, so no lock ever waits for
+-- a second message from a worker that went silent. Applying a batch again changes nothing.
+-- Runs with the worker's rights (SECURITY INVOKER) under its own policies.
+
+-- The row of a call that already stands for this job's call, or null.
+-- 1. the row of this very room session, 2. the row that the front end named by callId, 3. the row
+-- whose session_id is the room's name; 2 and 3 only if no other room session has claimed it and it
+-- did not end before our room was made.
+create or replace function voice_worker.find_call(
+    wanted_sid text, named uuid, wanted_session text, room_made timestamptz
+) returns uuid
+language plpgsql stable set search_path = '' as $$
+declare
+    found_id uuid;
+begin
+    select id into found_id from public.voice_calls where room_sid = wanted_sid;
+    if found_id is null and named is not null then
+        select id into found_id from public.voice_calls
+        where id = named and room_sid is null
+        and (ended_at is null or room_made is null or ended_at >= room_made);
+    end if;
+    if found_id is null then
+        select id into found_id from public.voice_calls
+        where session_id = wanted_session and room_sid is null
+        and (ended_at is null or room_made is null or ended_at >= room_made);
+    end if;
+    return found_id;
+end
+$$;
+revoke all on function voice_worker.find_call(text, uuid, text, timestamptz) from public;
+
+-- Makes the call's row, or claims the one that is there. Returns its id; null if its owner has
+-- deleted it.
+create or replace function voice_worker.claim_call(c jsonb) returns uuid
+language plpgsql set search_path = '' as $$
+declare
+    sid constant text := c ->> 'room_sid';
+    named constant uuid := (c ->> 'call_id')::uuid;
+    started constant timestamptz := (c ->> 'at')::timestamptz;
+    target uuid;
+begin
+    for attempt in 1 .. 5 loop
+        target := voice_worker.find_call(
+            sid, named, c ->> 'session_id', (c ->> 'room_created_at')::timestamptz
+        );
+        if target is null then
+            if exists (
+                select from voice_worker.tombstones t
+                where t.room_sid = sid or t.call_id in (named, (c ->> 'key')::uuid)
+            ) then
+                return null;
+            end if;
+            insert into public.voice_calls (
+                id, session_id, room_name, room_sid, started_at, ai_agent_used, agent_identity,
+                job_id, job_started_at, worker_id, metadata
+            )
+            select
+                (c ->> 'key')::uuid, names.session_id, names.room_name, sid, started, true,
+                c ->> 'agent_identity', c ->> 'job_id', started, (c ->> 'worker_id')::uuid,
+                coalesce(c -> 'metadata', '{}')
+            from (
+                select
+                    case when exists (
+                        select from public.voice_calls where session_id = c ->> 'session_id'
+                    ) then c ->> 'taken_session_id' else c ->> 'session_id' end as session_id,
+                    c ->> 'session_id' as room_name
+            ) names
+            on conflict do nothing
+            returning id into target;
+        else
+            -- Claimed once: whoever else had found the same free row finds it taken.
+            update public.voice_calls v set
+                room_sid = sid,
+                started_at = coalesce(v.started_at, started),
+                ai_agent_used = true,
+                agent_identity = c ->> 'agent_identity',
+                job_id = c ->> 'job_id',
+                job_started_at = started,
+                worker_id = (c ->> 'worker_id')::uuid,
+                metadata = coalesce(v.metadata, '{}') || coalesce(c -> 'metadata', '{}'),
+                -- A newer job in the same room session takes the call over from one that died.
+                status = case when reopened then
+                    (case when v.connected_at is null then 'pending' else 'active' end)::public.call_status
+                    else v.status end,
+                ended_at = case when reopened then null else v.ended_at end,
+                end_reason = case when reopened then null else v.end_reason end
+            from (
+                select o.status = 'failed'
+                    and o.end_reason in ('worker_crashed', 'worker_lost') as reopened
+                from public.voice_calls o where o.id = target
+            ) was
+            where v.id = target
+                and (v.room_sid is null or v.room_sid = sid)
+                and (v.job_started_at is null or v.job_started_at < started);
+            if not exists (
+                select from public.voice_calls where id = target and room_sid = sid
+            ) then
+                target := null;
+            end if;
+        end if;
+        if target is not null then
+            return target;
+        end if;
+    end loop;
+    raise exception 'call of room % could not be claimed', sid using errcode = 'serialization_failure';
+end
+$$;
+revoke all on function voice_worker.claim_call(jsonb) from public;
+
+-- Connect and end of a call. The end is written only by the job that owns the row, and only to a
+-- row that has not ended, or was swept; an ended one just learns the reason.
+create or replace function voice_worker.progress_call(target uuid, c jsonb) returns void
+language plpgsql set search_path = '' as $$
+declare
+    connected constant timestamptz := (c ->> 'connected_at')::timestamptz;
+    ended constant timestamptz := (c ->> 'ended_at')::timestamptz;
+    detail constant jsonb := coalesce(c -> 'end_detail', '{}');
+begin
+    if connected is not null then
+        update public.voice_calls v set
+            connected_at = coalesce(v.connected_at, connected),
+            status = case when v.status = 'pending' then 'active' else v.status end
+        where v.id = target and (v.connected_at is null or v.status = 'pending');
+    end if;
+    if ended is null then
+        return;
+    end if;
+    update public.voice_calls v set
+        status = (c ->> 'end_status')::public.call_status,
+        ended_at = ended,
+        end_reason = c ->> 'end_reason',
+        metadata = case when detail = '{}' then v.metadata
+            else coalesce(v.metadata, '{}') || jsonb_build_object('end', detail) end
+    where v.id = target and v.job_id = c ->> 'job_id' and (
+        v.status in ('pending', 'active')
+        or (v.status = 'failed' and v.end_reason = 'worker_lost' and v.ended_at = v.swept_at)
+    );
+    update public.voice_calls v set end_reason = c ->> 'end_reason'
+    where v.id = target and v.job_id = c ->> 'job_id' and v.end_reason is null
+        and v.status in ('completed', 'failed');
+    update public.call_participants p set left_at = greatest(p.joined_at, v.ended_at)
+    from public.voice_calls v
+    where v.id = target and p.call_id = target and p.left_at is null and v.ended_at is not null
+        and v.job_id = c ->> 'job_id';
+end
+$$;
+revoke all on function voice_worker.progress_call(uuid, jsonb) from public;
+
+create or replace function voice_worker.apply_legs(ids jsonb, legs jsonb) returns void
+language sql set search_path = '' as $$
+    insert into public.call_participants as p (
+        id, call_id, user_id, participant_identity, participant_name, participant_type, kind,
+        participant_sid, joined_at, left_at, disconnect_reason, is_muted, metadata, revision
+    )
+    select
+        r.id, (ids ->> r.call)::uuid,
+        case when voice_worker.user_exists(r.user_id) then r.user_id end,
+        left(r.identity, 255), nullif(left(r.name, 255), ''), r.participant_type, r.kind, r.sid,
+        r.joined_at, r.left_at, r.disconnect_reason, r.is_muted,
+        -- An id that is no user's (any more) is kept, never an error.
+        case when r.user_id is null or voice_worker.user_exists(r.user_id) then r.metadata
+            else r.metadata || jsonb_build_object('userId', r.user_id) end,
+        r.revision
+    from jsonb_to_recordset(legs) as r (
+        id uuid, call text, user_id uuid, identity text, name text, participant_type text,
+        kind text, sid text, joined_at timestamptz, left_at timestamptz, disconnect_reason text,
+        is_muted boolean, metadata jsonb, revision bigint
+    )
+    where ids ->> r.call is not null
+    on conflict (id) do update set
+        participant_name = excluded.participant_name,
+        left_at = excluded.left_at,
+        disconnect_reason = excluded.disconnect_reason,
+        is_muted = excluded.is_muted,
+        metadata = excluded.metadata,
+        closed_by_sweep = false,
+        revision = excluded.revision
+    where p.revision < excluded.revision
+$$;
+revoke all on function voice_worker.apply_legs(jsonb, jsonb) from public;
+
+create or replace function voice_worker.apply_messages(ids jsonb, messages jsonb) returns void
+language sql set search_path = '' as $$
+    insert into public.voice_messages as m (
+        id, call_id, role, content, timestamp, tokens_used, model_used, metadata, interrupted,
+        participant_identity, speech_id, speech_started_at, speech_ended_at,
+        transcription_delay_ms, end_of_turn_delay_ms, llm_ttft_ms, tts_ttfb_ms, e2e_latency_ms,
+        audio_duration_ms, revision
+    )
+    select
+        r.id, (ids ->> r.call)::uuid, r.role, r.content, r.at, r.tokens, left(r.model, 100),
+        r.metadata, r.interrupted, left(r.participant_identity, 255), r.speech_id,
+        r.speech_started_at, r.speech_ended_at, r.transcription_delay_ms, r.end_of_turn_delay_ms,
+        r.llm_ttft_ms, r.tts_ttfb_ms, r.e2e_latency_ms,
+        greatest(0, extract(epoch from r.speech_ended_at - r.speech_started_at) * 1000)::int,
+        r.revision
+    from jsonb_to_recordset(messages) as r (
+        id uuid, call text, role public.message_role, content text, at timestamptz, tokens int,
+        model text, metadata jsonb, interrupted boolean, participant_identity text, speech_id text,
+        speech_started_at timestamptz, speech_ended_at timestamptz, transcription_delay_ms int,
+        end_of_turn_delay_ms int, llm_ttft_ms int, tts_ttfb_ms int, e2e_latency_ms int,
+        revision bigint, place bigint
+    )
+    where ids ->> r.call is not null
+    order by r.place
+    on conflict (id) do update set
+        content = excluded.content,
+        timestamp = excluded.timestamp,
+        tokens_used = excluded.tokens_used,
+        model_used = excluded.model_used,
+        metadata = excluded.metadata,
+        interrupted = excluded.interrupted,
+        participant_identity = excluded.participant_identity,
+        speech_id = excluded.speech_id,
+        speech_started_at = excluded.speech_started_at,
+        speech_ended_at = excluded.speech_ended_at,
+        transcription_delay_ms = excluded.transcription_delay_ms,
+        end_of_turn_delay_ms = excluded.end_of_turn_delay_ms,
+        llm_ttft_ms = excluded.llm_ttft_ms,
+        tts_ttfb_ms = excluded.tts_ttfb_ms,
+        e2e_latency_ms = excluded.e2e_latency_ms,
+        audio_duration_ms = excluded.audio_duration_ms,
+        revision = excluded.revision
+    where m.revision < excluded.revision
+$$;
+revoke all on function voice_worker.apply_messages(jsonb, jsonb) from public;
+
+create or replace function voice_worker.apply_usage(ids jsonb, usage jsonb) returns void
+language sql set search_path = '' as $$
+    insert into public.voice_usage as u (
+        id, call_id, message_id, kind, provider, model, request_id, speech_id, input_tokens,
+        cached_input_tokens, output_tokens, reasoning_tokens, total_tokens, audio_ms, characters,
+        duration_ms, ttft_ms, cancelled, estimated, created_at, metadata, revision
+    )
+    select
+        r.id, (ids ->> r.call)::uuid,
+        -- A message that was refused or deleted leaves its requests unattached.
+        (select m.id from public.voice_messages m where m.id = r.message_id),
+        r.kind, r.provider, r.model, r.request_id, r.speech_id, r.input_tokens,
+        r.cached_input_tokens, r.output_tokens, r.reasoning_tokens, r.total_tokens, r.audio_ms,
+        r.characters, r.duration_ms, r.ttft_ms, r.cancelled, r.estimated, r.at, r.metadata,
+        r.revision
+    from jsonb_to_recordset(usage) as r (
+        id uuid, call text, message_id uuid, kind text, provider text, model text, request_id text,
+        speech_id text, input_tokens int, cached_input_tokens int, output_tokens int,
+        reasoning_tokens int, total_tokens int, audio_ms int, characters int, duration_ms int,
+        ttft_ms int, cancelled boolean, estimated boolean, at timestamptz, metadata jsonb,
+        revision bigint
+    )
+    where ids ->> r.call is not null
+    on conflict (id) do update set
+        message_id = excluded.message_id,
+        input_tokens = excluded.input_tokens,
+        cached_input_tokens = excluded.cached_input_tokens,
+        output_tokens = excluded.output_tokens,
+        reasoning_tokens = excluded.reasoning_tokens,
+        total_tokens = excluded.total_tokens,
+        cancelled = excluded.cancelled,
+        estimated = excluded.estimated,
+        metadata = excluded.metadata,
+        revision = excluded.revision
+    where u.revision < excluded.revision
+$$;
+revoke all on function voice_worker.apply_usage(jsonb, jsonb) from public;
+
+-- Applies a batch: {"calls": [...], "legs": [...], "messages": [...], "usage": [...]}, each row with
+-- "call" = the key of its call. Returns {"call_ids": {key: id}}, id null for a call whose owner has
+-- deleted it: its rows were discarded.
+create or replace function voice_worker.apply_batch(batch jsonb) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+    ids jsonb := '{}';
+    c jsonb;
+begin
+    perform set_config('voice_worker.applying', 'on', true);
+    -- All locks first and in one order, so that two batches over the same calls cannot deadlock.
+    perform from public.voice_calls where id in (
+        select voice_worker.find_call(
+            r.room_sid, r.call_id, r.session_id, r.room_created_at
+        )
+        from jsonb_to_recordset(batch -> 'calls') as r (
+            room_sid text, call_id uuid, session_id text, room_created_at timestamptz
+        )
+    ) order by id for no key update;
+    for c in select value from jsonb_array_elements(batch -> 'calls') loop
+        ids := ids || jsonb_build_object(c ->> 'key', voice_worker.claim_call(c));
+    end loop;
+    perform voice_worker.apply_legs(ids, batch -> 'legs');
+    perform voice_worker.apply_messages(ids, batch -> 'messages');
+    perform voice_worker.apply_usage(ids, batch -> 'usage');
+    for c in select value from jsonb_array_elements(batch -> 'calls') loop
+        perform voice_worker.progress_call((ids ->> (c ->> 'key'))::uuid, c);
+    end loop;
+    -- A call that no front end made belongs to the first user who was in it.
+    update public.voice_calls v set user_id = p.user_id
+    from jsonb_to_recordset(batch -> 'legs') as r (call text, id uuid)
+    join public.call_participants p on p.id = r.id
+    where v.id = p.call_id and v.user_id is null and p.user_id is not null
+        and v.id = (ids ->> r.call)::uuid;
+    perform set_config('voice_worker.applying', 'off', true);
+    return jsonb_build_object('call_ids', ids);
+end
+$$;
+revoke all on function voice_worker.apply_batch(jsonb) from public;
+
+grant execute on function
+    voice_worker.find_call(text, uuid, text, timestamptz),
+    voice_worker.claim_call(jsonb),
+    voice_worker.progress_call(uuid, jsonb),
+    voice_worker.apply_legs(jsonb, jsonb),
+    voice_worker.apply_messages(jsonb, jsonb),
+    voice_worker.apply_usage(jsonb, jsonb),
+    voice_worker.apply_batch(jsonb)
+to voice_worker;
+
+call voice_worker.schema_reached(60, 60);
+
+-- migrate:down
