@@ -1,15 +1,26 @@
 """Real Postgres servers for the tests, each in a directory of its own and gone after the run."""
 
 import importlib.util
+import json
 import os
 import secrets
 import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import asyncpg
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+else:  # the class takes no parameters when the program runs
+    Connection = asyncpg.Connection
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 # A test server is thrown away: nothing of it has to survive, and it has to be quick.
@@ -81,3 +92,46 @@ def server(programs: Path) -> Iterator[str]:
             _run(pg_ctl, "-D", data, "-m", "immediate", "-w", "stop", cwd=home)
     finally:
         shutil.rmtree(home)
+
+
+@asynccontextmanager
+async def database(server_url: str, *, template: str = "") -> AsyncIterator[str]:
+    """Makes a database with a name of its own, and drops it whoever is still connected.
+
+    Args:
+        server_url: URL of somebody who may create databases.
+        template: URL of the database to clone; empty: an empty database.
+
+    Yields:
+        The URL of the new database.
+    """
+    name = f"test_{uuid4().hex}"
+    original = urlsplit(template).path.removeprefix("/") or "template0"
+    admin = await asyncpg.connect(server_url)
+    try:
+        await admin.execute(f'create database {name} template "{original}" strategy file_copy')
+        try:
+            yield urlsplit(server_url)._replace(path=f"/{name}").geturl()
+        finally:
+            await admin.execute(f"drop database {name} with (force)")
+    finally:
+        await admin.close()
+
+
+@asynccontextmanager
+async def as_role(conn: Connection, role: str, claims: dict[str, str]) -> AsyncIterator[None]:
+    """Makes a connection act as PostgREST does for a request: as a role, with claims."""
+    await conn.execute("select set_config('request.jwt.claims', $1, false)", json.dumps(claims))
+    await conn.execute(f"set role {role}")
+    try:
+        yield
+    finally:
+        await conn.execute("reset role")
+        await conn.execute("select set_config('request.jwt.claims', '', false)")
+
+
+@asynccontextmanager
+async def as_user(conn: Connection, user_id: UUID) -> AsyncIterator[None]:
+    """Makes a connection act for a signed-in user."""
+    async with as_role(conn, "authenticated", {"sub": str(user_id), "role": "authenticated"}):
+        yield
