@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import json
-import logging
 import math
 import signal
 import uuid
@@ -14,7 +13,7 @@ from rich.console import Console
 
 from local import caller_settings
 from local.caller import Caller, CallerError, Server
-from local.caller_console import CallReport, print_failure, print_turn
+from local.caller_console import CallReport, print_failure, print_turn, quiet_livekit
 from local.caller_conversation import Conversation, HangUp, Line, Script
 from local.caller_transcript import Turn
 from local.errors import SettingsError
@@ -64,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SettingsError: The environment, the file of it or a sound file is not usable.
     """
-    logging.getLogger("livekit").setLevel(logging.CRITICAL)
+    quiet_livekit()
     try:
         return asyncio.run(_run(args))
     except (KeyboardInterrupt, asyncio.CancelledError):

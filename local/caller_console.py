@@ -1,5 +1,6 @@
 """Conversations for people to read, and for programs."""
 
+import logging
 import sys
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -29,6 +30,11 @@ class CallReport:
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON; times in seconds since the caller joined."""
         return asdict(self)
+
+
+def quiet_livekit() -> None:
+    """Keep LiveKit's log out of a conversation: what matters is raised, too."""
+    logging.getLogger("livekit").setLevel(logging.CRITICAL)
 
 
 def turn_line(turn: Turn, label: str = "") -> Text:

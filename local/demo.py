@@ -1,0 +1,145 @@
+"""`python -m local demo`: the whole stack, a worker, one conversation, and what it left."""
+
+import argparse
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+from rich.console import Console
+
+from local.caller import Caller, CallerError, Server
+from local.caller_console import print_turn, quiet_livekit
+from local.caller_conversation import Conversation, Line, Script
+from local.demo_front_end import place_call
+from local.demo_rows import Rows, read_rows
+from local.demo_worker import migrate, stopped, worker
+from local.errors import LocalError, SettingsError
+from local.places import run_directory
+from local.procs import Child
+from local.sql import sql
+from local.stack import Stack, running
+from local.tables import draw
+from local.voice import Voice
+
+SCRIPT: Final = Script(
+    lines=(
+        Line("Hello! What is the capital of France?"),
+        Line("Please tell me a long story about the sea."),
+        Line("Thank you, that is enough for today. Goodbye!", over_s=1.2),
+    )
+)
+_TERMINAL: Final = ("completed", "failed")
+_TERMINAL_S: Final = 30.0
+_TICK_S: Final = 0.1
+_INTERRUPTED: Final = 130
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to `python -m local`."""
+    parser = subparsers.add_parser(
+        "demo",
+        help="start everything, hold a conversation, show what Postgres has of it",
+        description="Start the local stack and a worker, hold a conversation, show its rows.",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, too")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the demo; return 0 only if Postgres has the whole conversation."""
+    if args.json is not None and (not args.json.parent.is_dir() or args.json.is_dir()):
+        raise SettingsError(
+            f"--json {args.json} cannot be written: name a file in a directory that exists"
+        )
+    quiet_livekit()
+    return asyncio.run(_until_signal(args.json))
+
+
+async def _until_signal(json_file: Path | None) -> int:
+    demo = asyncio.create_task(_demo(json_file, Console()))
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def stop() -> None:
+        # Once only: a second Ctrl-C must not cut the stopping short, which takes seconds at most.
+        if not demo.cancelling():
+            demo.cancel()
+
+    for number in signals:
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    await asyncio.wait([demo])
+    if demo.cancelled():
+        print("stopped", file=sys.stderr)
+        return _INTERRUPTED
+    return demo.result()
+
+
+async def _demo(json_file: Path | None, console: Console) -> int:
+    began_at = time.monotonic()
+
+    def progress(text: str) -> None:
+        console.print(f"{time.monotonic() - began_at:5.1f} s  {text}", style="dim", markup=False)
+
+    with run_directory() as directory:
+        async with running(progress=progress) as stack:
+            progress("migrations: applying")
+            await migrate(stack, directory)
+            progress("worker: starting")
+            async with worker(stack, directory) as process:
+                progress("worker: registered, calling")
+                rows = await _call(stack, process, console, progress)
+            progress("worker: gone; stopping the stack")
+    draw(rows, console)
+    if json_file is not None:
+        await asyncio.to_thread(json_file.write_text, rows.as_json(), encoding="utf-8")
+    missing = rows.missing()
+    for text in missing:
+        print(f"missing: {text}", file=sys.stderr)
+    progress("done" if not missing else "done, with gaps")
+    return 1 if missing else 0
+
+
+async def _call(
+    stack: Stack, process: Child, console: Console, progress: Callable[[str], None]
+) -> Rows:
+    server = Server(stack.livekit_url, stack.api_key, stack.api_secret)
+    connection = await asyncpg.connect(stack.database_url)
+    try:
+        async with Voice(base_url=stack.openai_base_url, api_key=stack.openai_api_key) as voice:
+            placed = await place_call(connection, server, voice)
+            await _converse(placed.caller, console)
+        progress("caller: hung up, waiting for the end of the call in Postgres")
+        await _ended(connection, placed.call_id)
+        progress("worker: stopping")
+        await stopped(process)
+        return await read_rows(connection, placed.call_id)
+    except (CallerError, _NotEndedError) as error:
+        raise process.failure(f"{error}\nThe end of the worker's log:") from error
+    finally:
+        await connection.close()
+
+
+async def _converse(caller: Caller, console: Console) -> None:
+    async with caller:
+        conversation = Conversation(
+            caller, SCRIPT, on_turn=partial(print_turn, console), create_room=False
+        )
+        await conversation.run()
+
+
+async def _ended(connection: asyncpg.Connection, call_id: UUID) -> None:
+    deadline = time.monotonic() + _TERMINAL_S
+    while (status := await connection.fetchval(sql("demo_status"), call_id)) not in _TERMINAL:
+        if time.monotonic() > deadline:
+            raise _NotEndedError(f"the call is still {status} after {_TERMINAL_S:.0f} s")
+        await asyncio.sleep(_TICK_S)
+
+
+class _NotEndedError(LocalError):
+    """The call's row did not reach its end in time."""

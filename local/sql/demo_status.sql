@@ -1,0 +1,1 @@
+select status::text from public.voice_calls where id = $1

@@ -1,0 +1,1 @@
+select * from public.voice_calls where id = $1
