@@ -1,23 +1,24 @@
 """``python -m local``: up, call, demo."""
 
 import argparse
+import importlib
 import sys
 
-from local import up
 from local.errors import LocalError
+
+_COMMANDS = ("up", "call", "demo")
 
 
 def main() -> int:
     """Run one command; return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m local", description="A whole LiveKit on this machine, and callers for it."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    up.add_parser(commands)
-    # `call` and `demo` need LiveKit's client library; it is not loaded for `up`.
-    if not (len(sys.argv) > 1 and sys.argv[1] == "up"):
-        from local import call, demo
-
-        call.add_parser(commands)
-        demo.add_parser(commands)
+    asked = sys.argv[1] if len(sys.argv) > 1 else ""
+    # Only what is asked for is loaded: a caller needs LiveKit's client library, `up` does not.
+    for name in (asked,) if asked in _COMMANDS else _COMMANDS:
+        importlib.import_module(f"local.{name}").add_parser(commands)
     args = parser.parse_args()
     try:
         code: int = args.run(args)

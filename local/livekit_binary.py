@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ MODULE = Path(__file__).with_name("livekit")
 _PACKAGE = "github.com/livekit/livekit-server/cmd/server"
 _OLDEST_GO = (1, 26)
 _PROGRESS_S = 5.0
+_SCRATCH = "build-"
 _LOCK_RETRY_S = 0.2
 
 Progress = Callable[[str], None]
@@ -36,26 +38,30 @@ async def find_or_build(progress: Progress) -> Path:
         SettingsError: LIVEKIT_SERVER_BIN is wrong, or there is no Go to build with.
         StartError: The build failed.
     """
-    named = os.environ.get("LIVEKIT_SERVER_BIN")
-    if named:
-        if not os.access(named, os.X_OK) or Path(named).is_dir():
-            raise SettingsError(f"LIVEKIT_SERVER_BIN={named} is not a program: correct or unset it")
-        return Path(named).resolve()
-    installed = shutil.which("livekit-server")
-    if installed:
-        return Path(installed).resolve()
+    installed = _installed()
+    if installed is not None:
+        return installed
     built = _built_path()
     if not built.exists():
         async with _build_lock(built, progress):
             if not built.exists():  # another stack may have built it while we waited
+                for leftover in built.parent.glob(f"{_SCRATCH}*"):  # of a build that was killed
+                    shutil.rmtree(leftover)
                 await _build(built, progress)
     return built
 
 
+def _installed() -> Path | None:
+    named = os.environ.get("LIVEKIT_SERVER_BIN")
+    if named and (not os.access(named, os.X_OK) or Path(named).is_dir()):
+        raise SettingsError(f"LIVEKIT_SERVER_BIN={named} is not a program: correct or unset it")
+    found = named or shutil.which("livekit-server")
+    return Path(found).resolve() if found else None
+
+
 def _built_path() -> Path:
     """Where the built program is kept; another name for every other version or platform."""
-    digest = hashlib.sha256(platform.platform(terse=True).encode())
-    digest.update(platform.machine().encode())
+    digest = hashlib.sha256(f"{sys.platform} {platform.machine()}".encode())
     for name in ("go.mod", "go.sum"):
         digest.update((MODULE / name).read_bytes())
     return CACHE / f"livekit-server-{digest.hexdigest()[:16]}"
@@ -81,7 +87,7 @@ async def _build_lock(built: Path, progress: Progress) -> AsyncIterator[None]:
 async def _build(built: Path, progress: Progress) -> None:
     go, environment = await _find_go()
     progress("livekit-server: building it once with Go, 1 to 3 minutes")
-    with tempfile.TemporaryDirectory(dir=built.parent, prefix="build-") as scratch:
+    with tempfile.TemporaryDirectory(dir=built.parent, prefix=_SCRATCH) as scratch:
         output = Path(scratch, "livekit-server")
         build = Child(
             name="go build",
@@ -96,7 +102,7 @@ async def _build(built: Path, progress: Progress) -> None:
             await _watch(build, progress)
         finally:
             await build.stop()
-        output.rename(built)
+        os.replace(output, built)  # noqa: PTH105 - quick, and whole or not at all
     progress("livekit-server: built")
 
 
@@ -124,7 +130,9 @@ async def _find_go() -> tuple[str, dict[str, str]]:
     Raises:
         SettingsError: There is none.
     """
-    environment = os.environ | {"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly"}
+    # No C compiler needed, no Go fetched, and the versions are those of go.mod.
+    settings = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly"}
+    environment = os.environ | settings
     candidates: list[tuple[str, dict[str, str]]] = []
     on_path = shutil.which("go")
     if on_path:

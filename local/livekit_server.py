@@ -7,14 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from local.errors import SettingsError, StartError
+from local.errors import SettingsError
 from local.livekit_binary import find_or_build
 from local.ports import HOST, free_port
 from local.procs import Child
 from local.waiting import answers_http, until_ready
 
 _READY_LIMIT_S = 20
-_ATTEMPTS = 3
 
 
 class LiveKitServer:
@@ -56,22 +55,10 @@ class LiveKitServer:
             SettingsError: There is no server and no Go to build one with.
             StartError: It cannot be built or does not get ready.
         """
-        if self._server is not None:
-            await self._start_once(self._server)
-            return
-        binary = await find_or_build(self._progress)
-        for attempt in range(1, _ATTEMPTS + 1):
-            server = self._prepare(binary)
-            try:
-                await self._start_once(server)
-            except StartError:
-                # Between choosing a port and binding it somebody else may have taken it.
-                if attempt == _ATTEMPTS:
-                    raise
-                self.port = free_port()
-            else:
-                self._server = server
-                return
+        if self._server is None:
+            self._server = self._prepare(await find_or_build(self._progress))
+        await self._server.start()
+        await until_ready(self._server, lambda: answers_http(self.port, "/"), _READY_LIMIT_S)
 
     async def stop(self) -> None:
         """Stop the server at once, ending its rooms; harmless if it is not running."""
@@ -87,14 +74,6 @@ class LiveKitServer:
         """Kill the server, as a crash would."""
         if self._server is not None:
             await self._server.kill()
-
-    async def _start_once(self, server: Child) -> None:
-        try:
-            await server.start()
-            await until_ready(server, lambda: answers_http(self.port, "/"), _READY_LIMIT_S)
-        except BaseException:
-            await server.kill()
-            raise
 
     def _prepare(self, binary: Path) -> Child:
         self.directory.mkdir(parents=True, exist_ok=True)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from local.ai.script import load as load_script
 from local.ai_server import AIServer
-from local.errors import SettingsError, StartError
+from local.errors import StartError
 from local.livekit_server import LiveKitServer
 from local.places import run_directory
 from local.postgres import LocalPostgres
@@ -104,6 +105,22 @@ def to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+class _Told:
+    """Passes progress lines on and knows when the last one came."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._last = time.monotonic()
+
+    def __call__(self, line: str) -> None:
+        self._last = time.monotonic()
+        self._tell(line)
+
+    @property
+    def silence_s(self) -> float:
+        return time.monotonic() - self._last
+
+
 @asynccontextmanager
 async def running(
     *,
@@ -143,51 +160,49 @@ async def running_parts(
     progress: Callable[[str], None] = to_stderr,
 ) -> AsyncIterator[Parts]:
     """Like ``running``, but hands out the servers themselves, to stop or kill one at a time."""
-    if script is not None and not script.is_file():
-        raise SettingsError(f"script {script} is no file: correct the path")
+    if script is not None:
+        load_script(script)  # a wrong one is told at once, not from a child's log
+    told = _Told(progress)
     with run_directory() as directory:
         parts = Parts()
         if livekit:
-            parts.livekit = LiveKitServer(directory / "livekit", progress=progress)
+            parts.livekit = LiveKitServer(directory / "livekit", progress=told)
         if ai:
             parts.ai = AIServer(directory / "ai", script=script)
         if postgres:
             parts.database_url = os.environ.get("DATABASE_URL", "")
             if parts.database_url:
-                progress("postgres: using the one DATABASE_URL names")
+                told("postgres: using the one DATABASE_URL names")
             else:
                 parts.postgres = LocalPostgres(directory / "postgres")
         try:
-            await _start(parts.all(), progress)
+            await _start(parts.all(), told)
             yield parts
         finally:
-            # Shielded: a second Ctrl-C must not leave half of them running.
-            await asyncio.shield(_stop(parts.all()))
+            await _stop(parts.all())
 
 
-async def _start(parts: dict[str, Part], progress: Callable[[str], None]) -> None:
+async def _start(parts: dict[str, Part], told: _Told) -> None:
     begin = time.monotonic()
 
     async def start(name: str, part: Part) -> None:
         await part.start()
-        progress(f"{name}: ready after {time.monotonic() - begin:.1f} s")
+        told(f"{name}: ready after {time.monotonic() - begin:.1f} s")
 
     starts = {
         name: asyncio.create_task(start(name, part), name=f"start {name}")
         for name, part in parts.items()
     }
     try:
-        await _watch(starts, begin, progress)
+        await _watch(starts, begin, told)
     finally:
         for task in starts.values():
             task.cancel()
         await asyncio.gather(*starts.values(), return_exceptions=True)
 
 
-async def _watch(
-    starts: dict[str, asyncio.Task[None]], begin: float, progress: Callable[[str], None]
-) -> None:
-    """Wait for all, telling now and then who is waited for; raise the first failure."""
+async def _watch(starts: dict[str, asyncio.Task[None]], begin: float, told: _Told) -> None:
+    """Wait for all, breaking a long silence with who is waited for; raise the first failure."""
     pending = set(starts.values())
     while pending:
         done, pending = await asyncio.wait(
@@ -195,10 +210,22 @@ async def _watch(
         )
         for task in done:
             task.result()
-        if not done:
+        if told.silence_s >= _TICK_S:
             names = ", ".join(name for name, task in starts.items() if not task.done())
-            progress(f"waiting for {names}, {time.monotonic() - begin:.0f} s")
+            told(f"waiting for {names}, {time.monotonic() - begin:.0f} s")
 
 
 async def _stop(parts: dict[str, Part]) -> None:
-    await asyncio.gather(*(part.stop() for part in parts.values()))
+    """Stop all; being cancelled (a second Ctrl-C) is put off until that is done."""
+    stops = asyncio.gather(*(part.stop() for part in parts.values()), return_exceptions=True)
+    cancelled: asyncio.CancelledError | None = None
+    while not stops.done():
+        try:
+            await asyncio.shield(stops)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    for result in stops.result():
+        if isinstance(result, BaseException):
+            raise result
+    if cancelled is not None:
+        raise cancelled

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 async def _until_signal(args: argparse.Namespace) -> int:
     loop = asyncio.get_running_loop()
     stack = asyncio.create_task(_up(args))
-    # A second signal changes nothing: stopping takes a few seconds at most.
+    # A second signal changes nothing: stopping takes seconds, and leaves nothing behind.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stack.cancel)
     await asyncio.wait([stack])

@@ -3,6 +3,7 @@
 import io
 import struct
 from collections.abc import Iterator
+from typing import cast
 
 import av
 
@@ -49,7 +50,7 @@ def _encode_with_av(pieces: Iterator[Samples], audio_format: str) -> Iterator[by
     buffer = _Outlet()
     options = {"flush_packets": "1", "page_duration": "200000"}
     with av.open(buffer, "w", format=container_name, options=options) as container:
-        stream = container.add_stream(codec, rate=RATE, layout="mono")
+        stream = cast("av.AudioStream", container.add_stream(codec, rate=RATE, layout="mono"))
         stream.format = sample_format
         resampler = av.AudioResampler(
             format=sample_format, layout="mono", rate=RATE, frame_size=_frame_size(stream)

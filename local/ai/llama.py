@@ -19,7 +19,7 @@ from local.errors import SettingsError
 NAME = "smollm2-135m-instruct"
 _FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _THREADS = 2
-_CONTEXT = 8192
+_CONTEXT = 4096
 _PARALLEL = 4
 _MAX_TOKENS = 60
 # Too small a model for free invention; these keep it near the likeliest words.
@@ -49,6 +49,7 @@ class LlamaChat:
         params.hostnames = ["127.0.0.1"]
         params.port = 0
         params.ui = False
+        params.cache_ram_mib = 0  # no store of old prompts: hundreds of megabytes for little
         self._server = Server(params)  # returns once the model is loaded
         self._url = f"{self._server.listening_address}/v1/chat/completions"
         self._client: aiohttp.ClientSession | None = None
@@ -89,6 +90,8 @@ class LlamaChat:
 
 def _within_limits(body: dict[str, Any]) -> dict[str, Any]:
     """Short replies and no tools, whatever was asked for."""
+    if not body.get("messages"):
+        raise ApiError("'messages' must be a list with a message in it", param="messages")
     asked = body.pop("max_completion_tokens", None) or body.get("max_tokens") or _MAX_TOKENS
     if not isinstance(asked, int) or asked < 1:
         raise ApiError("'max_tokens' must be a positive number", param="max_tokens")

@@ -61,14 +61,6 @@ async def read_json(request: web.Request) -> dict[str, Any]:
     return body
 
 
-def text_of(message: Any) -> str:
-    """The text of a chat message, whose content is a string, a list of parts, or null."""
-    content = message.get("content") if isinstance(message, dict) else None
-    if isinstance(content, list):
-        return " ".join(part.get("text", "") for part in content if isinstance(part, dict))
-    return content if isinstance(content, str) else ""
-
-
 async def open_event_stream(request: web.Request) -> web.StreamResponse:
     """Begin an answer of server-sent events."""
     response = web.StreamResponse(

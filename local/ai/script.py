@@ -1,11 +1,11 @@
-"""A language model that answers from a file, so that a test knows every word and token.
+r"""A language model that answers from a file, so that a test knows every word and token.
 
 The file is a JSON object::
 
     {
       "rules": [
         {"match": "weather", "reply": "Sunny.", "delay_s": 0.2, "tokens_per_s": 20},
-        {"match": "order (\\\\d+)", "reply": null,
+        {"match": "order (\\d+)", "reply": null,
          "tool_call": {"name": "look_up", "arguments": {"order": 7}},
          "after_tool": "It is on its way."}
       ],
@@ -33,7 +33,6 @@ from typing import Any
 
 import msgspec
 
-from local.ai.protocol import text_of
 from local.errors import SettingsError
 
 
@@ -104,7 +103,7 @@ def load(path: Path) -> Script:
 
 def answer(script: Script, messages: list[Any]) -> Answer:
     """Choose the answer to a conversation."""
-    said = [text_of(message) for message in messages if _role(message) == "user"]
+    said = [_text(message) for message in messages if _role(message) == "user"]
     rule = _rule(script, said[-1]) if said else script.default
     if messages and _role(messages[-1]) == "tool":
         text = rule.after_tool if rule.after_tool is not None else script.default.reply or ""
@@ -119,13 +118,21 @@ def count_words(text: str) -> int:
 
 def prompt_words(messages: list[Any]) -> int:
     """Words of all messages."""
-    return sum(count_words(text_of(message)) for message in messages)
+    return sum(count_words(_text(message)) for message in messages)
 
 
 def pieces(text: str) -> list[str]:
     """The words with the white space around them: joined, they are the text again."""
     found: list[str] = re.findall(r"\s*\S+(?:\s+$)?", text)
     return found
+
+
+def _text(message: Any) -> str:
+    """The text of a chat message, whose content is a string, a list of parts, or null."""
+    content = message.get("content") if isinstance(message, dict) else None
+    if isinstance(content, list):
+        return " ".join(part.get("text", "") for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else ""
 
 
 def _role(message: Any) -> str:

@@ -2,10 +2,8 @@
 
 import asyncio
 import functools
-from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from aiohttp import web
 
@@ -78,17 +76,15 @@ async def _chat(
 
 async def _transcription(rules: script.Script | None, executor: Executor) -> Transcription:
     fixed = rules.stt if rules else None
-    make: Callable[[], Any] = (
-        Whisper if fixed is None else functools.partial(FixedTranscripts, fixed)
-    )
-    transcription = Transcription(await asyncio.to_thread(make), executor)
+    recogniser = await asyncio.to_thread(Whisper) if fixed is None else FixedTranscripts(fixed)
+    transcription = Transcription(recogniser, executor)
     await transcription.warm()
     return transcription
 
 
 async def _speech(rules: script.Script | None, executor: Executor) -> Speech:
-    make: Callable[[], Any] = Tone if rules and rules.tts else Piper
-    speech = Speech(await asyncio.to_thread(make), executor)
+    model = Tone() if rules and rules.tts else await asyncio.to_thread(Piper)
+    speech = Speech(model, executor)
     await speech.warm()
     return speech
 

