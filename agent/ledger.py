@@ -32,8 +32,9 @@ class Ledger:
         if usage is None:
             return
         self._append(usage)
-        if usage.speech_id is not None:
-            self._waiting[usage.speech_id].append(usage)
+        speech_id = HEARD if usage.kind == "stt" else usage.speech_id
+        if speech_id is not None:
+            self._waiting[speech_id].append(usage)
 
     def assign(self, speech_id: str, message_id: UUID) -> int:
         """Give what waits for a speech to a message of it.
@@ -79,7 +80,7 @@ def _usage(metrics: Any) -> Usage | None:
                 output_tokens=metrics.output_tokens,
                 total_tokens=metrics.total_tokens,
                 audio_ms=_ms(metrics.audio_duration),
-                **_common(metrics, HEARD),
+                **_common(metrics, None),
             )
         case TTSMetrics():
             return Usage(

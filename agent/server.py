@@ -33,6 +33,10 @@ class VoiceServer(AgentServer):
             api_secret=settings.livekit_api_secret.get_secret_value() or None,
             drain_timeout=settings.agent_drain_timeout_s,
             port=settings.agent_http_port,
+            # By calls, not by CPU: a burst at a call's start would mark the worker full, and
+            # LiveKit's server does not ask again for a call that found no worker.
+            load_fnc=lambda server: len(server.active_jobs) / settings.agent_max_calls,
+            load_threshold=1.0,
         )
         self.failed = False
         self._settings = settings

@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     agent_turn_detection: Literal["model", "vad", "stt", "manual"] = Field(
         "model", description="When a turn ends: end-of-turn model, vad, stt or manual"
     )
+    agent_max_calls: Annotated[int, Field(ge=1)] = Field(
+        4 * (os.cpu_count() or 1), description="Calls at once; default: four for each core"
+    )
     agent_rejoin_grace_s: Seconds = Field(
         10.0, description="Seconds without any caller after which a call has ended"
     )
