@@ -104,7 +104,8 @@ class LiveKitServer:
                 # bind its UDP port there too.
                 "enable_loopback_candidate": True,
                 "ips": {"includes": [f"{HOST}/32"]},
-                # Without one, clients are told of public STUN servers.
-                "stun_servers": [f"{HOST}:{udp_port}"],
+                # Without one, clients are told of public STUN servers. Nobody listens there
+                # (RFC 863); with the server's own UDP port here, no client ever connects.
+                "stun_servers": [f"{HOST}:9"],
             },
         }

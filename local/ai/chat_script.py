@@ -1,6 +1,7 @@
 """POST /v1/chat/completions, answered from a script."""
 
 import asyncio
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from aiohttp import web
@@ -18,11 +19,26 @@ from local.ai.protocol import (
 from local.ai.script import Answer, Script, ToolCall
 
 
+@dataclass
+class BillLine:
+    """What one request costs, in words; for a request that was cut, those sent until then."""
+
+    id: str
+    prompt_tokens: int
+    completion_tokens: int = 0
+    finished: bool = False
+
+
 class ScriptedChat:
     """The scripted language model as an endpoint."""
 
     def __init__(self, script: Script) -> None:
         self._script = script
+        self._bill: list[BillLine] = []
+
+    async def bill(self, _request: web.Request) -> web.Response:
+        """Tell what a provider would charge for, to hold a worker's own count against."""
+        return web.json_response({"requests": [asdict(line) for line in self._bill]})
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
@@ -33,28 +49,37 @@ class ScriptedChat:
         answer = scripts.answer(self._script, messages)
         usage = Usage(scripts.prompt_words(messages), answer.tokens)
         completion = Completion(str(body.get("model", "script")))
+        line = BillLine(completion.id, usage.prompt)
+        self._bill.append(line)
         await asyncio.sleep(answer.delay_s)
         if not body.get("stream"):
             await asyncio.sleep(_seconds(answer) * answer.tokens)
             finish = "tool_calls" if answer.tool_call else "stop"
+            line.completion_tokens, line.finished = usage.completion, True
             return web.json_response(completion.whole(_message(answer), finish, usage))
         options = body.get("stream_options") or {}
         asked = usage if options.get("include_usage") else None
-        return await _stream(request, completion, answer, asked)
+        return await _stream(request, completion, answer, asked, line)
 
 
 async def _stream(
-    request: web.Request, completion: Completion, answer: Answer, usage: Usage | None
+    request: web.Request,
+    completion: Completion,
+    answer: Answer,
+    usage: Usage | None,
+    line: BillLine,
 ) -> web.StreamResponse:
     response = await open_event_stream(request)
     await send_event(response, completion.chunk({"role": "assistant", "content": ""}))
     pause = _seconds(answer)
     for piece in scripts.pieces(answer.text):
         await send_event(response, completion.chunk({"content": piece}))
+        line.completion_tokens += 1
         await asyncio.sleep(pause)
     if answer.tool_call:
         for delta in _tool_deltas(answer.tool_call):
             await send_event(response, completion.chunk({"tool_calls": [delta]}))
+    line.completion_tokens, line.finished = answer.tokens, True
     finish = "tool_calls" if answer.tool_call else "stop"
     await send_event(response, completion.chunk({}, finish))
     if usage is not None:

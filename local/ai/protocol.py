@@ -101,8 +101,9 @@ class Completion:
     """Makes the objects of one chat completion, which share an id, a time and a model name."""
 
     def __init__(self, model: str) -> None:
+        self.id = new_id("chatcmpl")
         self._common = {
-            "id": new_id("chatcmpl"),
+            "id": self.id,
             "created": int(time.time()),
             "model": model,
             "system_fingerprint": None,

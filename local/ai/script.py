@@ -22,7 +22,8 @@ second (all at once if left out). ``tts``: "tone" speaks a sine tone of 60 ms a 
 Piper. ``stt``: these transcripts one after the other and then empty ones; left out: Whisper.
 
 A word is a token: ``prompt_tokens`` counts the words of all messages, ``completion_tokens`` those
-of the reply, and of a tool call those of its name and arguments (as JSON).
+of the reply, and of a tool call those of its name and arguments (as JSON). GET /bill lists what
+each request came to, also those that were cut short and so never told their usage.
 """
 
 import json

@@ -60,6 +60,8 @@ async def _application(rules: script.Script | None) -> web.Application:
             web.get("/health", _health),
         ]
     )
+    if isinstance(chat, ScriptedChat):
+        app.add_routes([web.get("/bill", chat.bill)])
     return app
 
 

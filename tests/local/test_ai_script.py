@@ -112,6 +112,24 @@ async def test_delay_and_rate_are_kept(client: openai.AsyncOpenAI) -> None:
     assert times[" four"] - times["one"] == pytest.approx(0.15, abs=0.08)
 
 
+async def test_a_cut_reply_is_billed_for_what_was_sent(client: openai.AsyncOpenAI) -> None:
+    """The bill tells the words sent until the client went away, although no usage did."""
+    stream = await client.chat.completions.create(
+        model="m", messages=[{"role": "user", "content": "slow"}], stream=True
+    )
+    async for chunk in stream:
+        if chunk.choices[0].delta.content:
+            break
+    await stream.close()
+    bill: Any = await client.get(str(client.base_url).replace("/v1/", "/bill"), cast_to=object)
+    lines = bill["requests"]
+    (cut,) = [line for line in lines if line["id"] == chunk.id]
+    assert cut["prompt_tokens"] == 1
+    assert 1 <= cut["completion_tokens"] < 4
+    assert not cut["finished"]
+    assert all(line["finished"] for line in lines if line["id"] != chunk.id)
+
+
 async def test_a_tone_lasts_60_ms_a_word(client: openai.AsyncOpenAI) -> None:
     speech = await client.audio.speech.create(
         model="tts-1", voice="alloy", input="one two three four five", response_format="pcm"

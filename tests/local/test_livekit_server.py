@@ -1,5 +1,7 @@
 """The local LiveKit server."""
 
+import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from livekit import api
 from local.errors import SettingsError
 from local.livekit_binary import find_or_build
 from local.livekit_server import LiveKitServer
+from tests.local.servers import alive, descendants, eventually
 
 pytestmark = pytest.mark.room
 
@@ -69,6 +72,25 @@ async def test_a_named_program_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_
     other.touch(mode=0o755)
     monkeypatch.setenv("LIVEKIT_SERVER_BIN", str(other))
     assert await find_or_build(lambda _line: None) == other
+
+
+async def test_a_cancelled_build_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Ctrl-C while Go compiles: no process and no file but the lock."""
+    cache = tmp_path / "cache"
+    monkeypatch.setattr("local.livekit_binary.CACHE", cache)
+    monkeypatch.setenv("GOCACHE", str(tmp_path / "empty"))
+    monkeypatch.delenv("LIVEKIT_SERVER_BIN", raising=False)
+    build = asyncio.create_task(find_or_build(lambda _line: None))
+    # A compiler below `go build`, which is below us.
+    await eventually(lambda: [p for p in descendants(os.getpid()) if p.name() == "compile"])
+    processes = descendants(os.getpid())
+    build.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await build
+    assert not alive(processes)
+    assert [file.suffix for file in cache.iterdir()] == [".lock"]
 
 
 async def _create_room(server: LiveKitServer, name: str) -> None:
