@@ -8,7 +8,7 @@ import sysconfig
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 
@@ -76,11 +76,10 @@ def url_for_dbmate(url: str) -> str:
 
     dbmate's driver would insist on TLS, other than every other client of Postgres.
     """
-    parts = urlsplit(url)
-    query = parse_qsl(parts.query, keep_blank_values=True)
-    if any(name == "sslmode" for name, _ in query) or "PGSSLMODE" in os.environ:
+    query = urlsplit(url).query
+    if "PGSSLMODE" in os.environ or "sslmode" in parse_qs(query, keep_blank_values=True):
         return url
-    return parts._replace(query=urlencode([*query, ("sslmode", "prefer")])).geturl()
+    return url + ("&" if query else "?") + "sslmode=prefer"
 
 
 async def migrate(url: str | None, *, patience_s: float = 30.0) -> Migrated:

@@ -94,6 +94,19 @@ def server(programs: Path) -> Iterator[str]:
         shutil.rmtree(home)
 
 
+def psql(url: str, *arguments: str) -> str:
+    """Runs psql, which stops at the first error, and returns what it prints.
+
+    Raises:
+        subprocess.CalledProcessError: It failed.
+    """
+    places = [embedded_18(), DEBIAN_15]
+    beside = [place / "psql" for place in places if place and (place / "psql").exists()]
+    program = beside[0] if beside else "psql"
+    command = [program, "-qXAt", "-v", "ON_ERROR_STOP=1", *arguments, url]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
 @asynccontextmanager
 async def database(server_url: str, *, template: str = "") -> AsyncIterator[str]:
     """Makes a database with a name of its own, and drops it whoever is still connected.
