@@ -5,6 +5,8 @@ import asyncio
 import os
 import signal
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ def add_parser(subparsers: Any) -> None:
         "file, print `ready`, and stop everything at Ctrl-C or SIGTERM.",
     )
     parser.add_argument(
-        "--env-file", type=Path, required=True, help="written with KEY=value lines, then kept"
+        "--env-file", type=Path, required=True, help="KEY=value lines, there while the stack runs"
     )
     parser.add_argument("--no-ai", action="store_true", help="leave the models out")
     parser.add_argument("--no-postgres", action="store_true", help="leave Postgres out")
@@ -63,14 +65,24 @@ async def _up(args: argparse.Namespace) -> None:
         script=args.script,
     )
     async with wanted as parts:
-        _write(args.env_file, parts.stack)
-        print("ready", flush=True)
-        raise await parts.failed()
+        with _environment_file(args.env_file, parts.stack):
+            print("ready", flush=True)
+            raise await parts.failed()
 
 
-def _write(path: Path, stack: Stack) -> None:
-    """Write the variables at once and for our eyes only: a reader sees all of them or none."""
+@contextmanager
+def _environment_file(path: Path, stack: Stack) -> Iterator[None]:
+    """Keep the variables in a file for the length of the block.
+
+    They are for our eyes only and come at once: a reader sees all of them or none. A file that
+    was replaced meanwhile, by another stack, is left to that one.
+    """
     lines = "".join(f"{name}={value}\n" for name, value in stack.env().items())
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".env-", delete=False) as file:
         file.write(lines)
     os.replace(file.name, path)  # noqa: PTH105
+    try:
+        yield
+    finally:
+        if path.is_file() and path.read_text() == lines:
+            path.unlink()

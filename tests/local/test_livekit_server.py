@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import pytest
 import pytest_asyncio
-from livekit import api
+from livekit import api, rtc
 
 from local.errors import SettingsError
 from local.livekit_binary import find_or_build
@@ -44,6 +44,27 @@ async def test_two_servers_run_side_by_side(two: tuple[LiveKitServer, LiveKitSer
         assert await _rooms(server) == [f"room-{number}"]
     with pytest.raises(api.TwirpError):
         await _rooms(two[0], two[1])
+
+
+async def test_media_flows_over_the_loopback(two: tuple[LiveKitServer, LiveKitServer]) -> None:
+    """Two people in a room hear each other, with no address but 127.0.0.1 to meet at."""
+    server, _ = two
+    speaker, listener = rtc.Room(), rtc.Room()
+    heard = asyncio.Event()
+    listener.on("track_subscribed", lambda *_: heard.set())
+    source = rtc.AudioSource(48_000, 1)
+    try:
+        for room, identity in ((speaker, "speaker"), (listener, "listener")):
+            grants = api.VideoGrants(room_join=True, room="media")
+            token = api.AccessToken(server.api_key, server.api_secret).with_grants(grants)
+            await room.connect(server.url, token.with_identity(identity).to_jwt())
+        track = rtc.LocalAudioTrack.create_audio_track("voice", source)
+        await speaker.local_participant.publish_track(track)
+        await asyncio.wait_for(heard.wait(), 10)
+    finally:
+        await source.aclose()
+        await listener.disconnect()
+        await speaker.disconnect()
 
 
 async def test_a_killed_server_comes_back_at_the_same_place(

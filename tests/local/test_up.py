@@ -75,6 +75,7 @@ async def test_it_tells_where_everything_is_and_leaves_nothing(place: Path) -> N
         assert await asyncio.wait_for(process.wait(), 15) == 0
         assert not alive(children)
         assert not list((place / "tmp").iterdir())
+        assert not (place / "env").exists()
 
 
 @pytest.mark.parametrize("presses", [1, 3])
