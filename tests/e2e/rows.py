@@ -1,0 +1,49 @@
+"""The rows of calls, as a front end reads them."""
+
+from typing import Any
+
+import asyncpg
+
+from local.demo_rows import Rows, read_rows
+from tests.waiting import until
+
+
+class Reader:
+    """Reads calls on a connection of its own."""
+
+    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        self._connection = connection
+
+    async def call(self, room: str) -> Rows | None:
+        """Return the rows of the call in this room, or None if there is none yet."""
+        call_id = await self._connection.fetchval(
+            "select id from voice_calls where session_id = $1", room
+        )
+        return None if call_id is None else await read_rows(self._connection, call_id)
+
+    async def when(
+        self, room: str, condition: Any, *, timeout_s: float = 30.0, what: str = "the rows"
+    ) -> Rows:
+        """Wait until the call's rows meet the condition, and return them."""
+
+        async def look() -> Rows | None:
+            rows = await self.call(room)
+            return rows if rows is not None and condition(rows) else None
+
+        rows = await until(look, timeout_s=timeout_s, what=f"{what} of room {room}")
+        assert rows is not None
+        return rows
+
+    async def ended(self, room: str, *, timeout_s: float = 30.0) -> Rows:
+        """Wait until the call has ended and return its rows."""
+        return await self.when(
+            room,
+            lambda rows: rows.call["ended_at"] is not None,
+            timeout_s=timeout_s,
+            what="the end",
+        )
+
+
+def said(rows: Rows, role: str) -> list[str]:
+    """Return what a role said, in order."""
+    return [message["content"] for message in rows.messages if message["role"] == role]

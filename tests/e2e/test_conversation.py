@@ -1,0 +1,141 @@
+"""A whole conversation in a real room, from the front end's pending row to the last leg."""
+
+import json
+import time
+from uuid import uuid4
+
+import pytest
+
+from local.caller import Caller, Server
+from local.voice import Voice
+from tests.e2e.rows import Reader, said
+from tests.e2e.worker import Worker
+from tests.postgres import Connection
+
+pytestmark = pytest.mark.room
+
+
+async def test_everything_said_is_a_row(
+    worker: Worker, server: Server, voice: Voice, pg: Connection
+) -> None:
+    """Greeting, reply, interruption, rejoin, function call and the agent's hang-up are all there."""
+    user_id, call_id = uuid4(), uuid4()
+    room = f"call-{user_id}-{time.time_ns() // 1_000_000}"
+    await pg.execute("insert into users (id, name, email) values ($1, 'Ada', 'a@b.c')", user_id)
+    await pg.execute(
+        "insert into voice_calls (id, user_id, session_id, room_name, ai_agent_used)"
+        " values ($1, $2, $3, 'Support Call', true)",
+        call_id,
+        user_id,
+        room,
+    )
+    metadata = json.dumps({"userId": str(user_id), "callId": str(call_id)})
+    caller = Caller(server, room=room, identity=str(user_id), metadata=metadata, voice=voice)
+    async with caller:
+        await caller.join(room_metadata=json.dumps({"callId": str(call_id)}))
+        await caller.agent_speaking()
+        await caller.agent_quiet()
+        await _ask(caller, "What is your name?")
+        began = time.monotonic()
+        await caller.speak("Tell me a story, please.")
+        speech = await caller.agent_speech(began)
+        await caller.agent_speaking()
+        await _ask(caller, "Stop, that is enough for now.")
+        await caller.rejoin()
+        await _ask(caller, "Are you still there, my friend?")
+        await caller.speak("Thank you, goodbye.")
+        rows = await Reader(pg).ended(room, timeout_s=40)
+        assert speech.started_at > began
+
+    call = rows.call
+    assert (call["id"], call["user_id"], call["status"]) == (call_id, user_id, "completed")
+    assert call["end_reason"] == "agent_hangup"
+    assert call["room_sid"].startswith("RM_")
+    assert call["connected_at"] < call["ended_at"]
+    assert call["duration_seconds"] > 10
+    agent, first, second = rows.participants
+    assert agent["participant_type"] == "agent"
+    assert agent["kind"] == "agent"
+    for leg in (first, second):
+        assert (leg["participant_identity"], leg["user_id"]) == (str(user_id), user_id)
+        assert leg["left_at"] is not None
+    assert first["left_at"] <= second["joined_at"]
+    assert first["participant_sid"] != second["participant_sid"]
+    assert first["disconnect_reason"] == "client_initiated"
+    _check_messages(rows.messages, str(user_id), call["agent_identity"])
+    assert "name" in said(rows, "user")[0].lower()
+    assert said(rows, "assistant")[0] == "Hello! How can I help you today?"
+    assert said(rows, "assistant")[1] == "My name is Robin. What is yours?"
+    _check_tokens(rows)
+
+
+async def test_a_reused_room_name_is_a_call_of_its_own(
+    worker: Worker, server: Server, voice: Voice, pg: Connection
+) -> None:
+    """The second session of a room leaves the first call's row as it is."""
+    room = f"again-{uuid4().hex[:8]}"
+    sessions = []
+    for _ in range(2):
+        async with Caller(server, room=room, voice=voice) as caller:
+            await caller.join()
+            await caller.agent_speaking()
+            await server.delete_room(room)
+        rows = await Reader(pg).ended(room)
+        sessions.append(rows.call)
+        await _until_calls(pg, len(sessions))
+    assert sessions[0]["id"] == sessions[1]["id"]  # read by the plain name both times
+    names = await pg.fetch("select session_id, end_reason, status from voice_calls order by id")
+    assert names[0]["session_id"] == room
+    assert names[1]["session_id"].startswith(f"{room}@RM_")
+    assert {row["end_reason"] for row in names} == {"room_closed"}
+
+
+async def _ask(caller: Caller, text: str) -> None:
+    began = time.monotonic()
+    utterance = await caller.speak(text)
+    assert utterance.done.is_set()
+    await caller.agent_speech(began + 0.5)
+    await caller.agent_quiet()
+
+
+async def _until_calls(pg: Connection, count: int) -> None:
+    from tests.waiting import until
+
+    async def ended() -> bool:
+        return (
+            await pg.fetchval("select count(*) from voice_calls where ended_at is not null")
+            == count
+        )
+
+    await until(ended, what=f"{count} ended calls")
+
+
+def _check_messages(messages: list[dict[str, object]], caller: str, agent: object) -> None:
+    numbers = [message["sequence_number"] for message in messages]
+    assert numbers == sorted(set(numbers), key=int)  # type: ignore[arg-type]
+    for message in messages:
+        assert message["metadata"].get("final") is not False, message  # type: ignore[attr-defined]
+        if message["role"] == "system":
+            continue
+        assert message["speech_started_at"] < message["speech_ended_at"], message  # type: ignore[operator]
+        speaker = caller if message["role"] == "user" else agent
+        assert message["participant_identity"] == speaker
+        assert message["model_used"]
+    interrupted = [message for message in messages if message["interrupted"]]
+    assert len(interrupted) == 1
+    assert str(interrupted[0]["content"]).startswith("Once upon a time")
+    tools = [message["metadata"] for message in messages if message["role"] == "system"]
+    assert [tool["name"] for tool in tools] == ["end_call"]  # type: ignore[index]
+
+
+def _check_tokens(rows: object) -> None:
+    from local.demo_rows import Rows
+
+    assert isinstance(rows, Rows)
+    requests = [usage for usage in rows.usage if usage["kind"] == "llm"]
+    assert rows.call["total_tokens_used"] == sum(usage["total_tokens"] for usage in requests) > 0
+    for message in rows.messages:
+        mine = [usage for usage in requests if usage["message_id"] == message["id"]]
+        assert message["tokens_used"] == sum(usage["total_tokens"] for usage in mine)
+    spoken = {usage["message_id"] for usage in rows.usage if usage["kind"] in ("tts", "stt")}
+    assert len(spoken) >= 5
