@@ -14,7 +14,7 @@ from local.caller_errors import CallerError, NobodyAnsweredError, TooLateError
 from local.caller_line import Line
 from local.caller_microphone import Utterance
 from local.caller_server import Server
-from local.sound import Sound, decode
+from local.sound import Samples, Sound, decode
 from local.voice import Voice
 
 __all__ = ["Caller", "CallerError", "NobodyAnsweredError", "Server", "TooLateError"]
@@ -212,8 +212,11 @@ class Caller:
         """Transcribe what the agent said between two times; until None is now."""
         if self._voice is None:
             raise CallerError("a transcript was wanted, but the caller has no voice server")
-        until = time.monotonic() if until is None else until
-        return await self._voice.transcribe(self._ear.recording(since, until))
+        return await self._voice.transcribe(self.recording(since, until))
+
+    def recording(self, since: float, until: float | None = None) -> Samples:
+        """Return what was heard between two times, as samples at RATE_HZ; until None is now."""
+        return self._ear.recording(since, time.monotonic() if until is None else until)
 
     # Inside
 

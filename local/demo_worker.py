@@ -20,9 +20,12 @@ _REGISTERED: Final = b"registered worker"
 
 SETTINGS: Final = {
     "AGENT_NAME": "",
+    "AGENT_LLM_MODEL": "smollm2-135m-instruct",
+    "AGENT_STT_MODEL": "whisper-tiny.en",
+    "AGENT_TTS_MODEL": "piper-joe",
     "AGENT_TURN_DETECTION": "vad",  # the end-of-turn model is not among the local models
     "AGENT_HTTP_PORT": "0",
-    "AGENT_REJOIN_GRACE_S": "2",  # nobody comes back to the demo's call
+    "AGENT_REJOIN_GRACE_S": "1",  # nobody comes back to the demo's call
     "AGENT_LOG_FORMAT": "json",
 }
 

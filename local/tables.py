@@ -1,14 +1,17 @@
-"""The rows of a call as tables for people."""
+"""The rows of a call as tables for people; times of day are UTC, as Postgres gave them."""
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from local.demo_rows import Row, Rows
+
+_NAME: Final = 20
 
 
 def draw(rows: Rows, console: Console) -> None:
@@ -21,9 +24,8 @@ def draw(rows: Rows, console: Console) -> None:
 
 def call_table(call: Row) -> Table:
     """Return the call's own row, a column of it a line."""
-    table = Table(title="voice_calls", show_header=False, title_justify="left")
-    table.add_column(style="dim")
-    table.add_column()
+    table = _table("voice_calls", "column", "value")
+    table.show_header = False
     names = (
         "id",
         "session_id",
@@ -52,7 +54,7 @@ def participants_table(participants: Iterable[Row]) -> Table:
     for leg in participants:
         _add(
             table,
-            leg["participant_name"] or leg["participant_identity"],
+            leg["participant_name"] or _short(leg["participant_identity"]),
             leg["participant_type"],
             leg["joined_at"],
             leg["left_at"],
@@ -80,11 +82,22 @@ def messages_table(messages: Iterable[Row]) -> Table:
 
 
 def usage_table(usage: Iterable[Row]) -> Table:
-    """Return the requests to models, summed over each kind and model."""
+    """Return the requests to models, summed over each kind and model.
+
+    Of requests it says how many were cancelled or have estimated figures, of tokens how many were
+    cached.
+    """
     table = _table(
-        "voice_usage", "kind", "model", "requests", "cancelled", "estimated", "tokens in",
-        "cached", "tokens out", "audio", "characters", "cost",
-    )  # fmt: skip
+        "voice_usage",
+        "kind",
+        "model",
+        "requests",
+        "tokens in",
+        "tokens out",
+        "audio",
+        "chars",
+        "cost",
+    )
     groups: dict[tuple[str, str], list[Row]] = {}
     for request in usage:
         groups.setdefault((request["kind"], request["model"] or ""), []).append(request)
@@ -94,21 +107,22 @@ def usage_table(usage: Iterable[Row]) -> Table:
             table,
             kind,
             model,
-            len(requests),
-            _sum(requests, "cancelled"),
-            _sum(requests, "estimated"),
-            _sum(requests, "input_tokens"),
-            _sum(requests, "cached_input_tokens"),
-            _sum(requests, "output_tokens"),
+            _with(
+                len(requests),
+                cancelled=_sum(requests, "cancelled"),
+                est=_sum(requests, "estimated"),
+            ),
+            _with(_sum(requests, "input_tokens"), cached=_sum(requests, "cached_input_tokens")),
+            _sum(requests, "output_tokens") or None,
             f"{audio_ms / 1000:.1f} s" if audio_ms else None,
-            _sum(requests, "characters"),
+            _sum(requests, "characters") or None,
             _cost(requests),
         )
     return table
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
@@ -127,8 +141,19 @@ def _text(value: Any) -> Text:
     return Text(str(value))
 
 
+def _short(identity: str) -> str:
+    """Return an identity that takes no more room than a name; the JSON has it whole."""
+    return identity if len(identity) <= _NAME else f"{identity[: _NAME - 1]}…"
+
+
 def _sum(rows: Iterable[Row], column: str) -> int:
     return sum(int(row[column] or 0) for row in rows)
+
+
+def _with(number: int, **parts: int) -> str | None:
+    """Return a number with those of its parts that are not 0, such as `3 (1 cancelled)`."""
+    told = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
+    return None if not number else f"{number} ({told})" if told else str(number)
 
 
 def _cost(rows: list[Row]) -> Any:
