@@ -1,5 +1,6 @@
 """Durations, terminal states, updated_at and tombstones of the rows themselves."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -17,45 +18,50 @@ def after(seconds: float) -> datetime:
     return NOON + timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize(
-    ("created", "started", "connected", "expected"),
-    [
-        (0, 10, 20, 40),
-        (0, 10, None, 50),
-        (0, None, None, 60),
-        (0, None, 30.9, 29),
-        (0, 10, 90, 0),  # a clock stepped back
-    ],
-)
+@dataclass(frozen=True)
+class Times:
+    """Seconds after noon at which a call was created, started and connected; it ends at 60."""
+
+    created: float
+    started: float | None
+    connected: float | None
+    duration: int
+
+
+TIMES = [
+    Times(0, 10, 20, 40),
+    Times(0, 10, None, 50),
+    Times(0, None, None, 60),
+    Times(0, None, 30.9, 29),
+    Times(0, 10, 90, 0),  # a clock stepped back
+]
+
+
 async def test_duration_counts_from_the_best_known_start_on_insert_and_update(
     pg: Connection,
-    created: float,
-    started: float | None,
-    connected: float | None,
-    expected: int,
 ) -> None:
-    start = None if started is None else after(started)
-    connect = None if connected is None else after(connected)
-    inserted = await pg.fetchrow(
-        """
-        insert into voice_calls
-            (session_id, room_name, created_at, started_at, connected_at, ended_at)
-        values ('s', 'r', $1, $2, $3, $4) returning id, duration_seconds
-        """,
-        after(created),
-        start,
-        connect,
-        after(60),
-    )
-    assert inserted is not None
-    assert inserted["duration_seconds"] == expected
-    updated = await pg.fetchval(
-        "update voice_calls set ended_at = $2 where id = $1 returning duration_seconds",
-        inserted["id"],
-        after(160),
-    )
-    begin = next(t for t in (connected, started, created) if t is not None)
-    assert updated == int(160 - begin)
+    for times in TIMES:
+        inserted = await pg.fetchrow(
+            """
+            insert into voice_calls
+                (session_id, room_name, created_at, started_at, connected_at, ended_at)
+            values ($1, 'r', $2, $3, $4, $5) returning id, duration_seconds
+            """,
+            str(times),
+            after(times.created),
+            None if times.started is None else after(times.started),
+            None if times.connected is None else after(times.connected),
+            after(60),
+        )
+        assert inserted is not None
+        assert inserted["duration_seconds"] == times.duration
+        updated = await pg.fetchval(
+            "update voice_calls set ended_at = $2 where id = $1 returning duration_seconds",
+            inserted["id"],
+            after(160),
+        )
+        begin = next(t for t in (times.connected, times.started, times.created) if t is not None)
+        assert updated == int(160 - begin)
 
 
 async def test_a_call_that_goes_on_has_no_duration(pg: Connection) -> None:
