@@ -126,12 +126,15 @@ class Turns:
         self._append(message)
 
     def _speech_done(self, speech: SpeechHandle) -> None:
-        message = self._last.pop(speech.id, None)
         reply = self._replies.pop(speech.id, None)
+        message = self._last.pop(speech.id, None)
         if reply is not None:
-            # Generated, but nothing of it was heard: LiveKit commits no item for it.
-            message = message or msgspec.structs.replace(reply, interrupted=speech.interrupted)
-            self._append(message if message.id == reply.id else _unheard(reply))
+            # Cut before its first sound: LiveKit commits no item, but the model was paid for it.
+            unheard = msgspec.structs.replace(
+                reply, content="", interrupted=True, metadata={"unheard": reply.content}
+            )
+            self._append(unheard)
+            message = message or unheard
         if message is None:
             return
         tokens = self._ledger.assign(speech.id, message.id)
@@ -160,10 +163,6 @@ class Turns:
             model=self._session.llm.model if self._session and self._session.llm else None,
             metadata={"final": False},
         )
-
-
-def _unheard(reply: Message) -> Message:
-    return msgspec.structs.replace(reply, interrupted=True)
 
 
 def _with_metrics(message: Message, item: ChatMessage) -> Message:

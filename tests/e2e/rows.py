@@ -1,6 +1,6 @@
 """The rows of calls, as a front end reads them."""
 
-from typing import Any
+from collections.abc import Callable
 
 import asyncpg
 
@@ -22,7 +22,12 @@ class Reader:
         return None if call_id is None else await read_rows(self._connection, call_id)
 
     async def when(
-        self, room: str, condition: Any, *, timeout_s: float = 30.0, what: str = "the rows"
+        self,
+        room: str,
+        condition: Callable[[Rows], bool],
+        *,
+        timeout_s: float = 30.0,
+        what: str = "the rows",
     ) -> Rows:
         """Wait until the call's rows meet the condition, and return them."""
 

@@ -7,18 +7,17 @@ from uuid import uuid4
 import pytest
 
 from local.caller import Caller, Server
+from local.demo_rows import Row, Rows
 from local.voice import Voice
 from tests.e2e.rows import Reader, said
-from tests.e2e.worker import Worker
 from tests.postgres import Connection
+from tests.waiting import until
 
-pytestmark = pytest.mark.room
+pytestmark = [pytest.mark.room, pytest.mark.usefixtures("worker")]
 
 
-async def test_everything_said_is_a_row(
-    worker: Worker, server: Server, voice: Voice, pg: Connection
-) -> None:
-    """Greeting, reply, interruption, rejoin, function call and the agent's hang-up are all there."""
+async def test_everything_said_is_a_row(server: Server, voice: Voice, pg: Connection) -> None:
+    """Greeting, reply, interruption, rejoin, function call and the agent's hang-up are there."""
     user_id, call_id = uuid4(), uuid4()
     room = f"call-{user_id}-{time.time_ns() // 1_000_000}"
     await pg.execute("insert into users (id, name, email) values ($1, 'Ada', 'a@b.c')", user_id)
@@ -70,7 +69,7 @@ async def test_everything_said_is_a_row(
 
 
 async def test_a_reused_room_name_is_a_call_of_its_own(
-    worker: Worker, server: Server, voice: Voice, pg: Connection
+    server: Server, voice: Voice, pg: Connection
 ) -> None:
     """The second session of a room leaves the first call's row as it is."""
     room = f"again-{uuid4().hex[:8]}"
@@ -99,39 +98,31 @@ async def _ask(caller: Caller, text: str) -> None:
 
 
 async def _until_calls(pg: Connection, count: int) -> None:
-    from tests.waiting import until
-
     async def ended() -> bool:
-        return (
-            await pg.fetchval("select count(*) from voice_calls where ended_at is not null")
-            == count
-        )
+        found = await pg.fetchval("select count(*) from voice_calls where ended_at is not null")
+        return bool(found == count)
 
     await until(ended, what=f"{count} ended calls")
 
 
-def _check_messages(messages: list[dict[str, object]], caller: str, agent: object) -> None:
+def _check_messages(messages: list[Row], caller: str, agent: str) -> None:
     numbers = [message["sequence_number"] for message in messages]
-    assert numbers == sorted(set(numbers), key=int)  # type: ignore[arg-type]
+    assert numbers == sorted(set(numbers))
     for message in messages:
-        assert message["metadata"].get("final") is not False, message  # type: ignore[attr-defined]
+        assert message["metadata"].get("final") is not False, message
         if message["role"] == "system":
             continue
-        assert message["speech_started_at"] < message["speech_ended_at"], message  # type: ignore[operator]
-        speaker = caller if message["role"] == "user" else agent
-        assert message["participant_identity"] == speaker
+        assert message["speech_started_at"] < message["speech_ended_at"], message
+        assert message["participant_identity"] == (caller if message["role"] == "user" else agent)
         assert message["model_used"]
     interrupted = [message for message in messages if message["interrupted"]]
     assert len(interrupted) == 1
-    assert str(interrupted[0]["content"]).startswith("Once upon a time")
+    assert interrupted[0]["content"].startswith("Once upon a time")
     tools = [message["metadata"] for message in messages if message["role"] == "system"]
-    assert [tool["name"] for tool in tools] == ["end_call"]  # type: ignore[index]
+    assert [tool["name"] for tool in tools] == ["end_call"]
 
 
-def _check_tokens(rows: object) -> None:
-    from local.demo_rows import Rows
-
-    assert isinstance(rows, Rows)
+def _check_tokens(rows: Rows) -> None:
     requests = [usage for usage in rows.usage if usage["kind"] == "llm"]
     assert rows.call["total_tokens_used"] == sum(usage["total_tokens"] for usage in requests) > 0
     for message in rows.messages:

@@ -1,12 +1,16 @@
 """The four faults that a first version must survive, in real rooms."""
 
 import signal
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
+from db.migrate import migrate
 from local.caller import Caller, Server
 from local.postgres import LocalPostgres
 from local.stack import Stack
@@ -48,9 +52,10 @@ async def test_job_killed_in_mid_call(
         rows = await Reader(pg).ended(room)
     assert (rows.call["status"], rows.call["end_reason"]) == ("failed", "worker_crashed")
     assert abs(rows.call["ended_at"].timestamp() - killed_at) < 2
-    assert [text.lower().strip(" ?.") for text in said(rows, "user")][0] == "what is your name"
-    assert "story" in said(rows, "user")[1].lower()
-    greeting, name, story = said(rows, "assistant")
+    question, wish = said(rows, "user")
+    assert "your name" in question
+    assert "story" in wish
+    _greeting, name, story = said(rows, "assistant")
     assert name == "My name is Robin. What is yours?"
     assert story.startswith("Once upon a time")
     assert all(leg["left_at"] is not None for leg in rows.participants)
@@ -94,14 +99,11 @@ async def test_sigterm_lets_the_call_end(
 
 
 async def test_postgres_away_for_a_minute(
-    stack: Stack, server: Server, voice: Voice, tmp_path: Path
+    stack: Stack, server: Server, voice: Voice, tmp_path: Path, open_directory: Path
 ) -> None:
     """Calls go on while Postgres is stopped; when it is back nothing is missing, nothing twice."""
-    from db.migrate import migrate
-
     room = f"away-{uuid4().hex[:8]}"
-    postgres = LocalPostgres(tmp_path / "postgres")
-    tmp_path.chmod(0o755)
+    postgres = LocalPostgres(open_directory)
     await postgres.start()
     try:
         await migrate(postgres.url)
@@ -124,9 +126,15 @@ async def test_postgres_away_for_a_minute(
         await postgres.stop()
 
 
-async def _check_complete(url: str, room: str, turns: int) -> None:
-    import asyncpg
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """A directory that the account of Postgres can reach too."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
+
+async def _check_complete(url: str, room: str, turns: int) -> None:
     connection = await asyncpg.connect(url)
     try:
         rows = await Reader(connection).ended(room, timeout_s=40)
