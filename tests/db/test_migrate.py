@@ -140,6 +140,43 @@ async def test_users_of_the_database_stay_as_they_are(empty_database_url: str) -
         await connection.close()
 
 
+SUPABASE = """
+do $$ begin
+    if to_regrole('anon') is null then create role anon; create role authenticated; end if;
+end $$;
+alter default privileges in schema public grant all on tables to anon, authenticated;
+create schema auth;
+create function auth.uid() returns uuid language sql stable as
+    'select current_setting(''request.jwt.claim.sub'')::uuid /* Supabase''s own */';
+create table users (id uuid primary key, name text, email text, role text);
+"""
+
+
+async def test_supabases_own_stays_and_its_default_grants_are_taken_back(
+    empty_database_url: str,
+) -> None:
+    connection = await asyncpg.connect(empty_database_url)
+    try:
+        await connection.execute(SUPABASE)
+        assert (await run(empty_database_url, "migrate"))[0] == 0
+        source = "select prosrc from pg_proc where oid = 'auth.uid'::regproc"
+        assert "Supabase's own" in await connection.fetchval(source)
+        rows = await connection.fetch(
+            """
+            select oid::regclass::text as name, has_any_column_privilege('anon', oid,
+                'select, insert, update') or has_table_privilege('anon', oid, 'delete') as for_anon,
+                has_table_privilege('authenticated', oid, 'insert, update, truncate') as for_users
+            from pg_class
+            where relnamespace = 'public'::regnamespace and relkind in ('r', 'v')
+                and relname <> 'users'
+            """
+        )
+        assert len(rows) == 6
+        assert not [row["name"] for row in rows if row["for_anon"] or row["for_users"]]
+    finally:
+        await connection.close()
+
+
 async def test_the_basic_schema_is_not_built_upon(empty_database_url: str) -> None:
     connection = await asyncpg.connect(empty_database_url)
     try:
