@@ -3,15 +3,24 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 T = TypeVar("T")
 
 TICK_S = 0.02
 
 
+@overload
 async def until(
-    look: Callable[[], T | Awaitable[T]], *, timeout_s: float = 20.0, what: str = "a condition"
+    look: Callable[[], Awaitable[T | None]], *, timeout_s: float = ..., what: str = ...
+) -> T: ...
+@overload
+async def until(look: Callable[[], T | None], *, timeout_s: float = ..., what: str = ...) -> T: ...
+async def until(
+    look: Callable[[], T | None | Awaitable[T | None]],
+    *,
+    timeout_s: float = 20.0,
+    what: str = "a condition",
 ) -> T:
     """Look until the answer is true, and return it.
 

@@ -35,9 +35,7 @@ class Reader:
             rows = await self.call(room)
             return rows if rows is not None and condition(rows) else None
 
-        rows = await until(look, timeout_s=timeout_s, what=f"{what} of room {room}")
-        assert rows is not None
-        return rows
+        return await until(look, timeout_s=timeout_s, what=f"{what} of room {room}")
 
     async def ended(self, room: str, *, timeout_s: float = 30.0) -> Rows:
         """Wait until the call has ended and return its rows."""

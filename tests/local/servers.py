@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import openai
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from local.ai_server import AIServer
 
