@@ -79,12 +79,19 @@ async def stopped(child: Child) -> None:
 
 def _python(name: str, module: list[str], stack: Stack, directory: Path) -> Child:
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("AGENT_")}
-    outbox = {"AGENT_OUTBOX_DIR": str(directory / "outbox")}
+    # What a worker leaves behind that was killed goes with the directory.
+    temporary = directory / "tmp"
+    temporary.mkdir(exist_ok=True)
+    own = {
+        "AGENT_OUTBOX_DIR": str(directory / "outbox"),
+        "TMPDIR": str(temporary),
+        "PYTHONPATH": str(PROJECT),
+    }
     return Child(
         name,
         [sys.executable, "-m", *module],
         log=directory / f"{name}.log",
-        env={**inherited, **stack.env(), **SETTINGS, **outbox, "PYTHONPATH": str(PROJECT)},
+        env={**inherited, **stack.env(), **SETTINGS, **own},
         cwd=directory,  # a .env of the project is for the project's own worker
     )
 
