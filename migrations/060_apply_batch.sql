@@ -156,11 +156,13 @@ language sql set search_path = '' as $$
     select
         r.id, (ids ->> r.call)::uuid,
         case when voice_worker.user_exists(r.user_id) then r.user_id end,
-        left(r.identity, 255), nullif(left(r.name, 255), ''), r.participant_type, r.kind, r.sid,
-        r.joined_at, r.left_at, r.disconnect_reason, r.is_muted,
+        left(r.identity, 255), nullif(left(r.name, 255), ''), coalesce(r.participant_type, 'user'),
+        coalesce(r.kind, 'standard'), coalesce(r.sid, ''), r.joined_at, r.left_at,
+        r.disconnect_reason, coalesce(r.is_muted, false),
         -- An id that is no user's (any more) is kept, never an error.
-        case when r.user_id is null or voice_worker.user_exists(r.user_id) then r.metadata
-            else r.metadata || jsonb_build_object('userId', r.user_id) end,
+        case when r.user_id is null or voice_worker.user_exists(r.user_id)
+            then coalesce(r.metadata, '{}')
+            else coalesce(r.metadata, '{}') || jsonb_build_object('userId', r.user_id) end,
         r.revision
     from jsonb_to_recordset(legs) as r (
         id uuid, call text, user_id uuid, identity text, name text, participant_type text,
@@ -180,29 +182,51 @@ language sql set search_path = '' as $$
 $$;
 revoke all on function voice_worker.apply_legs(jsonb, jsonb) from public;
 
+-- Numbers the messages of a batch at once, with their calls locked by apply_batch: looking for the
+-- next number at each row, as the trigger for everybody else does, takes a third of the time.
 create or replace function voice_worker.apply_messages(ids jsonb, messages jsonb) returns void
 language sql set search_path = '' as $$
+    with given as materialized (
+        select (ids ->> r.call)::uuid as call_id, r.*
+        from jsonb_to_recordset(messages) as r (
+            id uuid, call text, role public.message_role, content text, at timestamptz, tokens int,
+            model text, metadata jsonb, interrupted boolean, participant_identity text,
+            speech_id text, speech_started_at timestamptz, speech_ended_at timestamptz,
+            transcription_delay_ms int, end_of_turn_delay_ms int, llm_ttft_ms int, tts_ttfb_ms int,
+            e2e_latency_ms int, revision bigint, place bigint
+        )
+        where ids ->> r.call is not null
+    ),
+    -- Numbers for those that are new; one that is there keeps its own.
+    numbered as (
+        select g.id, row_number() over (partition by g.call_id order by g.place) as nth
+        from given g
+        where not exists (select from public.voice_messages m where m.id = g.id)
+    ),
+    newest as (
+        select c.call_id, (
+            select coalesce(max(m.sequence_number), 0) from public.voice_messages m
+            where m.call_id = c.call_id
+        ) as number
+        from (select distinct call_id from given) c
+    )
     insert into public.voice_messages as m (
-        id, call_id, role, content, timestamp, tokens_used, model_used, metadata, interrupted,
-        participant_identity, speech_id, speech_started_at, speech_ended_at,
+        id, call_id, role, content, timestamp, sequence_number, tokens_used, model_used, metadata,
+        interrupted, participant_identity, speech_id, speech_started_at, speech_ended_at,
         transcription_delay_ms, end_of_turn_delay_ms, llm_ttft_ms, tts_ttfb_ms, e2e_latency_ms,
         audio_duration_ms, revision
     )
     select
-        r.id, (ids ->> r.call)::uuid, r.role, r.content, r.at, r.tokens, left(r.model, 100),
-        r.metadata, r.interrupted, left(r.participant_identity, 255), r.speech_id,
+        r.id, r.call_id, r.role, r.content, r.at, newest.number + numbered.nth,
+        coalesce(r.tokens, 0), left(r.model, 100), coalesce(r.metadata, '{}'),
+        coalesce(r.interrupted, false), left(r.participant_identity, 255), r.speech_id,
         r.speech_started_at, r.speech_ended_at, r.transcription_delay_ms, r.end_of_turn_delay_ms,
         r.llm_ttft_ms, r.tts_ttfb_ms, r.e2e_latency_ms,
         greatest(0, extract(epoch from r.speech_ended_at - r.speech_started_at) * 1000)::int,
         r.revision
-    from jsonb_to_recordset(messages) as r (
-        id uuid, call text, role public.message_role, content text, at timestamptz, tokens int,
-        model text, metadata jsonb, interrupted boolean, participant_identity text, speech_id text,
-        speech_started_at timestamptz, speech_ended_at timestamptz, transcription_delay_ms int,
-        end_of_turn_delay_ms int, llm_ttft_ms int, tts_ttfb_ms int, e2e_latency_ms int,
-        revision bigint, place bigint
-    )
-    where ids ->> r.call is not null
+    from given r
+    join newest using (call_id)
+    left join numbered using (id)
     order by r.place
     on conflict (id) do update set
         content = excluded.content,
@@ -237,10 +261,11 @@ language sql set search_path = '' as $$
         r.id, (ids ->> r.call)::uuid,
         -- A message that was refused or deleted leaves its requests unattached.
         (select m.id from public.voice_messages m where m.id = r.message_id),
-        r.kind, r.provider, r.model, r.request_id, r.speech_id, r.input_tokens,
-        r.cached_input_tokens, r.output_tokens, r.reasoning_tokens, r.total_tokens, r.audio_ms,
-        r.characters, r.duration_ms, r.ttft_ms, r.cancelled, r.estimated, r.at, r.metadata,
-        r.revision
+        r.kind, r.provider, r.model, r.request_id, r.speech_id, coalesce(r.input_tokens, 0),
+        coalesce(r.cached_input_tokens, 0), coalesce(r.output_tokens, 0),
+        coalesce(r.reasoning_tokens, 0), coalesce(r.total_tokens, 0), r.audio_ms,
+        r.characters, r.duration_ms, r.ttft_ms, coalesce(r.cancelled, false),
+        coalesce(r.estimated, false), r.at, coalesce(r.metadata, '{}'), r.revision
     from jsonb_to_recordset(usage) as r (
         id uuid, call text, message_id uuid, kind text, provider text, model text, request_id text,
         speech_id text, input_tokens int, cached_input_tokens int, output_tokens int,
@@ -265,7 +290,8 @@ $$;
 revoke all on function voice_worker.apply_usage(jsonb, jsonb) from public;
 
 -- Applies a batch: {"calls": [...], "legs": [...], "messages": [...], "usage": [...]}, each row with
--- "call" = the key of its call. Returns {"call_ids": {key: id}}, id null for a call whose owner has
+-- "call" = the key of its call; what a row leaves out has its default. Returns
+-- {"call_ids": {key: id}}, id null for a call whose owner has
 -- deleted it: its rows were discarded.
 create or replace function voice_worker.apply_batch(batch jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
