@@ -17,7 +17,7 @@ async def until(
 @overload
 async def until(look: Callable[[], T | None], *, timeout_s: float = ..., what: str = ...) -> T: ...
 async def until(
-    look: Callable[[], T | None | Awaitable[T | None]],
+    look: Callable[[], T | Awaitable[T | None] | None],
     *,
     timeout_s: float = 20.0,
     what: str = "a condition",

@@ -1,0 +1,52 @@
+# Everything a clone needs: python3 >= 3.11, make and git. uv is brought here if it is absent,
+# and uv brings the rest, pinned by uv.lock.
+UV := $(or $(shell command -v uv),$(CURDIR)/.cache/uv/bin/uv)
+RUN := $(UV) run --locked
+export UV_PYTHON_DOWNLOADS ?= never
+
+.PHONY: help demo up test test-slow check format bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/synced ## a whole call on this machine, then its rows; JSON=file writes them too
+	@$(RUN) python -m local demo $(if $(JSON),--json "$(JSON)")
+
+up: .venv/synced ## LiveKit, Postgres and models on this machine until Ctrl-C; settings in .env.local
+	@$(RUN) python -m local up --env-file .env.local
+
+test: .venv/synced ## all tests but the slow drills
+	@$(RUN) pytest -m "not slow"
+
+test-slow: .venv/synced ## the drills that take minutes
+	@$(RUN) pytest -m slow
+
+check: .venv/synced ## lint, format, types, layers
+	@$(RUN) ruff check
+	@$(RUN) ruff format --check
+	@$(RUN) mypy
+	@$(RUN) lint-imports
+
+format: .venv/synced ## mend what ruff can mend
+	@$(RUN) ruff check --fix
+	@$(RUN) ruff format
+
+bench: .venv/synced ## side-by-side benchmarks
+	@$(RUN) python -m bench
+
+clean: ## remove what was brought and built
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.venv/synced: uv.lock pyproject.toml | $(UV)
+	@$(UV) sync --locked
+	@touch $@
+
+# A venv of its own where Python has one, else pip into a folder; one line if neither is there.
+$(CURDIR)/.cache/uv/bin/uv:
+	@echo "bringing uv"
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "python3 is older than 3.11: install a newer one, or uv"; exit 2; }
+	@mkdir -p .cache
+	@{ python3 -m venv .cache/uv >/dev/null 2>&1 && .cache/uv/bin/python -m pip install --quiet uv; } \
+		|| { rm -rf .cache/uv; python3 -m pip install --quiet --target .cache/uv uv; } \
+		|| { echo "python3 has neither venv nor pip: install python3-venv, or uv"; exit 2; }
