@@ -56,7 +56,22 @@ def _free_port() -> int:
 
 
 def _run(*command: str | Path, cwd: Path) -> None:
-    subprocess.run(command, check=True, capture_output=True, user=_account(), cwd=cwd)
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, user=_account(), cwd=cwd
+    )
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} failed: {done.stdout}{done.stderr}")
+
+
+def _within_reach(programs: Path, home: Path) -> Path:
+    """Copies the wheel's programs beside the data if the project lies below root's home."""
+    places = (programs, *programs.resolve().parents)
+    if _account() is None or all(place.stat().st_mode & 0o001 for place in places):
+        return programs
+    package = programs.parents[1]
+    for source in (package, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(source, home / source.name)
+    return home / package.name / "pginstall" / "bin"
 
 
 @contextmanager
@@ -73,6 +88,7 @@ def server(programs: Path) -> Iterator[str]:
     try:
         if account := _account():
             shutil.chown(home, account)
+        programs = _within_reach(programs, home)
         data, log, password = home / "data", home / "log", home / "password"
         secret = secrets.token_urlsafe(12)
         password.write_text(secret)
