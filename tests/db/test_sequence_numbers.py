@@ -64,6 +64,16 @@ async def test_a_number_is_never_changed(pg: Connection) -> None:
     assert tuple(row) == (1, "other")
 
 
+async def test_a_user_who_poses_as_the_worker_is_numbered_like_everybody(pg: Connection) -> None:
+    ann = await add_user(pg, "ann")
+    call = await add_call(pg, ann)
+    await pg.execute("select set_config('voice_worker.applying', 'on', false)")
+    async with as_user(pg, ann):
+        await add_message(pg, call, number=2147483647)
+        await add_message(pg, call)
+    assert await numbers(pg, call) == [1, 2]
+
+
 async def test_a_message_of_an_unknown_call_is_a_foreign_key_violation(pg: Connection) -> None:
     with pytest.raises(asyncpg.ForeignKeyViolationError):
         await add_message(pg, uuid4())
