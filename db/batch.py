@@ -44,9 +44,13 @@ class CallBatch:
 
 
 def to_json(calls: list[CallBatch]) -> str:
-    """Return the batch as JSON text, calls in the order of their keys."""
+    """Return the batch as JSON text.
+
+    Calls stand in one order in every worker's batches (two that make the same new rows crosswise
+    would wait for each other), and the jobs of one room in the order of their start.
+    """
     rows: dict[str, list[bytes]] = {"calls": [], "legs": [], "messages": [], "usage": []}
-    for call in sorted(calls, key=lambda part: part.header.key):
+    for call in sorted(calls, key=lambda part: (part.header.room_sid, part.header.key)):
         _fold(call, rows)
     parts = (b'"%s":[%s]' % (kind.encode(), b",".join(found)) for kind, found in rows.items())
     return (b"{%s}" % b",".join(parts)).decode()

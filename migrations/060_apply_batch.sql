@@ -3,18 +3,36 @@
 -- a second message from a worker that went silent. Applying a batch again changes nothing.
 -- Runs with the worker's rights (SECURITY INVOKER) under its own policies.
 
+create or replace function voice_worker.was_deleted(
+    wanted_sid text, own_key uuid, named uuid
+) returns boolean
+language sql stable set search_path = '' as $$
+    select exists (
+        select from voice_worker.tombstones
+        where room_sid = wanted_sid or call_id in (own_key, named)
+    )
+$$;
+revoke all on function voice_worker.was_deleted(text, uuid, uuid) from public;
+
 -- The row of a call that already stands for this job's call, or null.
--- 1. the row of this very room session, 2. the row that the front end named by callId, 3. the row
--- whose session_id is the room's name; 2 and 3 only if no other room session has claimed it and it
--- did not end before our room was made.
+-- 1. the row of this very room session, or made by this very job, 2. the row that the front end
+-- named by callId, 3. the row whose session_id is the room's name; 2 and 3 only if no other room
+-- session has claimed it and it did not end before our room was made, and never for a call whose
+-- owner has deleted it: what is left of it must not land in the next call of the same name.
 create or replace function voice_worker.find_call(
-    wanted_sid text, named uuid, wanted_session text, room_made timestamptz
+    wanted_sid text, own_key uuid, named uuid, wanted_session text, room_made timestamptz
 ) returns uuid
 language plpgsql stable set search_path = '' as $$
 declare
     found_id uuid;
 begin
     select id into found_id from public.voice_calls where room_sid = wanted_sid;
+    if found_id is null then
+        select id into found_id from public.voice_calls where id = own_key;
+    end if;
+    if found_id is null and voice_worker.was_deleted(wanted_sid, own_key, named) then
+        return null;
+    end if;
     if found_id is null and named is not null then
         select id into found_id from public.voice_calls
         where id = named and room_sid is null
@@ -28,7 +46,7 @@ begin
     return found_id;
 end
 $$;
-revoke all on function voice_worker.find_call(text, uuid, text, timestamptz) from public;
+revoke all on function voice_worker.find_call(text, uuid, uuid, text, timestamptz) from public;
 
 -- Makes the call's row, or claims the one that is there. Returns its id; null if its owner has
 -- deleted it.
@@ -36,19 +54,17 @@ create or replace function voice_worker.claim_call(c jsonb) returns uuid
 language plpgsql set search_path = '' as $$
 declare
     sid constant text := c ->> 'room_sid';
+    own_key constant uuid := (c ->> 'key')::uuid;
     named constant uuid := (c ->> 'call_id')::uuid;
     started constant timestamptz := (c ->> 'at')::timestamptz;
     target uuid;
 begin
     for attempt in 1 .. 5 loop
         target := voice_worker.find_call(
-            sid, named, c ->> 'session_id', (c ->> 'room_created_at')::timestamptz
+            sid, own_key, named, c ->> 'session_id', (c ->> 'room_created_at')::timestamptz
         );
         if target is null then
-            if exists (
-                select from voice_worker.tombstones t
-                where t.room_sid = sid or t.call_id in (named, (c ->> 'key')::uuid)
-            ) then
+            if voice_worker.was_deleted(sid, own_key, named) then
                 return null;
             end if;
             insert into public.voice_calls (
@@ -56,14 +72,24 @@ begin
                 job_id, job_started_at, worker_id, metadata
             )
             select
-                (c ->> 'key')::uuid, names.session_id, names.room_name, sid, started, true,
-                c ->> 'agent_identity', c ->> 'job_id', started, (c ->> 'worker_id')::uuid,
+                own_key, names.session_id, names.room_name, sid, started, true,
+                left(c ->> 'agent_identity', 255), c ->> 'job_id', started, (c ->> 'worker_id')::uuid,
                 coalesce(c -> 'metadata', '{}')
             from (
                 select
-                    case when exists (
-                        select from public.voice_calls where session_id = c ->> 'session_id'
-                    ) then c ->> 'taken_session_id' else c ->> 'session_id' end as session_id,
+                    -- Anybody who knows a room's sid can take its name@sid too. Nobody knows the
+                    -- key: one call must never keep all the others from being stored.
+                    (
+                        select n.name
+                        from (values
+                            (1, c ->> 'session_id'), (2, c ->> 'taken_session_id'),
+                            (3, own_key::text)
+                        ) n (place, name)
+                        where not exists (
+                            select from public.voice_calls where session_id = n.name
+                        )
+                        order by n.place limit 1
+                    ) as session_id,
                     c ->> 'session_id' as room_name
             ) names
             on conflict do nothing
@@ -74,7 +100,7 @@ begin
                 room_sid = sid,
                 started_at = coalesce(v.started_at, started),
                 ai_agent_used = true,
-                agent_identity = c ->> 'agent_identity',
+                agent_identity = left(c ->> 'agent_identity', 255),
                 job_id = c ->> 'job_id',
                 job_started_at = started,
                 worker_id = (c ->> 'worker_id')::uuid,
@@ -93,9 +119,10 @@ begin
             where v.id = target
                 and (v.room_sid is null or v.room_sid = sid)
                 and (v.job_started_at is null or v.job_started_at < started);
-            if not exists (
-                select from public.voice_calls where id = target and room_sid = sid
-            ) then
+            -- Locked also if nothing changed: apply_messages counts on it.
+            perform from public.voice_calls
+            where id = target and (room_sid = sid or id = own_key) for no key update;
+            if not found then
                 target := null;
             end if;
         end if;
@@ -114,8 +141,6 @@ create or replace function voice_worker.progress_call(target uuid, c jsonb) retu
 language plpgsql set search_path = '' as $$
 declare
     connected constant timestamptz := (c ->> 'connected_at')::timestamptz;
-    ended constant timestamptz := (c ->> 'ended_at')::timestamptz;
-    detail constant jsonb := coalesce(c -> 'end_detail', '{}');
 begin
     if connected is not null then
         update public.voice_calls v set
@@ -123,12 +148,31 @@ begin
             status = case when v.status = 'pending' then 'active' else v.status end
         where v.id = target and (v.connected_at is null or v.status = 'pending');
     end if;
-    if ended is null then
-        return;
+    if c ->> 'ended_at' is not null then
+        perform voice_worker.end_call(target, c);
     end if;
+end
+$$;
+revoke all on function voice_worker.progress_call(uuid, jsonb) from public;
+
+-- Legs that are open when their call has ended end with it; a leave told later still counts.
+create or replace function voice_worker.close_legs(ids jsonb, calls jsonb) returns void
+language sql set search_path = '' as $$
+    update public.call_participants p set left_at = greatest(p.joined_at, v.ended_at)
+    from jsonb_to_recordset(calls) as r (key text, job_id text)
+    join public.voice_calls v on v.id = (ids ->> r.key)::uuid and v.job_id = r.job_id
+    where p.call_id = v.id and p.left_at is null and v.ended_at is not null
+$$;
+revoke all on function voice_worker.close_legs(jsonb, jsonb) from public;
+
+create or replace function voice_worker.end_call(target uuid, c jsonb) returns void
+language plpgsql set search_path = '' as $$
+declare
+    detail constant jsonb := coalesce(c -> 'end_detail', '{}');
+begin
     update public.voice_calls v set
         status = (c ->> 'end_status')::public.call_status,
-        ended_at = ended,
+        ended_at = (c ->> 'ended_at')::timestamptz,
         end_reason = c ->> 'end_reason',
         metadata = case when detail = '{}' then v.metadata
             else coalesce(v.metadata, '{}') || jsonb_build_object('end', detail) end
@@ -139,13 +183,9 @@ begin
     update public.voice_calls v set end_reason = c ->> 'end_reason'
     where v.id = target and v.job_id = c ->> 'job_id' and v.end_reason is null
         and v.status in ('completed', 'failed');
-    update public.call_participants p set left_at = greatest(p.joined_at, v.ended_at)
-    from public.voice_calls v
-    where v.id = target and p.call_id = target and p.left_at is null and v.ended_at is not null
-        and v.job_id = c ->> 'job_id';
 end
 $$;
-revoke all on function voice_worker.progress_call(uuid, jsonb) from public;
+revoke all on function voice_worker.end_call(uuid, jsonb) from public;
 
 create or replace function voice_worker.apply_legs(ids jsonb, legs jsonb) returns void
 language sql set search_path = '' as $$
@@ -171,7 +211,13 @@ language sql set search_path = '' as $$
     )
     where ids ->> r.call is not null
     on conflict (id) do update set
+        user_id = excluded.user_id,
+        participant_identity = excluded.participant_identity,
         participant_name = excluded.participant_name,
+        participant_type = excluded.participant_type,
+        kind = excluded.kind,
+        participant_sid = excluded.participant_sid,
+        joined_at = excluded.joined_at,
         left_at = excluded.left_at,
         disconnect_reason = excluded.disconnect_reason,
         is_muted = excluded.is_muted,
@@ -222,13 +268,18 @@ language sql set search_path = '' as $$
         coalesce(r.interrupted, false), left(r.participant_identity, 255), r.speech_id,
         r.speech_started_at, r.speech_ended_at, r.transcription_delay_ms, r.end_of_turn_delay_ms,
         r.llm_ttft_ms, r.tts_ttfb_ms, r.e2e_latency_ms,
-        greatest(0, extract(epoch from r.speech_ended_at - r.speech_started_at) * 1000)::int,
+        -- A clock that was set in mid-speech must not cost the turn.
+        least(
+            2147483647,
+            greatest(0, extract(epoch from r.speech_ended_at - r.speech_started_at) * 1000)
+        )::int,
         r.revision
     from given r
     join newest using (call_id)
     left join numbered using (id)
     order by r.place
     on conflict (id) do update set
+        role = excluded.role,
         content = excluded.content,
         timestamp = excluded.timestamp,
         tokens_used = excluded.tokens_used,
@@ -276,6 +327,16 @@ language sql set search_path = '' as $$
     where ids ->> r.call is not null
     on conflict (id) do update set
         message_id = excluded.message_id,
+        kind = excluded.kind,
+        provider = excluded.provider,
+        model = excluded.model,
+        request_id = excluded.request_id,
+        speech_id = excluded.speech_id,
+        audio_ms = excluded.audio_ms,
+        characters = excluded.characters,
+        duration_ms = excluded.duration_ms,
+        ttft_ms = excluded.ttft_ms,
+        created_at = excluded.created_at,
         input_tokens = excluded.input_tokens,
         cached_input_tokens = excluded.cached_input_tokens,
         output_tokens = excluded.output_tokens,
@@ -291,8 +352,7 @@ revoke all on function voice_worker.apply_usage(jsonb, jsonb) from public;
 
 -- Applies a batch: {"calls": [...], "legs": [...], "messages": [...], "usage": [...]}, each row with
 -- "call" = the key of its call; what a row leaves out has its default. Returns
--- {"call_ids": {key: id}}, id null for a call whose owner has
--- deleted it: its rows were discarded.
+-- {"call_ids": {key: id}}, id null for a call whose owner has deleted it: its rows were discarded.
 create or replace function voice_worker.apply_batch(batch jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -303,10 +363,10 @@ begin
     -- All locks first and in one order, so that two batches over the same calls cannot deadlock.
     perform from public.voice_calls where id in (
         select voice_worker.find_call(
-            r.room_sid, r.call_id, r.session_id, r.room_created_at
+            r.room_sid, r.key, r.call_id, r.session_id, r.room_created_at
         )
         from jsonb_to_recordset(batch -> 'calls') as r (
-            room_sid text, call_id uuid, session_id text, room_created_at timestamptz
+            room_sid text, key uuid, call_id uuid, session_id text, room_created_at timestamptz
         )
     ) order by id for no key update;
     for c in select value from jsonb_array_elements(batch -> 'calls') loop
@@ -318,12 +378,18 @@ begin
     for c in select value from jsonb_array_elements(batch -> 'calls') loop
         perform voice_worker.progress_call((ids ->> (c ->> 'key'))::uuid, c);
     end loop;
+    -- In every batch, not only in that of the end: a leg can be told after it.
+    perform voice_worker.close_legs(ids, batch -> 'calls');
     -- A call that no front end made belongs to the first user who was in it.
-    update public.voice_calls v set user_id = p.user_id
-    from jsonb_to_recordset(batch -> 'legs') as r (call text, id uuid)
-    join public.call_participants p on p.id = r.id
-    where v.id = p.call_id and v.user_id is null and p.user_id is not null
-        and v.id = (ids ->> r.call)::uuid;
+    update public.voice_calls v set user_id = first.user_id
+    from (
+        select distinct on (p.call_id) p.call_id, p.user_id
+        from jsonb_to_recordset(batch -> 'legs') as r (call text, id uuid)
+        join public.call_participants p on p.id = r.id
+        where p.user_id is not null and p.call_id = (ids ->> r.call)::uuid
+        order by p.call_id, p.joined_at, p.id
+    ) first
+    where v.id = first.call_id and v.user_id is null;
     perform set_config('voice_worker.applying', 'off', true);
     return jsonb_build_object('call_ids', ids);
 end
@@ -331,9 +397,12 @@ $$;
 revoke all on function voice_worker.apply_batch(jsonb) from public;
 
 grant execute on function
-    voice_worker.find_call(text, uuid, text, timestamptz),
+    voice_worker.was_deleted(text, uuid, uuid),
+    voice_worker.find_call(text, uuid, uuid, text, timestamptz),
     voice_worker.claim_call(jsonb),
     voice_worker.progress_call(uuid, jsonb),
+    voice_worker.end_call(uuid, jsonb),
+    voice_worker.close_legs(jsonb, jsonb),
     voice_worker.apply_legs(jsonb, jsonb),
     voice_worker.apply_messages(jsonb, jsonb),
     voice_worker.apply_usage(jsonb, jsonb),
