@@ -168,7 +168,8 @@ class Unhandled(_Event, frozen=True, tag="unhandled"):
 
 Event = CallStarted | CallConnected | CallEnded | Leg | Message | Usage | Unhandled
 
-_encoder = msgspec.json.Encoder()
+# A value of a type that JSON lacks, in somebody's metadata, must not cost the event.
+_encoder = msgspec.json.Encoder(enc_hook=repr)
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
@@ -181,9 +182,9 @@ def encode(event: Event) -> bytes:
     try:
         data = _encoder.encode(event)
     except UnicodeEncodeError:
-        return _encoder.encode(_clean(msgspec.to_builtins(event)))
+        return _encoder.encode(_clean(msgspec.to_builtins(event, enc_hook=repr)))
     if len(data) > _EVENT_LIMIT or b"\\u0000" in data:
-        return _encoder.encode(_clean(msgspec.to_builtins(event)))
+        return _encoder.encode(_clean(msgspec.to_builtins(event, enc_hook=repr)))
     return data
 
 
@@ -193,7 +194,10 @@ def decode(data: bytes) -> Event:
     Raises:
         msgspec.DecodeError: The line is no event that this version knows.
     """
-    return _decoder.decode(data)
+    try:
+        return _decoder.decode(data)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(str(error)) from error
 
 
 def _clean(value: Any) -> Any:
