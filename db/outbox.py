@@ -61,7 +61,9 @@ class OutboxWriter:
         self._fd = os.open(hidden, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.write(self._fd, frame(1, encode(header)) + frame(2, encode(header)))
+            data = frame(1, encode(header)) + frame(2, encode(header))
+            while data:  # a disk that is filling up takes a part first
+                data = data[os.write(self._fd, data) :]
             hidden.rename(self.path)
         except OSError:
             hidden.unlink(missing_ok=True)
@@ -89,9 +91,10 @@ class OutboxWriter:
         if self._fd < 0:
             message = f"append of {type(event).__name__} to a closed outbox file"
             raise ValueError(message)
+        payload = encode(event)  # first: an event that can't be encoded must not leave a gap
         self._sequence += 1
         self.appended += 1
-        self._write(frame(self._sequence, encode(event)))
+        self._write(frame(self._sequence, payload))
         return self._sequence
 
     def flush(self) -> bool:

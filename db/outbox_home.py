@@ -5,12 +5,12 @@ its own leftovers; further free ones, of workers that died, it adopts and ships 
 """
 
 import contextlib
-import fcntl
 import logging
 import os
 import uuid
 from pathlib import Path
 
+from db import locks
 from db.errors import Stop
 from db.events import CallStarted, encode
 from db.outbox import SUFFIX
@@ -33,7 +33,7 @@ class WorkerDirectory:
 
     def files(self) -> list[Path]:
         """Return the outbox files in it, oldest name first."""
-        return sorted(path for path in self.path.iterdir() if path.suffix == SUFFIX)
+        return self._named(SUFFIX)
 
     def note_accepted(self, header: CallStarted) -> Path:
         """Write down a job that was accepted, until its own outbox file stands.
@@ -50,16 +50,29 @@ class WorkerDirectory:
 
     def accepted(self) -> list[Path]:
         """Return the notes of accepted jobs."""
-        return sorted(path for path in self.path.iterdir() if path.suffix == ACCEPTED)
+        return self._named(ACCEPTED)
 
     def release(self, *, remove_if_empty: bool = False) -> None:
         """Give the lock up; an adopted directory that was shipped empty can be removed."""
-        if remove_if_empty and {path.name for path in self.path.iterdir()} <= {LOCK, RESERVE}:
+        if remove_if_empty:
+            with contextlib.suppress(OSError):  # gone, or somebody's file in it: theirs to keep
+                self._remove_empty()
+        locks.close(self._lock_fd)
+
+    def _remove_empty(self) -> None:
+        if {path.name for path in self.path.iterdir()} <= {LOCK, RESERVE}:
             (self.path / RESERVE).unlink(missing_ok=True)
             (self.path / LOCK).unlink()
-            with contextlib.suppress(OSError):  # somebody put a file there since: theirs to keep
-                self.path.rmdir()
-        os.close(self._lock_fd)
+            self.path.rmdir()
+
+    def _named(self, suffix: str) -> list[Path]:
+        # Regular files only: opening a pipe that somebody put there would wait for ever.
+        with os.scandir(self.path) as entries:
+            return sorted(
+                self.path / entry.name
+                for entry in entries
+                if entry.name.endswith(suffix) and entry.is_file(follow_symlinks=False)
+            )
 
 
 class OutboxHome:
@@ -141,12 +154,17 @@ def _lock(path: Path) -> WorkerDirectory | None:
         fd = os.open(path / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
     except FileNotFoundError:  # its last owner removed it just now
         return None
+    except OSError as error:  # not ours to read: another user's, or no lock file
+        logger.warning(
+            "outbox of a worker can't be locked, left alone",
+            extra={"outbox": path.name, "error": str(error)},
+        )
+        return None
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        same = os.fstat(fd).st_ino == (path / LOCK).stat().st_ino
-    except (BlockingIOError, FileNotFoundError):
+        same = locks.try_lock(fd) and os.fstat(fd).st_ino == (path / LOCK).stat().st_ino
+    except FileNotFoundError:
         same = False
     if not same:
-        os.close(fd)
+        locks.close(fd)
         return None
     return WorkerDirectory(path, fd)

@@ -1,6 +1,5 @@
 """Reading an outbox file while it grows, and telling its end."""
 
-import fcntl
 import os
 import re
 import zlib
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from db import locks
 from db.events import CallEnded, CallStarted, Event, decode
 
 CHUNK = 256 * 1024
@@ -32,7 +32,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Bytes that are no event: a flipped bit, or the unfinished last line of a dead writer."""
+    """Bytes that are no event: a flipped bit, or the unfinished last line of a dead writer.
+
+    Attributes:
+        offset: Where they stand in the file; negative for a gap, which has no bytes.
+    """
 
     offset: int
     raw: bytes
@@ -99,19 +103,16 @@ class Tail:
         """
         if self._locked:
             return True
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.seen_alive = True
-            return False
-        self._locked = True
-        return True
+        self._locked = locks.try_lock(self._fd)
+        self.seen_alive = self.seen_alive or not self._locked
+        return self._locked
 
-    def rest(self) -> Damage | None:
-        """Return the unfinished last line, under the lock and after reading to the end."""
-        if not self._rest:
-            return None
-        return Damage(self._offset - len(self._rest), self._rest, "unfinished line")
+    def rest(self) -> list[Entry | Damage]:
+        """Return what the unfinished last line holds, under the lock and after the last read."""
+        rest, self._rest = self._rest, b""
+        if not rest:
+            return []
+        return list(self._parse(rest, self._offset - len(rest), "unfinished line"))
 
     def sync(self) -> None:
         """Bring the file to the disk (fdatasync)."""
@@ -121,7 +122,7 @@ class Tail:
         """Close, and with `remove` unlink while the lock is still held."""
         if remove and self._same_file():
             self.path.unlink()
-        os.close(self._fd)
+        locks.close(self._fd)
 
     def _same_file(self) -> bool:
         try:
@@ -129,30 +130,30 @@ class Tail:
         except FileNotFoundError:
             return False
 
-    def _parse(self, line: bytes, offset: int) -> Iterator[Entry | Damage]:
+    def _parse(
+        self, line: bytes, offset: int, reason: str = "bad checksum or unknown event"
+    ) -> Iterator[Entry | Damage]:
         entry = _entry(line, offset)
         if entry is not None:
             yield from self._note(entry)
             return
         # A flipped newline joins two lines: look for a whole one inside before giving up on it.
         for match in _FRAME_START.finditer(line, 1):
-            tail = _entry(line[match.start() :], offset + match.start())
-            if tail is not None:
-                before = line[: match.start() - 1]
-                head = _entry(before, offset)
-                yield from self._note(head) if head else self._damage(before, offset)
-                yield from self._note(tail)
+            cut = match.start()
+            head, tail = line[: cut - 1], line[cut:]
+            if _entry(head, offset) or _entry(tail, offset + cut):
+                yield from self._parse(head, offset)
+                yield from self._parse(tail, offset + cut, reason)
                 return
-        yield from self._damage(line, offset)
-
-    def _damage(self, raw: bytes, offset: int) -> Iterator[Damage]:
         self._damaged += 1
-        yield Damage(offset, raw, "bad checksum or unknown event")
+        yield Damage(offset, line, reason)
 
     def _note(self, entry: Entry) -> Iterator[Entry | Damage]:
         missing = entry.sequence - self._last_sequence - 1 - self._damaged
         if missing > 0:
-            yield Damage(entry.offset, b"", f"{missing} events missing before {entry.sequence}")
+            # A place of its own: at the entry's it would take the place of a refused entry.
+            place = -2 - entry.offset
+            yield Damage(place, b"", f"{missing} events missing before {entry.sequence}")
         self._last_sequence = entry.sequence
         self._damaged = 0
         if isinstance(entry.event, CallStarted) and self.header is None:

@@ -1,6 +1,7 @@
 """All outbox files that a worker ships: which there are, whose turn it is, which are done."""
 
 import logging
+import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,9 @@ logger = logging.getLogger("voice.shipper")
 
 BATCH_EVENTS = 1000
 """Events in a batch, about; bounds the time that one statement takes."""
+
+RETRY_S = 10.0
+"""Pause before a file that the disk did not give is tried again."""
 
 
 @dataclass(slots=True)
@@ -50,12 +54,17 @@ class Tails:
         self._own = directories
         self._adopted: list[WorkerDirectory] = []
         self._shipments: dict[Path, Shipment] = {}
-        self._strange: set[Path] = set()
+        self._strange: dict[Path, float] = {}
         self._turn = 0
 
     def __len__(self) -> int:
         """Return how many files are not shipped to their end."""
         return len(self._shipments)
+
+    @property
+    def adopted(self) -> list[WorkerDirectory]:
+        """Directories of dead workers that are not shipped to their end."""
+        return list(self._adopted)
 
     def adopt(self, directory: WorkerDirectory) -> None:
         """Ship the files of a dead worker's directory too."""
@@ -63,12 +72,13 @@ class Tails:
 
     def scan(self) -> None:
         """Open files that are new, and let go of adopted directories that are empty."""
+        at = time.monotonic()
         for directory in [*self._own, *self._adopted]:
-            for path in directory.files():
-                if path not in self._shipments and path not in self._strange:
+            for path in _files(directory):
+                if path not in self._shipments and self._strange.get(path, at) <= at:
                     self._open(directory, path)
         for directory in list(self._adopted):
-            if not directory.files() and not directory.accepted():
+            if not _files(directory) and not _notes(directory):
                 self._adopted.remove(directory)
                 directory.release(remove_if_empty=True)
 
@@ -85,7 +95,14 @@ class Tails:
         events = 0
         for each in ready:
             if not each.pending:
-                self._read(each)
+                try:
+                    self._read(each)
+                except OSError:  # one file's bad sector must not keep all the others
+                    each.held_until = at + RETRY_S
+                    logger.exception(
+                        "outbox file not readable, will try again",
+                        extra={"file": each.tail.path.name},
+                    )
             if each.pending:
                 found.append(each)
                 events += len(each.pending)
@@ -95,10 +112,16 @@ class Tails:
 
     def finish(self) -> None:
         """Unlink files that are stored to their end and whose writer is gone."""
+        at = time.monotonic()
         for path, each in list(self._shipments.items()):
-            if each.closing and not each.pending and not each.tail.grown():
-                each.tail.close(remove=True)
-                del self._shipments[path]
+            if each.closing and not each.pending and each.held_until <= at:
+                try:
+                    if not each.tail.grown():
+                        each.tail.close(remove=True)
+                        del self._shipments[path]
+                except OSError:  # a disk turned read-only: the file is shipped again one day
+                    each.held_until = at + RETRY_S
+                    logger.exception("outbox file not removed", extra={"file": path.name})
 
     def sync(self) -> None:
         """Bring what is not shipped yet to the disk."""
@@ -118,13 +141,20 @@ class Tails:
     def _open(self, directory: WorkerDirectory, path: Path) -> None:
         try:
             UUID(path.stem.rpartition(".")[2])
+            path.name.encode()  # the name goes into the database, as text
         except ValueError:
-            self._strange.add(path)
-            logger.warning("not an outbox file, left alone", extra={"file": path.name})
+            self._strange[path] = math.inf
+            logger.warning("not an outbox file, left alone", extra={"file": ascii(path.name)})
             return
         try:
             self._shipments[path] = Shipment(Tail(path))
         except FileNotFoundError:  # shipped and unlinked by its adopter since we listed it
+            return
+        except OSError:  # another user's, or no descriptors left
+            self._strange[path] = time.monotonic() + RETRY_S
+            logger.exception(
+                "outbox file can't be opened, will try again", extra={"file": path.name}
+            )
             return
         (directory.path / f"{job_of(path)}{ACCEPTED}").unlink(missing_ok=True)
 
@@ -135,11 +165,25 @@ class Tails:
         # The writer is gone and we hold its lock: now the end of the file is its end.
         while each.tail.grown():
             each.pending.extend(each.tail.read())
-        if (rest := each.tail.rest()) is not None:
-            each.pending.append(rest)
-        if each.tail.header is not None and not each.tail.ended:
+        each.pending.extend(each.tail.rest())
+        # With both header lines damaged it is still a call, which ended somehow.
+        if each.tail.next_sequence > 1 and not each.tail.ended:
             each.pending.append(_crashed(each.tail))
         each.closing = True
+
+
+def _files(directory: WorkerDirectory) -> list[Path]:
+    try:
+        return directory.files()
+    except FileNotFoundError:  # removed with all that was in it: nothing is left to ship
+        return []
+
+
+def _notes(directory: WorkerDirectory) -> list[Path]:
+    try:
+        return directory.accepted()
+    except FileNotFoundError:
+        return []
 
 
 def _crashed(tail: Tail) -> Entry:
