@@ -52,7 +52,7 @@ class Delivery:
                 await self._deliver_alone(each, call)
             return
         for each, call in calls:
-            await self._settle(each, call)
+            await self._settle_or_hold(each, call)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -61,14 +61,25 @@ class Delivery:
     async def _deliver_alone(self, each: Shipment, call: CallBatch) -> None:
         try:
             await self._apply_parts(each, call)
+        except (Hold, Refused) as error:
+            self._hold(each, error)
+        else:
+            await self._settle_or_hold(each, call)
+
+    async def _settle_or_hold(self, each: Shipment, call: CallBatch) -> None:
+        try:
             await self._settle(each, call)
-        except Hold as error:
-            each.held_until = time.monotonic() + HOLD_S
-            self._stats.held_calls += 1
-            logger.error(  # noqa: TRY400 - the trace of our own mapping tells nothing
-                "call held back, the database does not fit this worker",
-                extra={"job_id": call.header.job_id, "error": str(error)},
-            )
+        except (Hold, Refused) as error:
+            self._hold(each, error)
+
+    def _hold(self, each: Shipment, error: Hold | Refused) -> None:
+        # Even what is to be kept aside was not taken: it stays in the outbox.
+        each.held_until = time.monotonic() + HOLD_S
+        self._stats.held_calls += 1
+        logger.error(
+            "call held back, the database does not fit this worker",
+            extra={"job_id": each.header.job_id, "error": str(error)},
+        )
 
     async def _apply_parts(self, each: Shipment, call: CallBatch) -> None:
         if not call.entries:

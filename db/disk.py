@@ -25,14 +25,22 @@ class DiskReserve:
         return shutil.disk_usage(self._file.parent).free < self._low
 
     def tend(self) -> None:
-        """Give the reserve back when space is nearly gone, make it anew when there is space."""
+        """Give the reserve back when space is nearly gone, make it anew when there is space.
+
+        Raises:
+            OSError: The disk does not take it, by a quota for instance.
+        """
         free = shutil.disk_usage(self._file.parent).free
         exists = self._file.exists()
         if exists and free < RESERVE_BYTES:
             self._file.unlink()
             logger.error("disk full, gave the reserve to running calls", extra={"free": free})
         elif not exists and free > self._low + RESERVE_BYTES:
-            self._file.write_bytes(b"\0" * RESERVE_BYTES)
+            try:
+                self._file.write_bytes(b"\0" * RESERVE_BYTES)
+            except OSError:
+                self._file.unlink(missing_ok=True)  # half a reserve would look like a whole one
+                raise
 
     def remove(self) -> None:
         """Remove the file: the worker ends."""

@@ -5,10 +5,12 @@ its start, and the store finds nothing new in it.
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from db.delivery import Delivery, Stats
@@ -62,6 +64,7 @@ class Shipper:
         self._delivery = Delivery(dsn, self.stats)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._deadline: float | None = None
         self._next_tend = 0.0
@@ -83,21 +86,30 @@ class Shipper:
             return self.stats.backlog_files == 0
         self._deadline = time.monotonic() + timeout_s
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._wake.set)
+            with contextlib.suppress(RuntimeError):  # the loop has ended before us
+                self._loop.call_soon_threadsafe(self._limit)
         thread.join()
         return self.stats.backlog_files == 0
 
     def _run(self) -> None:
-        asyncio.run(self._main())
+        with contextlib.suppress(asyncio.CancelledError):  # by _limit, when time is up
+            asyncio.run(self._main())
 
     async def _main(self) -> None:
+        self._task = asyncio.current_task()
         self._loop = asyncio.get_running_loop()
+        if self._deadline is not None:
+            self._limit()
         backoff = 0.0
         try:
             while True:
+                # Only a look at the files that began after the stop can tell that all is shipped.
+                stopping = self._deadline is not None
                 try:
                     busy = await self._turn()
                     backoff = 0.0
+                    if stopping and len(self._tails) == 0:
+                        break
                 except Transient as error:
                     backoff = self._away(error, backoff)
                     busy = False
@@ -105,8 +117,6 @@ class Shipper:
                     # Whatever it is, the files are still there: say so, and go on trying.
                     logger.exception("shipper turn failed, will try again")
                     backoff, busy = 1.0, False
-                if self._over():
-                    break
                 if not busy:
                     await self._pause(backoff or self._options.poll_s)
         finally:
@@ -129,15 +139,27 @@ class Shipper:
         at = time.monotonic()
         if at >= self._next_tend:
             self._next_tend = at + 1.0
-            self._tails.sync()
+            self._despite_disk(self._tails.sync)
             if self._reserve is not None:
-                self._reserve.tend()
+                self._despite_disk(self._reserve.tend)
         if at >= self._next_adoption:
             self._next_adoption = at + self._options.adopt_every_s
-            for directory in self._home.adopt():
+            self._despite_disk(self._adopt)
+
+    def _adopt(self) -> None:
+        for directory in self._home.adopt():
+            self._tails.adopt(directory)
+            if directory.files() or directory.accepted():
                 logger.info("adopted a dead worker's outbox", extra={"outbox": directory.path.name})
-                settle(directory, alive=set())
-                self._tails.adopt(directory)
+        for directory in self._tails.adopted:
+            settle(directory, alive=set())
+
+    def _despite_disk(self, step: Callable[[], None]) -> None:
+        # Shipping is what frees a full disk: it must go on when housekeeping fails.
+        try:
+            step()
+        except OSError:
+            logger.exception("housekeeping of the outbox failed, will try again")
 
     def _away(self, error: Transient, backoff: float) -> float:
         self.stats.failures += 1
@@ -146,10 +168,12 @@ class Shipper:
         doubled = min(max(backoff * 2, 0.1), self._options.backoff_max_s)
         return doubled * random.uniform(0.75, 1.0)  # noqa: S311 - spreads workers, not a secret
 
-    def _over(self) -> bool:
-        if self._deadline is None:
-            return False
-        return len(self._tails) == 0 or time.monotonic() >= self._deadline
+    def _limit(self) -> None:
+        # A statement may wait far longer than a stop: when time is up it is broken off.
+        self._wake.set()
+        if self._loop is not None and self._task is not None and self._deadline is not None:
+            left = self._deadline - time.monotonic()
+            self._loop.call_later(max(0.0, left), self._task.cancel)
 
     async def _pause(self, seconds: float) -> None:
         if self._deadline is not None:

@@ -59,7 +59,8 @@ def meaning(error: Exception) -> VoiceError:
         return Hold(f"{state}: {error}")
     if isinstance(error, asyncpg.DataError | UnicodeEncodeError):
         return Refused(str(error), sqlstate=state)
-    if isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | EOFError):
+    outage = isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | EOFError)
+    if outage and not isinstance(error, asyncpg.ClientConfigurationError):
         return Transient(f"{type(error).__name__}: {error}")
     return Hold(f"{type(error).__name__}: {error}")
 
@@ -116,10 +117,11 @@ class Store:
             connection = await self._connected()
             return str(await connection.fetchval(sql(name), *arguments))
         except asyncio.CancelledError:
+            self._drop()  # what the server is doing for us is unknown; nobody waits for it
             raise
         except Exception as error:
             mapped = meaning(error)
-            if isinstance(mapped, Transient):
+            if isinstance(mapped, Transient) or not isinstance(error, asyncpg.PostgresError):
                 self._drop()
             raise mapped from error
 
@@ -147,6 +149,7 @@ async def check_schema(dsn: str) -> None:
         Transient: The database is away.
         Stop: The schema or the login does not do; one line that names the command to run.
     """
+    connection = None
     try:
         connection = await asyncpg.connect(
             dsn,
@@ -154,12 +157,14 @@ async def check_schema(dsn: str) -> None:
             command_timeout=CONNECT_TIMEOUT_S,
             statement_cache_size=0,
         )
+        await check(connection)
+    except Stop:
+        raise
     except Exception as error:
         mapped = meaning(error)
         if isinstance(mapped, Transient):
             raise mapped from error
         raise Stop(f"DATABASE_URL does not do: {error}") from error
-    try:
-        await check(connection)
     finally:
-        await connection.close(timeout=2)
+        if connection is not None:
+            connection.terminate()
