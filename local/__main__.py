@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import signal
 import sys
 
 from local.errors import LocalError
@@ -11,6 +12,8 @@ _COMMANDS = ("up", "call", "demo")
 
 def main() -> int:
     """Run one command; return its exit code."""
+    # Ctrl-C while modules are loading ends at once, without a traceback; commands set their own.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     parser = argparse.ArgumentParser(
         prog="python -m local", description="A whole LiveKit on this machine, and callers for it."
     )
@@ -20,6 +23,7 @@ def main() -> int:
     for name in (asked,) if asked in _COMMANDS else _COMMANDS:
         importlib.import_module(f"local.{name}").add_parser(commands)
     args = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         code: int = args.run(args)
     except LocalError as error:

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from local import caller_settings
 from local.caller import Caller, CallerError, Server
-from local.caller_console import CallReport, print_failure, print_turn, quiet_livekit
-from local.caller_conversation import Conversation, HangUp, Line, Script
-from local.caller_transcript import Turn
+from local.caller.voice import Voice
+from local.calling import settings as caller_settings
+from local.calling.console import CallReport, print_failure, print_turn, quiet_livekit
+from local.calling.conversation import Conversation, HangUp, Line, Script
+from local.calling.transcript import Turn
 from local.errors import SettingsError
-from local.voice import Voice
 
 _DEFAULT_LINES = ("Hello, can you hear me?", "What can you do for me?")
 

@@ -18,7 +18,7 @@ from local.errors import SettingsError
 
 NAME = "smollm2-135m-instruct"
 _FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
-_THREADS = 2
+_THREADS = 1  # two that spin wait for each other on a busy machine: 1.0 s a reply became 4 s
 _CONTEXT = 4096
 _PARALLEL = 4
 _MAX_TOKENS = 60

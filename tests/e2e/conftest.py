@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from local.caller import Server
+from local.caller.voice import Voice
 from local.stack import Stack, running
-from local.voice import Voice
 from tests.e2e.worker import Worker
 
 SCRIPT = Path(__file__).with_name("script.json")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import asyncpg
 
-from local.demo_rows import Rows, read_rows
+from local.demo.rows import Rows, read_rows
 from tests.waiting import until
 
 

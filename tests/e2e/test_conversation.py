@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 
 from local.caller import Caller, Server
-from local.demo_rows import Row, Rows
-from local.voice import Voice
+from local.caller.voice import Voice
+from local.demo.rows import Row, Rows
 from tests.e2e.rows import Reader, said
 from tests.postgres import Connection
 from tests.waiting import until

@@ -12,9 +12,9 @@ import pytest
 
 from db.migrate import migrate
 from local.caller import Caller, Server
+from local.caller.voice import Voice
 from local.postgres import LocalPostgres
 from local.stack import Stack
-from local.voice import Voice
 from tests.e2e.rows import Reader, said
 from tests.e2e.worker import Worker
 from tests.postgres import Connection

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from local import call
+from local.caller.sound import encode_wav
 from local.errors import SettingsError
-from local.sound import encode_wav
 
 KEYS = {"LIVEKIT_URL": "ws://127.0.0.1:1", "LIVEKIT_API_KEY": "key", "LIVEKIT_API_SECRET": "s" * 32}
 

@@ -8,16 +8,14 @@ from typing import Final, Self, TypeVar
 
 from livekit import rtc
 
-from local.caller_detector import Speech
-from local.caller_ear import Ear
-from local.caller_errors import CallerError, NobodyAnsweredError, TooLateError
-from local.caller_line import Line
-from local.caller_microphone import Utterance
-from local.caller_server import Server
-from local.sound import Samples, Sound, decode
-from local.voice import Voice
-
-__all__ = ["Caller", "CallerError", "NobodyAnsweredError", "Server", "TooLateError"]
+from local.caller.detector import Speech
+from local.caller.ear import Ear
+from local.caller.errors import CallerError, NobodyAnsweredError, TooLateError
+from local.caller.line import Line
+from local.caller.microphone import Utterance
+from local.caller.server import Server
+from local.caller.sound import Samples, Sound, decode
+from local.caller.voice import Voice
 
 T = TypeVar("T")
 

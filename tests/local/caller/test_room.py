@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from local.caller import Caller, CallerError, NobodyAnsweredError, Server, TooLateError
-from local.caller_conversation import Conversation, HangUp, Line, Script
-from local.caller_transcript import Turn, Who
-from local.sound import RATE_HZ, Sound, encode_wav, loudness_dbfs
+from local.caller.sound import RATE_HZ, Sound, encode_wav, loudness_dbfs
+from local.calling.conversation import Conversation, HangUp, Line, Script
+from local.calling.transcript import Turn, Who
 from local.stack import running
 
 pytestmark = pytest.mark.room

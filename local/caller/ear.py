@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 from livekit import rtc
 
-from local.caller_detector import Speech, SpeechDetector
-from local.sound import RATE_HZ, Samples
+from local.caller.detector import Speech, SpeechDetector
+from local.caller.sound import RATE_HZ, Samples
 
 _FRAME_MS: Final = 20
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from local.caller_server import Server
+from local.caller.server import Server
+from local.caller.voice import Voice
 from local.errors import SettingsError
-from local.voice import Voice
 
 
 def environment(env_file: Path | None) -> dict[str, str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import aiohttp
 from livekit import api
 
-from local.caller_errors import CallerError
+from local.caller.errors import CallerError
 
 
 @dataclass(frozen=True)

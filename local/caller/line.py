@@ -7,8 +7,8 @@ from typing import Final
 from livekit import rtc
 from livekit.rtc.participant import PublishTrackError
 
-from local.caller_errors import CallerError
-from local.caller_microphone import Microphone
+from local.caller.errors import CallerError
+from local.caller.microphone import Microphone
 
 _JOIN_S: Final = 15.0
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from local.demo_rows import Row, Rows
+from local.demo.rows import Row, Rows
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ID = UUID("01a205b4-a3c4-7071-ac5c-8ec70d955d6a")

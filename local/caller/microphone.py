@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from livekit import rtc
 
-from local.sound import RATE_HZ, Samples, Sound
+from local.caller.sound import RATE_HZ, Samples, Sound
 
 _FRAME_S: Final = 0.02
 _FRAME_SAMPLES: Final = int(RATE_HZ * _FRAME_S)

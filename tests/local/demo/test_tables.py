@@ -7,8 +7,8 @@ from decimal import Decimal
 from rich.console import Console
 from rich.table import Table
 
-from local import tables
-from local.demo_rows import Row
+from local.demo import tables
+from local.demo.rows import Row
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
 

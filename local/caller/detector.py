@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
-from local.sound import Samples, loudness_dbfs
+from local.caller.sound import Samples, loudness_dbfs
 
 STARTS_DBFS: Final = -42.0
 """A frame this loud is voice."""

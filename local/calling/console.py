@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from local.caller_transcript import Turn, Who
+from local.calling.transcript import Turn, Who
 
 
 @dataclass

@@ -11,7 +11,7 @@ import av.error
 import numpy as np
 import numpy.typing as npt
 
-from local.caller_errors import CallerError
+from local.caller.errors import CallerError
 
 Samples = npt.NDArray[np.int16]
 

@@ -5,8 +5,8 @@ from typing import Self
 
 import openai
 
-from local.caller_errors import CallerError
-from local.sound import Samples, Sound, decode, encode_wav
+from local.caller.errors import CallerError
+from local.caller.sound import Samples, Sound, decode, encode_wav
 
 
 class Voice:

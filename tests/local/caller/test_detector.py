@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from local.caller_detector import MAX_PAUSE_S, SpeechDetector
-from local.sound import RATE_HZ, Samples
+from local.caller.detector import MAX_PAUSE_S, SpeechDetector
+from local.caller.sound import RATE_HZ, Samples
 
 FRAME_S = 0.02
 LOUD, QUIET, MIDDLE = 3_000, 20, 160  # about -24, -67 and -49 to -46 dBFS as sines

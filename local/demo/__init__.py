@@ -15,18 +15,18 @@ import asyncpg
 from rich.console import Console
 
 from local.caller import Caller, CallerError, Server
-from local.caller_console import print_turn, quiet_livekit
-from local.caller_conversation import Conversation, Line, Script
-from local.demo_front_end import place_call
-from local.demo_rows import Rows, read_rows
-from local.demo_worker import migrate, stopped, worker
+from local.caller.voice import Voice
+from local.calling.console import print_turn, quiet_livekit
+from local.calling.conversation import Conversation, Line, Script
+from local.demo.front_end import place_call
+from local.demo.rows import Rows, read_rows
+from local.demo.tables import draw
+from local.demo.worker import migrate, stopped, worker
 from local.errors import LocalError, SettingsError
 from local.places import run_directory
 from local.procs import Child
 from local.sql import sql
 from local.stack import Stack, running
-from local.tables import draw
-from local.voice import Voice
 
 SCRIPT: Final = Script(
     lines=(

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from local.demo_rows import Row, Rows
+from local.demo.rows import Row, Rows
 
 _NAME: Final = 20
 

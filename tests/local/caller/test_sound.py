@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from local.caller_errors import CallerError
-from local.sound import RATE_HZ, Sound, decode, encode_wav, loudness_dbfs
+from local.caller.errors import CallerError
+from local.caller.sound import RATE_HZ, Sound, decode, encode_wav, loudness_dbfs
 
 
 def test_a_stereo_file_of_another_rate_becomes_mono_at_our_rate(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from local.caller import Caller, Server
+from local.caller.voice import Voice
 from local.sql import sql
-from local.voice import Voice
 
 
 @dataclass(frozen=True)

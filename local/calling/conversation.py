@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from local.caller import Caller
-from local.caller_errors import TooLateError
-from local.caller_transcript import AgentTurn, Transcript, Turn
-from local.sound import Sound
+from local.caller.errors import TooLateError
+from local.caller.sound import Sound
+from local.calling.transcript import AgentTurn, Transcript, Turn
 
 _GREETING_S: Final = 10.0
 _REPLY_S: Final = 30.0

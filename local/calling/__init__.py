@@ -1,0 +1,1 @@
+"""Calls that follow a script, and how they are told: for `call` and `demo`."""
