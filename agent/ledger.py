@@ -26,15 +26,20 @@ class Ledger:
         self._append = append
         self._waiting: defaultdict[str, list[Usage]] = defaultdict(list)
 
-    def collected(self, metrics: Any) -> None:
-        """Take in one of LiveKit's metrics; those that are no model request are not kept."""
+    def collected(self, metrics: Any) -> str | None:
+        """Take in one of LiveKit's metrics; those that are no model request are not kept.
+
+        Returns:
+            The speech that the request was made for, if it is told.
+        """
         usage = _usage(metrics)
         if usage is None:
-            return
+            return None
         self._append(usage)
         speech_id = HEARD if usage.kind == "stt" else usage.speech_id
         if speech_id is not None:
             self._waiting[speech_id].append(usage)
+        return speech_id
 
     def assign(self, speech_id: str, message_id: UUID) -> int:
         """Give what waits for a speech to a message of it.

@@ -13,6 +13,7 @@ import structlog
 from livekit import rtc
 from livekit.agents import (
     AgentSession,
+    AgentStateChangedEvent,
     ConversationItemAddedEvent,
     ErrorEvent,
     FunctionToolsExecutedEvent,
@@ -69,6 +70,7 @@ class Recorder:
         """Listen to the session; before it is started."""
         self.turns.follow(session)
         self._on(session, "speech_created", self._speech_created)
+        self._on(session, "agent_state_changed", self._agent_state_changed)
         self._on(session, "user_input_transcribed", self._transcribed)
         self._on(session, "conversation_item_added", self._item_added)
         self._on(session, "function_tools_executed", self._tools_executed)
@@ -108,7 +110,11 @@ class Recorder:
         emitter.on(name, self.guard(name, handler))
 
     def _speech_created(self, event: SpeechCreatedEvent) -> None:
-        self.turns.speech_created(event.speech_handle)
+        self.turns.speech_created(event.speech_handle, scripted=event.source == "say")
+
+    def _agent_state_changed(self, event: AgentStateChangedEvent) -> None:
+        if event.new_state == "speaking":
+            self.turns.sounding()
 
     def _transcribed(self, event: UserInputTranscribedEvent) -> None:
         if event.is_final:
@@ -123,7 +129,16 @@ class Recorder:
             self.turns.tool_executed(call, output)
 
     def _metrics_collected(self, event: MetricsCollectedEvent) -> None:
-        self._ledger.collected(event.metrics)
+        speech_id = self._ledger.collected(event.metrics)
+        if speech_id is not None:
+            self.turns.charged(speech_id)
 
     def _error(self, event: ErrorEvent) -> None:
-        logger.warning("pipeline error", source=type(event.source).__name__, error=str(event.error))
+        # Classes only: a provider's message may quote what people said.
+        error = getattr(event.error, "error", event.error)
+        logger.warning(
+            "pipeline error",
+            source=type(event.source).__name__,
+            error=type(error).__name__,
+            recoverable=getattr(event.error, "recoverable", None),
+        )

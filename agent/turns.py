@@ -5,17 +5,17 @@ first final transcript, the agent's from its first sentence. So a call that is k
 keeps what was said until then.
 """
 
-import json
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
 from livekit.agents import AgentSession, ChatMessage, FunctionCall, FunctionCallOutput
 from livekit.agents.voice import SpeechHandle
 
+from agent.hearing import Hearing, text_of
 from agent.ledger import HEARD, Ledger
+from agent.messages import committed, tool_call, when
 from db.events import Event, Message, new_id, now
 
 
@@ -26,9 +26,12 @@ class Turns:
         self._append = append
         self._ledger = ledger
         self._session: AgentSession[None] | None = None
+        self._hearing = Hearing()
         self._draft: Message | None = None
-        self._pieces: list[str] = []
+        self._speeches: dict[str, SpeechHandle] = {}
+        self._scripted: set[str] = set()
         self._replies: dict[str, Message] = {}
+        self._sounded: set[str] = set()
         self._last: dict[str, Message] = {}
         self.caller: str | None = None
         self.agent: str | None = None
@@ -40,24 +43,20 @@ class Turns:
     def heard(self, transcript: str) -> None:
         """Record what the caller said, before the turn is over."""
         text = transcript.strip()
-        if not text:
-            return
-        self._pieces.append(text)
-        if self._draft is None:
-            self._draft = self._user_message(new_id(), now())
-        self._draft = msgspec.structs.replace(self._draft, content=" ".join(self._pieces))
-        self._append(self._draft)
+        if text:
+            self._hearing.add(text, now())
+            self._record_draft()
 
     def saying(self, text: str) -> None:
         """Record what the agent is about to say, of a reply not yet committed."""
-        speech = self._session.current_speech if self._session else None
-        if speech is None or not text.strip():
+        speech_id = self._current()
+        if speech_id is None or not text.strip():
             return
-        reply = self._replies.get(speech.id)
+        reply = self._replies.get(speech_id)
         if reply is None:
-            reply = self._agent_message(new_id(), now(), speech.id)
+            reply = self._agent_message(new_id(), now(), speech_id)
         reply = msgspec.structs.replace(reply, content=(reply.content + text).lstrip())
-        self._replies[speech.id] = reply
+        self._replies[speech_id] = reply
         self._append(reply)
 
     def item_added(self, item: ChatMessage) -> None:
@@ -67,79 +66,113 @@ class Turns:
         elif item.role == "assistant":
             self._commit_assistant(item)
 
-    def speech_created(self, speech: SpeechHandle) -> None:
-        """Settle what a speech has cost when it is done; some metrics come after its message."""
+    def speech_created(self, speech: SpeechHandle, *, scripted: bool) -> None:
+        """Follow a speech to its end. A scripted one (`say`) has no language model's words."""
+        self._speeches[speech.id] = speech
+        if scripted:
+            self._scripted.add(speech.id)
         speech.add_done_callback(self._speech_done)
+
+    def sounding(self) -> None:
+        """Note that the current speech can be heard from now on."""
+        if (speech_id := self._current()) is not None:
+            self._sounded.add(speech_id)
+
+    def charged(self, speech_id: str) -> None:
+        """Give a request that was metered after its speech was done to the speech's message."""
+        message = self._last.get(speech_id)
+        if message is not None and speech_id not in self._speeches:
+            self._settle(speech_id, message)
 
     def tool_executed(self, call: FunctionCall, output: FunctionCallOutput | None) -> None:
         """Record a function call with its result, in its place in the conversation."""
-        result = None if output is None else output.output
-        speech = self._session.current_speech if self._session else None
+        message = tool_call(call, output)
         self._append(
-            Message(
-                id=new_id(),
-                role="system",
-                content=f"{call.name}({call.arguments}) -> {result}",
-                at=_time(call.created_at) or now(),
-                participant_identity=self.agent,
-                speech_id=speech.id if speech else None,
-                metadata={
-                    "kind": "tool_call",
-                    "call_id": call.call_id,
-                    "name": call.name,
-                    "arguments": _json(call.arguments),
-                    "result": result,
-                    "is_error": output.is_error if output is not None else False,
-                },
+            msgspec.structs.replace(
+                message, participant_identity=self.agent, speech_id=self._speech_of(call)
             )
         )
 
+    def _record_draft(self) -> None:
+        waiting = self._hearing.waiting
+        if self._draft is None:
+            self._draft = self._user_message(new_id(), waiting[0].at)
+        self._draft = msgspec.structs.replace(self._draft, content=text_of(waiting))
+        self._append(self._draft)
+
     def _commit_user(self, item: ChatMessage) -> None:
-        text = item.text_content or ""
-        # What was heard but is in no turn (LiveKit drops it at times) stays as a turn of its own.
-        dropped = [piece for piece in self._pieces if _plain(piece) not in _plain(text)]
-        message_id = new_id()
-        if self._draft is not None:
-            if dropped:
-                self._append(msgspec.structs.replace(self._draft, content=" ".join(dropped)))
-            else:
-                message_id = self._draft.id
-        self._draft, self._pieces = None, []
-        message = self._user_message(message_id, _time(item.created_at) or now())
-        message = _with_metrics(message, item)
+        at = when(item)
+        if item.transcript_confidence is None:
+            # Typed, or put in by code: what is being heard meanwhile is a turn of its own.
+            typed = committed(self._user_message(new_id(), at), item)
+            self._append(msgspec.structs.replace(typed, model=None))
+            return
+        draft, self._draft = self._draft, None
+        taken = self._hearing.take(item.text_content or "")
+        message_id = new_id() if draft is None else draft.id
+        if draft is not None and taken.dropped:
+            # What LiveKit passed over stays, as a turn of its own.
+            self._append(msgspec.structs.replace(draft, content=text_of(taken.dropped)))
+            message_id = new_id()
+        message = committed(self._user_message(message_id, at), item)
+        if taken.edited:
+            message = msgspec.structs.replace(message, metadata={"heard": text_of(taken.edited)})
         self._append(message)
         self._ledger.assign(HEARD, message_id)
+        if self._hearing.waiting:
+            self._record_draft()
 
     def _commit_assistant(self, item: ChatMessage) -> None:
-        speech = self._session.current_speech if self._session else None
-        speech_id = speech.id if speech else None
+        speech_id = self._current()
         reply = self._replies.pop(speech_id, None) if speech_id else None
         message_id = reply.id if reply else new_id()
-        message = self._agent_message(message_id, _time(item.created_at) or now(), speech_id)
-        message = _with_metrics(message, item)
-        if speech_id is not None:
-            # First, so that the message exists when its requests name it.
-            self._append(message)
-            tokens = self._ledger.assign(speech_id, message_id)
-            message = msgspec.structs.replace(message, tokens=tokens)
-            self._last[speech_id] = message
+        message = self._agent_message(message_id, when(item), speech_id)
+        message = committed(message, item)
+        # First, so that the message exists when its requests name it.
         self._append(message)
+        if speech_id is not None:
+            self._sounded.discard(speech_id)  # a next step of this speech begins in silence
+            self._settle(speech_id, message)
 
     def _speech_done(self, speech: SpeechHandle) -> None:
+        self._speeches.pop(speech.id, None)
         reply = self._replies.pop(speech.id, None)
-        message = self._last.pop(speech.id, None)
+        message = self._last.get(speech.id)
         if reply is not None:
-            # Cut before its first sound: LiveKit commits no item, but the model was paid for it.
-            unheard = msgspec.structs.replace(
-                reply, content="", interrupted=True, metadata={"unheard": reply.content}
-            )
-            self._append(unheard)
-            message = message or unheard
-        if message is None:
-            return
-        tokens = self._ledger.assign(speech.id, message.id)
+            message = self._uncommitted(reply, speech)
+            self._append(message)
+        self._scripted.discard(speech.id)
+        self._sounded.discard(speech.id)
+        if message is not None:
+            self._settle(speech.id, message)
+
+    def _uncommitted(self, reply: Message, speech: SpeechHandle) -> Message:
+        if speech.id in self._sounded:
+            # Heard, and kept out of the model's context: `say(..., add_to_chat_ctx=False)`.
+            return msgspec.structs.replace(reply, interrupted=speech.interrupted, metadata={})
+        # Cut before its first sound: LiveKit commits no item, but the model was paid for it.
+        return msgspec.structs.replace(
+            reply, content="", interrupted=True, metadata={"unheard": reply.content}
+        )
+
+    def _settle(self, speech_id: str, message: Message) -> None:
+        tokens = self._ledger.assign(speech_id, message.id)
         if tokens:
-            self._append(msgspec.structs.replace(message, tokens=message.tokens + tokens))
+            message = msgspec.structs.replace(message, tokens=message.tokens + tokens)
+            self._append(message)
+        self._last[speech_id] = message
+
+    def _current(self) -> str | None:
+        speech = self._session.current_speech if self._session else None
+        return speech.id if speech else None
+
+    def _speech_of(self, call: FunctionCall) -> str | None:
+        # A tool runs after the words before it were spoken: by then another speech may be current.
+        for speech_id, speech in self._speeches.items():
+            calls = (item for item in speech.chat_items if item.type == "function_call")
+            if any(item.call_id == call.call_id for item in calls):
+                return speech_id
+        return None
 
     def _user_message(self, message_id: UUID, at: datetime) -> Message:
         return Message(
@@ -160,42 +193,12 @@ class Turns:
             at=at,
             participant_identity=self.agent,
             speech_id=speech_id,
-            model=self._session.llm.model if self._session and self._session.llm else None,
+            model=self._model(scripted=speech_id in self._scripted),
             metadata={"final": False},
         )
 
-
-def _with_metrics(message: Message, item: ChatMessage) -> Message:
-    metrics = item.metrics
-    return msgspec.structs.replace(
-        message,
-        content=item.text_content or "",
-        interrupted=item.interrupted,
-        speech_started_at=_time(metrics.get("started_speaking_at")),
-        speech_ended_at=_time(metrics.get("stopped_speaking_at")),
-        transcription_delay_ms=_ms(metrics.get("transcription_delay")),
-        end_of_turn_delay_ms=_ms(metrics.get("end_of_turn_delay")),
-        llm_ttft_ms=_ms(metrics.get("llm_node_ttft")),
-        tts_ttfb_ms=_ms(metrics.get("tts_node_ttfb")),
-        e2e_latency_ms=_ms(metrics.get("e2e_latency")),
-        metadata={},
-    )
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.casefold().split())
-
-
-def _time(seconds: float | None) -> datetime | None:
-    return None if not seconds else datetime.fromtimestamp(seconds, UTC)
-
-
-def _ms(seconds: float | None) -> int | None:
-    return None if seconds is None else round(seconds * 1000)
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+    def _model(self, *, scripted: bool) -> str | None:
+        if self._session is None:
+            return None
+        maker = self._session.tts if scripted else self._session.llm
+        return maker.model if maker else None
