@@ -4,17 +4,18 @@ import asyncio
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import structlog
 from livekit import rtc
-from livekit.agents import AgentSession, CloseEvent, JobContext, JobProcess, room_io
+from livekit.agents import CloseEvent, JobContext, JobProcess, room_io
 
 from agent import logs
 from agent.assistant import Assistant
-from agent.pipeline import build_session, load_vad
+from agent.pipeline import Session, build_session, load_vad
 from agent.presence import Presence
 from agent.recorder import Recorder
 from agent.settings import Settings
@@ -22,6 +23,8 @@ from db.events import CallStarted, new_id, now
 from db.outbox import OutboxWriter
 
 logger = structlog.get_logger("voice.call")
+
+HANG_UP_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -46,40 +49,54 @@ class Call:
             no_caller_timeout_s=self._settings.agent_no_caller_timeout_s,
             on_end=self._ended,
         )
+        self._ready = asyncio.Event()  # a caller is there, or the call is over already
         self._ending: tuple[str, datetime] | None = None
         self._detail: dict[str, Any] = {}
 
     async def run(self) -> None:
         """Connect and talk. Returns when the conversation runs; what follows is events."""
+        connecting: asyncio.Task[None] | None = None
         try:
             self._follow_room()
             connecting = asyncio.create_task(self._ctx.connect())
             session = build_session(self._settings, self._ctx.proc.userdata["vad"])
-            session.on("close", self._session_closed)
+            closed = partial(self._session_closed, session)
+            session.on("close", self.recorder.guard("close", closed))
             self.recorder.attach_session(session)
             await connecting
             self._entered()
             await self._talk(session)
         except Exception as error:
+            if self._ending is not None:
+                # Ended on the way, by the caller or the room: no error of this job's.
+                logger.info("call ended before the conversation began", exc_info=True)
+                return
             self._detail["error"] = repr(error)
-            self._ending = self._ending or ("error", now())
+            self._ending = ("error", now())
             raise
+        finally:
+            if connecting is not None:
+                connecting.cancel()
 
     async def finish(self) -> None:
         """Record the end: the last thing that is done for a call, however it ends."""
         self._presence.stop()
         if self._ending is None:
-            # Nobody left and nothing failed: the worker's drain deadline has cut the call.
-            self._ending = ("drained", now())
+            # Nobody left and nothing failed: the worker's drain deadline has cut the call, or
+            # somebody has left the console.
+            cut = "caller_hangup" if self._ctx.is_fake_job() else "drained"
+            self._ending = (cut, now())
         end_reason, at = self._ending
         self.recorder.finish(end_reason, at, self._detail)
         logger.info("call ended", end_reason=end_reason, failures=self.recorder.failures)
+        if end_reason == "agent_hangup":
+            await self._hang_up()
 
     def end(self, end_reason: str, at: datetime | None = None) -> None:
         """End the call now, for this reason; the first reason given counts."""
         self._ended(end_reason, at or now())
 
-    async def _talk(self, session: AgentSession[None]) -> None:
+    async def _talk(self, session: Session) -> None:
         agent = Assistant()
         agent.recorder = self.recorder
         await session.start(
@@ -88,29 +105,42 @@ class Call:
             # A caller who drops may rejoin: who is present decides, not the first disconnect.
             room_options=room_io.RoomOptions(close_on_disconnect=False),
         )
-        await self._presence.first_caller.wait()
-        session.say(agent.greeting)
+        await self._ready.wait()
+        if self._ending is None:
+            session.say(agent.greeting)
+
+    async def _hang_up(self) -> None:
+        # Leaving alone would keep a caller by phone on a silent line.
+        try:
+            await asyncio.wait_for(self._ctx.delete_room(), HANG_UP_TIMEOUT_S)
+        except TimeoutError:
+            logger.warning("room not closed in time after the agent's hang-up")
 
     def _follow_room(self) -> None:
         room = self._ctx.room
         self.recorder.attach_room(room)
-        room.on("participant_connected", self._joined)
-        room.on("participant_disconnected", self._left)
-        room.on("disconnected", self._disconnected)
+        guard = self.recorder.guard
+        room.on("participant_connected", guard("caller joined", self._joined))
+        room.on("participant_disconnected", guard("caller left", self._left))
+        room.on("disconnected", guard("disconnected", self._disconnected))
 
     def _entered(self) -> None:
         # Who was there before us is told by no event, or by a late one: look.
         room = self._ctx.room
         self.recorder.turns.agent = room.local_participant.identity
-        self.recorder.guard("agent joined", self.recorder.legs.joined)(room.local_participant)
-        for participant in room.remote_participants.values():
-            self.recorder.guard("already there", self.recorder.legs.joined)(participant)
+        joined = self.recorder.guard("already there", self.recorder.legs.joined)
+        participants = list(room.remote_participants.values())
+        if not self._ctx.is_fake_job():  # the console's room and its people are not real
+            for each in (room.local_participant, *participants):
+                joined(each)
+        for participant in participants:
             self._joined(participant)
         self._presence.start()
 
     def _joined(self, participant: rtc.RemoteParticipant) -> None:
         self._presence.joined(participant)
         if self._presence.callers:
+            self._ready.set()
             self.recorder.turns.caller = self._presence.callers[0].identity
             if self._ctx.room.isconnected():
                 self.recorder.connected(now())
@@ -119,16 +149,21 @@ class Call:
         self._presence.left(participant)
 
     def _disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
+        if self._ending is None:
+            self._detail["disconnect_reason"] = rtc.DisconnectReason.Name(reason).lower()
         self._presence.room_disconnected(reason)
 
-    def _session_closed(self, event: CloseEvent) -> None:
+    def _session_closed(self, session: Session, event: CloseEvent) -> None:
         if event.error is not None:
             self._detail["error"] = str(event.error)
             self._ended("error", now())
+        elif session.ended_by_agent:
+            self._ended("agent_hangup", now())
 
     def _ended(self, end_reason: str, at: datetime) -> None:
         if self._ending is None:
             self._ending = (end_reason, at)
+            self._ready.set()
             self._ctx.shutdown(end_reason)
 
 

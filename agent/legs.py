@@ -45,7 +45,6 @@ class Legs:
         """Begin a leg; the same join told twice (an event and a listing) begins one only."""
         if participant.sid in self._seen or kind_of(participant) in _NOBODY:
             return
-        self._seen.add(participant.sid)
         user_id, metadata = _identity(participant)
         leg = Leg(
             id=new_id(),
@@ -58,6 +57,7 @@ class Legs:
             joined_at=now(),
             metadata=metadata,
         )
+        self._seen.add(participant.sid)
         self._open[participant.sid] = leg
         self._append(leg)
 

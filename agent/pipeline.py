@@ -9,16 +9,30 @@ if TYPE_CHECKING:
     from agent.settings import Settings
 
 
+class Session(AgentSession[None]):
+    """A session that knows whether the agent itself has ended it, with `shutdown`.
+
+    LiveKit closes it with the same reason when the job is cut from outside.
+    """
+
+    ended_by_agent = False
+
+    def shutdown(self, *, drain: bool = True) -> None:
+        """Close the session; the call ends as hung up by the agent."""
+        self.ended_by_agent = True
+        super().shutdown(drain=drain)
+
+
 def load_vad() -> vad.VAD:
     """Load Silero VAD: once for each job process, before it gets a call."""
     return silero.VAD.load()
 
 
-def build_session(settings: "Settings", detector: vad.VAD) -> AgentSession[None]:
+def build_session(settings: "Settings", detector: vad.VAD) -> Session:
     """Return a session for one call, not started."""
     base_url = settings.openai_base_url
     api_key = settings.openai_api_key.get_secret_value()
-    return AgentSession(
+    return Session(
         vad=detector,
         stt=openai.STT(
             model=settings.agent_stt_model,

@@ -35,8 +35,7 @@ class Presence:
         self._here: dict[str, rtc.RemoteParticipant] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._last_leave: datetime | None = None
-        self._room_closed = False
-        self.first_caller: asyncio.Event = asyncio.Event()
+        self._had_caller = False
 
     @property
     def callers(self) -> list[rtc.RemoteParticipant]:
@@ -45,7 +44,7 @@ class Presence:
 
     def start(self) -> None:
         """Begin to wait for the first caller."""
-        if not self.first_caller.is_set():
+        if not self._had_caller:
             self._after(self._no_caller_timeout_s, "no_caller", None)
 
     def joined(self, participant: rtc.RemoteParticipant) -> None:
@@ -54,7 +53,7 @@ class Presence:
             return
         self._here[participant.sid] = participant
         self._cancel()
-        self.first_caller.set()
+        self._had_caller = True
 
     def left(self, participant: rtc.RemoteParticipant) -> None:
         """Count a person out; when nobody is left, the grace begins."""
@@ -62,8 +61,7 @@ class Presence:
             return
         self._last_leave = now()
         reason = participant.disconnect_reason
-        self._room_closed = reason in _ROOM_CLOSED
-        if self._room_closed:
+        if reason in _ROOM_CLOSED:
             self._on_end("room_closed", self._last_leave)
         else:
             self._after(self._grace_s, "caller_hangup", self._last_leave)
