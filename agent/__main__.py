@@ -6,13 +6,15 @@ import sys
 from livekit.agents import cli
 
 from agent import logs
-from agent.server import server_for
+from agent.server import VoiceServer
 from agent.settings import Settings, load, require_database, require_livekit
 from db.errors import Stop, Transient
+from db.outbox_home import OutboxHome
 from db.store import check_schema
 
 _NEEDS_LIVEKIT = ("start", "dev", "connect")
 _TAKES_CALLS = (*_NEEDS_LIVEKIT, "console")
+_HELP = {"--help", "-h"}
 SCHEMA_TIMEOUT_S = 5.0
 
 
@@ -22,8 +24,9 @@ def main() -> int:
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     try:
         settings = load()
-        _check(settings, command)
-        server = server_for(settings)
+        if not _HELP.intersection(sys.argv):
+            _check(settings, command)
+        server = VoiceServer(settings)
     except Stop as error:
         print(f"agent: {error}", file=sys.stderr)  # noqa: T201 - one line for a person
         return 2
@@ -38,9 +41,10 @@ def main() -> int:
 
 def _check(settings: Settings, command: str) -> None:
     if command in _NEEDS_LIVEKIT:
-        require_livekit(settings)
-    if command not in _TAKES_CALLS or "--help" in sys.argv:
+        require_livekit(settings, sys.argv)
+    if command not in _TAKES_CALLS:
         return
+    OutboxHome(settings.agent_outbox_dir)
     dsn = require_database(settings)
     try:
         asyncio.run(asyncio.wait_for(check_schema(dsn), SCHEMA_TIMEOUT_S))

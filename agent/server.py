@@ -1,10 +1,12 @@
 """The worker: LiveKit's AgentServer with the shipper in its life cycle."""
 
 import asyncio
+import contextlib
+import math
 from functools import partial
 
 import structlog
-from livekit.agents import AgentServer, JobRequest
+from livekit.agents import AgentServer, AssignmentTimeoutError, JobRequest
 
 from agent import logs
 from agent.call import JobConfig, call_header, entrypoint, on_session_end, prewarm
@@ -26,7 +28,7 @@ class VoiceServer(AgentServer):
         failed: Whether `run` ended with an error, which LiveKit's command line only logs.
     """
 
-    def __init__(self, settings: Settings, home: OutboxHome) -> None:
+    def __init__(self, settings: Settings) -> None:
         super().__init__(
             ws_url=settings.livekit_url or None,
             api_key=settings.livekit_api_key or None,
@@ -34,18 +36,21 @@ class VoiceServer(AgentServer):
             drain_timeout=settings.agent_drain_timeout_s,
             port=settings.agent_http_port,
             # By calls, not by CPU: a burst at a call's start would mark the worker full, and
-            # LiveKit's server does not ask again for a call that found no worker.
+            # LiveKit's server does not ask again for a call that found no worker. The limit is
+            # ours to keep, in _on_request: LiveKit guesses the load of calls that are just being
+            # taken, and an idle worker of two cores refuses the third of three at once.
             load_fnc=lambda server: len(server.active_jobs) / settings.agent_max_calls,
-            load_threshold=1.0,
+            load_threshold=math.inf,
         )
         self.failed = False
         self._settings = settings
-        self._home = home
         self._directory: WorkerDirectory | None = None
         self._shipper: Shipper | None = None
         self._reserve: DiskReserve | None = None
         self._starting: set[str] = set()
         self._settling: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
+        self._notes = asyncio.Lock()
         self.rtc_session(
             entrypoint,
             agent_name=settings.agent_name,
@@ -57,8 +62,8 @@ class VoiceServer(AgentServer):
         """Start the shipper, then take calls until closed."""
         chosen = self._settings.agent_log_format
         logs.take_over(as_json=chosen == "json" or (chosen == "auto" and not devmode))
-        self._start_shipping()
         try:
+            self._start_shipping()
             await super().run(devmode=devmode, unregistered=unregistered)
         except Exception:
             self.failed = True
@@ -66,13 +71,34 @@ class VoiceServer(AgentServer):
 
     async def aclose(self) -> None:
         """Stop taking calls, then ship what is left and stop the shipper."""
-        await super().aclose()
-        if self._settling is not None:
-            self._settling.cancel()
-            self._settling = None
+        try:
+            await super().aclose()
+        finally:
+            await self._stop_shipping()
+
+    def _start_shipping(self) -> None:
+        home = OutboxHome(self._settings.agent_outbox_dir)
+        self._directory = home.take()
+        path = self._directory.path
+        low = self._settings.agent_outbox_min_free_mb * 1024 * 1024
+        self._reserve = DiskReserve(path, low_bytes=low)
+        dsn = require_database(self._settings)
+        self._shipper = Shipper(home, self._directory, dsn, reserve=self._reserve)
+        config = JobConfig(self._settings, path.resolve(), self._directory.worker_id)
+        self.setup_fnc = partial(prewarm, config)
+        logger.info("outbox taken", directory=str(path), files=len(self._directory.files()))
+        settle(self._directory, alive=set())
+        self._shipper.start()
+        self._closing.clear()
+        self._settling = asyncio.create_task(self._settle_forever())
+
+    async def _stop_shipping(self) -> None:
+        settling, self._settling = self._settling, None
+        if settling is not None:
+            self._closing.set()
+            await settling
         shipper, self._shipper = self._shipper, None
         if shipper is not None:
-            await self._settle_once(alive=set())
             done = await asyncio.to_thread(shipper.stop, self._settings.agent_ship_timeout_s)
             stats = shipper.stats
             logger.info(
@@ -83,20 +109,6 @@ class VoiceServer(AgentServer):
                 files_left=stats.backlog_files,
             )
         self._give_back()
-
-    def _start_shipping(self) -> None:
-        self._directory = self._home.take()
-        path = self._directory.path
-        low = self._settings.agent_outbox_min_free_mb * 1024 * 1024
-        self._reserve = DiskReserve(path, low_bytes=low)
-        dsn = require_database(self._settings)
-        self._shipper = Shipper(self._home, self._directory, dsn, reserve=self._reserve)
-        config = JobConfig(self._settings, path.resolve(), self._directory.worker_id)
-        self.setup_fnc = partial(prewarm, config)
-        logger.info("outbox taken", directory=str(path), files=len(self._directory.files()))
-        settle(self._directory, alive=set())
-        self._shipper.start()
-        self._settling = asyncio.create_task(self._settle_forever())
 
     def _give_back(self) -> None:
         if self._reserve is not None:
@@ -113,33 +125,42 @@ class VoiceServer(AgentServer):
             logger.error("call refused, the outbox's disk is nearly full", job_id=request.id)
             await request.reject(terminate=False)
             return
+        if len(self.active_jobs) + len(self._starting) >= self._settings.agent_max_calls:
+            logger.warning("call refused, all places are taken", job_id=request.id)
+            await request.reject(terminate=False)
+            return
         self._starting.add(request.id)
-        header = call_header(request.job, directory.worker_id, f"agent-{request.id}")
-        note = await asyncio.to_thread(directory.note_accepted, header)
         try:
-            await request.accept(identity=header.agent_identity)
-        except BaseException:
-            # LiveKit gave the job to somebody else, or took it back: the call is not ours.
-            directory.forget_accepted(note)
-            raise
+            await self._accept(request, directory)
         finally:
             self._starting.discard(request.id)
 
+    async def _accept(self, request: JobRequest, directory: WorkerDirectory) -> None:
+        header = call_header(request.job, directory.worker_id, f"agent-{request.id}")
+        async with self._notes:
+            note = await asyncio.to_thread(directory.note_accepted, header)
+        try:
+            await request.accept(identity=header.agent_identity)
+        except (AssignmentTimeoutError, asyncio.CancelledError):
+            # LiveKit gave the job to somebody else, or took it back: the call is not ours.
+            directory.forget_accepted(note)
+            raise
+
     async def _settle_forever(self) -> None:
-        while True:
-            await asyncio.sleep(SETTLE_EVERY_S)
-            alive = self._starting | {info.job.id for info in self.active_jobs}
-            await self._settle_once(alive)
+        closing = False
+        while not closing:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), SETTLE_EVERY_S)
+            closing = self._closing.is_set()
+            # No note may be written meanwhile: its job would not be among the living.
+            async with self._notes:
+                running = set() if closing else {info.job.id for info in self.active_jobs}
+                await self._settle(alive=self._starting | running)
 
-    async def _settle_once(self, alive: set[str]) -> None:
-        if self._directory is not None:
+    async def _settle(self, alive: set[str]) -> None:
+        if self._directory is None:
+            return
+        try:
             await asyncio.to_thread(settle, self._directory, alive=alive)
-
-
-def server_for(settings: Settings) -> VoiceServer:
-    """Return the worker for these settings.
-
-    Raises:
-        Stop: The outbox directory does not do.
-    """
-    return VoiceServer(settings, OutboxHome(settings.agent_outbox_dir))
+        except OSError:
+            logger.exception("dead jobs not settled, will try again")

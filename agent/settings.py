@@ -1,6 +1,7 @@
 """All settings, from the environment and `.env`; documented in `.env.example`."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -52,7 +53,7 @@ class Settings(BaseSettings):
     agent_no_caller_timeout_s: Seconds = Field(
         60.0, description="Seconds to wait for the first caller"
     )
-    agent_drain_timeout_s: Annotated[int, Field(ge=0)] = Field(
+    agent_drain_timeout_s: Annotated[int, Field(ge=1)] = Field(
         1800, description="Seconds that running calls may go on after SIGTERM"
     )
     agent_outbox_dir: Path = Field(
@@ -103,14 +104,16 @@ def require_database(settings: Settings) -> str:
     return dsn
 
 
-def require_livekit(settings: Settings) -> None:
-    """Check that a LiveKit project is named.
+def require_livekit(settings: Settings, arguments: Sequence[str] = ()) -> None:
+    """Check that a LiveKit project is named, by settings or by LiveKit's own options.
 
     Raises:
         Stop: A part of it is missing.
     """
+    options = {argument.partition("=")[0] for argument in arguments}
     for name in ("livekit_url", "livekit_api_key", "livekit_api_secret"):
-        if not getattr(settings, name):
+        option = name.replace("livekit_", "--").replace("_", "-")
+        if option not in options and not getattr(settings, name):
             raise Stop(f"{name.upper()} is not set: it names the LiveKit project to work for")
 
 
