@@ -7,10 +7,21 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+_SPOKEN = "lk.pii."
+"""LiveKit's mark for log values that people said."""
+
+
+def _leave_out_spoken(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    for key in [key for key in event if key.startswith(_SPOKEN)]:
+        del event[key]
+    return event
+
+
 _SHARED: list[structlog.typing.Processor] = [
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.ExtraAdder(),
+    _leave_out_spoken,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.StackInfoRenderer(),
 ]
