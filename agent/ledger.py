@@ -65,6 +65,7 @@ def _usage(metrics: Any) -> Usage | None:
                 total_tokens=metrics.total_tokens,
                 ttft_ms=_ms(metrics.ttft),
                 cancelled=metrics.cancelled,
+                metadata=_cache_writes(metrics),
                 **_common(metrics, metrics.speech_id),
             )
         case RealtimeModelMetrics():
@@ -114,6 +115,12 @@ def _common(
         "request_id": metrics.request_id or None,
         "duration_ms": _ms(metrics.duration),
     }
+
+
+def _cache_writes(metrics: LLMMetrics) -> dict[str, Any]:
+    # Part of the input, at a price of its own with some providers.
+    written = metrics.cache_creation_tokens
+    return {"cache_creation_tokens": written} if written else {}
 
 
 def _ms(seconds: float | None) -> int | None:
