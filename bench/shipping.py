@@ -26,7 +26,7 @@ from db.outbox import OutboxWriter
 from db.outbox_home import OutboxHome
 from db.shipper import Shipper
 
-SHIP_TIMEOUT_S = 600.0
+SHIP_TIMEOUT_S = 60.0
 BATCH = 200
 BASE_CALLS = 200
 Call = tuple[CallStarted, list[Any]]
@@ -66,9 +66,11 @@ def ship(url: str, calls: list[Call]) -> float:
         shipper = Shipper(home, own, url)
         began = time.perf_counter()
         shipper.start()
-        shipper.stop(SHIP_TIMEOUT_S)
+        done = shipper.stop(SHIP_TIMEOUT_S)
         took = time.perf_counter() - began
         own.release()
+    if not done:
+        raise WrongCountError(f"the shipper was not done after {SHIP_TIMEOUT_S:.0f} s")
     return took
 
 
