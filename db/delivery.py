@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 
 from db.batch import CallBatch
-from db.errors import Hold, Refused
+from db.errors import Hold, Locked, Refused
 from db.events import Unhandled
 from db.store import Store
 from db.tail import Damage, Entry
@@ -14,7 +14,7 @@ from db.tails import Shipment
 logger = logging.getLogger("voice.shipper")
 
 HOLD_S = 10.0
-"""Pause of a call whose rows do not fit the schema, until somebody has mended it."""
+"""Pause of a call whose rows are locked or do not fit the schema: somebody has to act."""
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ class Delivery:
         calls = [(each, _batch(each)) for each in shipments]
         try:
             await self._apply([call for _, call in calls if call.entries])
-        except (Refused, Hold):
+        except (Refused, Hold, Locked):
             # One call must not keep the others: each alone, and then its parts.
             for each, call in calls:
                 await self._deliver_alone(each, call)
@@ -61,7 +61,7 @@ class Delivery:
     async def _deliver_alone(self, each: Shipment, call: CallBatch) -> None:
         try:
             await self._apply_parts(each, call)
-        except (Hold, Refused) as error:
+        except (Hold, Locked, Refused) as error:
             self._hold(each, error)
         else:
             await self._settle_or_hold(each, call)
@@ -69,15 +69,15 @@ class Delivery:
     async def _settle_or_hold(self, each: Shipment, call: CallBatch) -> None:
         try:
             await self._settle(each, call)
-        except (Hold, Refused) as error:
+        except (Hold, Locked, Refused) as error:
             self._hold(each, error)
 
-    def _hold(self, each: Shipment, error: Hold | Refused) -> None:
+    def _hold(self, each: Shipment, error: Hold | Locked | Refused) -> None:
         # Even what is to be kept aside was not taken: it stays in the outbox.
         each.held_until = time.monotonic() + HOLD_S
         self._stats.held_calls += 1
         logger.error(
-            "call held back, the database does not fit this worker",
+            "call held back, the database does not take it",
             extra={"job_id": each.header.job_id, "error": str(error)},
         )
 

@@ -2,6 +2,7 @@
 
 VoiceError
 ├── Transient   try the same again, after a pause
+│   └── Locked  somebody holds a lock on a row of it: go on with the others
 ├── Hold        keep it and try slowly: somebody has to change something first
 ├── Refused     this row can never be stored; keep it aside and go on
 └── Stop        nothing to try: a person has to change a setting or run a command
@@ -14,6 +15,10 @@ class VoiceError(Exception):
 
 class Transient(VoiceError):  # noqa: N818 - named for what to do, not for what happened
     """The database is away, busy or failing over: retry with back-off."""
+
+
+class Locked(Transient):
+    """Somebody else holds a lock on one of the rows for longer than lock_timeout."""
 
 
 class Hold(VoiceError):  # noqa: N818

@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 
 from db.batch import CallBatch, to_json
-from db.errors import Hold, Refused, Stop, Transient, VoiceError
+from db.errors import Hold, Locked, Refused, Stop, Transient, VoiceError
 from db.schema import check
 from db.sql import sql
 
@@ -20,7 +20,7 @@ COMMAND_TIMEOUT_S = 35.0
 """Longer than the statement_timeout of the worker's role (30 s): the server should say no first."""
 
 _TRANSIENT_CLASSES = ("08", "28", "40", "53", "57", "58", "XX")
-_TRANSIENT_STATES = ("25006", "55P03", "3D000")
+_TRANSIENT_STATES = ("25006", "3D000")
 _REFUSED_CLASSES = ("22", "23", "54")
 
 
@@ -50,19 +50,24 @@ def meaning(error: Exception) -> VoiceError:
     The list is architecture.md's; what stands in none of its lines is held and alerted, since a
     wrongly refused row would be lost to the call.
     """
-    state = getattr(error, "sqlstate", None) or ""
     if isinstance(error, asyncpg.PostgresError):
-        if state[:2] in _TRANSIENT_CLASSES or state in _TRANSIENT_STATES:
-            return Transient(f"{state}: {error}")
-        if state[:2] in _REFUSED_CLASSES:
-            return Refused(str(error), sqlstate=state)
-        return Hold(f"{state}: {error}")
+        return _meaning_of_state(error, error.sqlstate or "")
     if isinstance(error, asyncpg.DataError | UnicodeEncodeError):
-        return Refused(str(error), sqlstate=state)
+        return Refused(str(error))
     outage = isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | EOFError)
     if outage and not isinstance(error, asyncpg.ClientConfigurationError):
         return Transient(f"{type(error).__name__}: {error}")
     return Hold(f"{type(error).__name__}: {error}")
+
+
+def _meaning_of_state(error: asyncpg.PostgresError, state: str) -> VoiceError:
+    if state == asyncpg.LockNotAvailableError.sqlstate:
+        return Locked(f"{state}: {error}")
+    if state[:2] in _TRANSIENT_CLASSES or state in _TRANSIENT_STATES:
+        return Transient(f"{state}: {error}")
+    if state[:2] in _REFUSED_CLASSES:
+        return Refused(str(error), sqlstate=state)
+    return Hold(f"{state}: {error}")
 
 
 class Store:
