@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from typing import Any
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
@@ -17,11 +16,22 @@ def _leave_out_spoken(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
+def _part_traceback(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    # A traceback does not pass the border of a process: LiveKit's queue puts its text at the end
+    # of the message.
+    text = event["_record"].exc_text
+    if text and event["event"].endswith(text):
+        event["event"] = event["event"].removesuffix(text).rstrip()
+        event["exception"] = text
+    return event
+
+
 _SHARED: list[structlog.typing.Processor] = [
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.ExtraAdder(),
     _leave_out_spoken,
+    _part_traceback,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.StackInfoRenderer(),
 ]
@@ -36,8 +46,6 @@ def configure() -> None:
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.stdlib.filter_by_level,
-            structlog.processors.format_exc_info,
-            _exception_to_extra,
             structlog.stdlib.render_to_log_kwargs,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -66,13 +74,8 @@ def _formatter(*, as_json: bool) -> logging.Formatter:
             structlog.processors.JSONRenderer(default=str),
         ]
     else:
-        final.append(structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty()))
+        # Plain tracebacks: the default ones show local variables, and so keys and spoken words.
+        plain = structlog.dev.plain_traceback
+        colors = sys.stdout.isatty()
+        final.append(structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain))
     return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_SHARED, processors=final)
-
-
-def _exception_to_extra(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    # `exception` as text: a traceback object does not pass the border of a process.
-    text: Any = event.pop("exception", None)
-    if text:
-        event["traceback"] = text
-    return event

@@ -7,11 +7,18 @@ from pathlib import Path
 import pytest
 from livekit.agents import AgentSession
 
+from agent import logs
 from agent.persona import Persona
 from tests.agent.outbox import Outbox
 from tests.agent.scripted import Reply, ScriptedLLM
 
 Talk = Callable[..., Awaitable[AgentSession[None]]]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _logs() -> None:
+    """Log as the worker does; by itself structlog prints the values of local variables."""
+    logs.configure()
 
 
 @pytest.fixture
