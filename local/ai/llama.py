@@ -5,7 +5,6 @@ a conversation works, not what a good one is like.
 """
 
 import json
-from collections.abc import AsyncIterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,9 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from local.ai.protocol import ApiError, new_id, read_json
+from local.ai.faults import Fault
+from local.ai.faulty import Stream, send_whole
+from local.ai.protocol import ApiError
 from local.errors import SettingsError
 
 NAME = "smollm2-135m-instruct"
@@ -54,44 +55,67 @@ class LlamaChat:
         self._url = f"{self._server.listening_address}/v1/chat/completions"
         self._client: aiohttp.ClientSession | None = None
 
-    async def running(self, _app: web.Application) -> AsyncIterator[None]:
-        """Hold the client's connections while the application runs."""
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as client:
-            self._client = client
-            yield
+    async def open(self) -> None:
+        """Generate one token, so that the first caller does not wait for pages and caches."""
+        self._client = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None))
+        body = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1}
+        async with self._client.post(self._url, json=body) as answer:
+            answer.raise_for_status()
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
+    async def close(self) -> None:
+        """Close the client's connections."""
+        if self._client is not None:
+            await self._client.close()
+
+    async def handle(
+        self, request: web.Request, body: dict[str, Any], fault: Fault | None
+    ) -> web.StreamResponse:
         """Answer one request.
 
         A client that goes away cancels this, and with it the generation.
         """
-        if self._client is None:
-            raise ApiError("the language model is not ready", status=503)
-        body = _within_limits(await read_json(request))
-        async with self._client.post(self._url, json=body) as upstream:
+        async with self._post(body) as upstream:
             if upstream.content_type != "text/event-stream":
-                return web.json_response(
-                    text=json.dumps(_openai_shape(await upstream.json())), status=upstream.status
-                )
-            response = web.StreamResponse(
-                headers={"Content-Type": "text/event-stream", "x-request-id": new_id("req")}
-            )
+                answer = _openai_shape(await upstream.json())
+                if upstream.ok:
+                    return await send_whole(request, json.dumps(answer).encode(), fault)
+                return web.json_response(answer, status=upstream.status)
+            response = Stream(request, fault, {"Content-Type": "text/event-stream"})
             await response.prepare(request)
-            async for line in upstream.content:
-                await response.write(line)
+            while event := await _next_event(upstream.content):
+                await response.write(event)
             return response
 
-    async def warm(self) -> None:
-        """Generate one token, so that the first caller does not wait for pages and caches."""
-        body = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1}
-        async with aiohttp.ClientSession() as client, client.post(self._url, json=body) as answer:
-            answer.raise_for_status()
+    async def reply(self, messages: list[Any]) -> str:
+        """Answer a conversation, all at once.
+
+        Raises:
+            ApiError: The model refuses it.
+        """
+        async with self._post({"messages": messages}) as upstream:
+            answer = await upstream.json()
+            if not upstream.ok:
+                raise ApiError(str(answer["error"]["message"]), status=upstream.status)
+            return str(answer["choices"][0]["message"]["content"] or "")
+
+    def _post(self, body: dict[str, Any]) -> Any:
+        if self._client is None:
+            raise ApiError("the language model is not ready", status=503)
+        return self._client.post(self._url, json=_within_limits(body))
+
+
+async def _next_event(stream: aiohttp.StreamReader) -> bytes:
+    """One server-sent event with the blank line after it; nothing at the end."""
+    event = b""
+    while line := await stream.readline():
+        event += line
+        if not line.strip():
+            break
+    return event
 
 
 def _within_limits(body: dict[str, Any]) -> dict[str, Any]:
     """Short replies and no tools, whatever was asked for."""
-    if not body.get("messages"):
-        raise ApiError("'messages' must be a list with a message in it", param="messages")
     asked = body.pop("max_completion_tokens", None) or body.get("max_tokens") or _MAX_TOKENS
     if not isinstance(asked, int) or asked < 1:
         raise ApiError("'max_tokens' must be a positive number", param="max_tokens")

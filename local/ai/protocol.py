@@ -15,16 +15,29 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class ApiError(Exception):
     """An error to answer a request with."""
 
-    def __init__(self, message: str, *, status: int = 400, param: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        param: str | None = None,
+        kind: str | None = None,
+        code: str | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.param = param
+        default = "invalid_request_error" if status < 500 else "server_error"  # noqa: PLR2004
+        self.kind = kind or default
+        self.code = code
+
+    def as_json(self) -> dict[str, Any]:
+        """The ``error`` object, in the shape OpenAI's clients parse."""
+        return {"message": str(self), "type": self.kind, "param": self.param, "code": self.code}
 
     def response(self) -> web.Response:
-        """The answer, in the shape OpenAI's clients parse."""
-        kind = "invalid_request_error" if self.status < 500 else "server_error"  # noqa: PLR2004
-        error = {"message": str(self), "type": kind, "param": self.param, "code": None}
-        return web.json_response({"error": error}, status=self.status)
+        """The answer to a request."""
+        return web.json_response({"error": self.as_json()}, status=self.status)
 
 
 @web.middleware
@@ -59,19 +72,6 @@ async def read_json(request: web.Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise ApiError("the body is not a JSON object")
     return body
-
-
-async def open_event_stream(request: web.Request) -> web.StreamResponse:
-    """Begin an answer of server-sent events."""
-    response = web.StreamResponse(
-        headers={
-            "Content-Type": "text/event-stream",
-            "Cache-Control": "no-cache",
-            "x-request-id": new_id("req"),
-        }
-    )
-    await response.prepare(request)
-    return response
 
 
 async def send_event(response: web.StreamResponse, data: dict[str, Any]) -> None:

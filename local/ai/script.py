@@ -10,6 +10,8 @@ The file is a JSON object::
          "after_tool": "It is on its way."}
       ],
       "default": {"reply": "Yes."},
+      "faults": [{"on": "llm", "do": "fail", "status": 429, "when": "first 2"}],
+      "llm": "script",
       "tts": "tone",
       "stt": ["hello", "what is the weather"]
     }
@@ -18,8 +20,12 @@ The file is a JSON object::
 user message answers; ``default`` does if none is, or if there is no user message. A message that
 ends with a tool's result is answered with the ``after_tool`` of the rule that the last user
 message leads to. ``delay_s`` seconds pass before the first token, then ``tokens_per_s`` come each
-second (all at once if left out). ``tts``: "tone" speaks a sine tone of 60 ms a word; left out:
-Piper. ``stt``: these transcripts one after the other and then empty ones; left out: Whisper.
+second (all at once if left out). ``faults``: see ``local/ai/faults.py``. ``llm``: "local" lets the
+local model answer in place of the rules. ``tts``: "tone" speaks a sine tone of 60 ms a word; left
+out: Piper. ``stt``: these transcripts one after the other and then empty ones; left out: Whisper.
+
+A running server takes another script by POST /script, for the requests that begin after it, and
+GET /requests tells which fault each request since the start met.
 
 A word is a token: ``prompt_tokens`` counts the words of all messages, ``completion_tokens`` those
 of the reply, and of a tool call those of its name and arguments (as JSON). GET /bill lists what
@@ -30,10 +36,11 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
+from local.ai.faults import Fault, check
 from local.errors import SettingsError
 
 
@@ -64,7 +71,9 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     rules: list[Rule] = []
     default: Rule = Rule(reply="Yes.")
-    tts: str | None = None
+    faults: list[Fault] = []
+    llm: Literal["script", "local"] = "script"
+    tts: Literal["tone"] | None = None
     stt: list[str] | None = None
 
 
@@ -73,9 +82,9 @@ class Answer:
     """What the scripted model says to one request."""
 
     text: str
-    tool_call: ToolCall | None
-    delay_s: float
-    tokens_per_s: float | None
+    tool_call: ToolCall | None = None
+    delay_s: float = 0.0
+    tokens_per_s: float | None = None
 
     @property
     def tokens(self) -> int:
@@ -84,32 +93,56 @@ class Answer:
         asked = f"{call.name} {call.arguments_json()}" if call else ""
         return count_words(self.text) + count_words(asked)
 
+    @property
+    def pause_s(self) -> float:
+        """Pause after each token."""
+        return 1 / self.tokens_per_s if self.tokens_per_s else 0.0
+
 
 def load(path: Path) -> Script:
-    """Read a script.
+    """Read a script file.
 
     Raises:
         SettingsError: It cannot be read or is not as described above.
     """
     try:
-        script = msgspec.json.decode(path.read_bytes(), type=Script)
+        text = path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"script {path}: {error}") from error
+    return parse(text, f"script {path}")
+
+
+def parse(text: bytes, name: str) -> Script:
+    """Read a script; ``name`` begins the message of its error.
+
+    Raises:
+        SettingsError: It is not as described above.
+    """
+    try:
+        script = msgspec.json.decode(text, type=Script)
         for rule in script.rules:
             re.compile(rule.match)
-    except (OSError, msgspec.DecodeError, re.error) as error:
-        raise SettingsError(f"script {path}: {error}") from error
-    if script.tts not in {None, "tone"}:
-        raise SettingsError(f'script {path}: "tts" must be "tone" or left out')
+        for fault in script.faults:
+            check(fault)
+    except (msgspec.DecodeError, ValueError, re.error) as error:
+        raise SettingsError(f"{name}: {error}") from error
     return script
 
 
 def answer(script: Script, messages: list[Any]) -> Answer:
     """Choose the answer to a conversation."""
-    said = [_text(message) for message in messages if _role(message) == "user"]
-    rule = _rule(script, said[-1]) if said else script.default
+    said = last_said(messages)
+    rule = script.default if said is None else _rule(script, said)
     if messages and _role(messages[-1]) == "tool":
         text = rule.after_tool if rule.after_tool is not None else script.default.reply or ""
         return Answer(text, None, rule.delay_s, rule.tokens_per_s)
     return Answer(rule.reply or "", rule.tool_call, rule.delay_s, rule.tokens_per_s)
+
+
+def last_said(messages: list[Any]) -> str | None:
+    """The last user message."""
+    said = [_text(message) for message in messages if _role(message) == "user"]
+    return said[-1] if said else None
 
 
 def count_words(text: str) -> int:

@@ -4,53 +4,67 @@ import asyncio
 import base64
 import math
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import Executor
 from typing import Any
 
 from aiohttp import web
 
+from local.ai.current import Current
 from local.ai.encode import CONTENT_TYPES, encode
-from local.ai.protocol import ApiError, new_id, open_event_stream, read_json, send_event
-from local.ai.speech_model import RATE, Samples, SpeechModel
+from local.ai.faults import Empty, Fault
+from local.ai.faulty import Stream, begin
+from local.ai.models import Models
+from local.ai.protocol import ApiError, read_json, send_event
+from local.ai.speech_model import RATE, Samples
 
 # OpenAI bills speech at about this rate.
 _TOKENS_PER_S = 20
+_PIECE = RATE * 2 // 5  # bytes: 0.2 s of pcm
 _SLOWEST, _FASTEST = 0.25, 4.0
 
 
 class Speech:
     """The endpoint over a speech model."""
 
-    def __init__(self, model: SpeechModel, executor: Executor) -> None:
-        self._model = model
-        self._executor = executor
+    def __init__(self, models: Models, current: Current) -> None:
+        self._models = models
+        self._current = current
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
         body = await read_json(request)
         text, audio_format, speed = _checked(body)
-        spoken = _Counted(self._model.speak(text, speed))
+        fault = self._current.fault("tts", text)
+        await begin(request, fault)
+        spoken = _Counted(self._samples(text, speed))
         audio = self._in_thread(encode(spoken, audio_format))
+        if isinstance(fault, Empty):
+            audio = _nothing()
         if body.get("stream_format") == "sse":
-            return await _send_events(request, audio, text, spoken)
-        response = web.StreamResponse(
-            headers={"Content-Type": CONTENT_TYPES[audio_format], "x-request-id": new_id("req")}
-        )
+            return await _send_events(request, audio, text, spoken, fault)
+        response = Stream(request, fault, {"Content-Type": CONTENT_TYPES[audio_format]})
         await response.prepare(request)
         async for part in audio:
             await response.write(part)
         return response
 
-    async def warm(self) -> None:
-        """Speak a word to nobody."""
-        async for _ in self._in_thread(encode(self._model.speak("Hello.", 1.0), "pcm")):
-            pass
+    def speak(self, text: str, speed: float = 1.0) -> AsyncIterator[bytes]:
+        """Speak to somebody else than a client: 24 kHz, mono, 16 bit, in pieces of 0.2 s."""
+        return self._in_thread(encode(self._samples(text, speed), "pcm"))
+
+    def _samples(self, text: str, speed: float) -> Iterator[Samples]:
+        return self._models.voice(self._current.script).speak(text, speed)
 
     async def _in_thread(self, audio: Iterator[bytes]) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
-        while (part := await loop.run_in_executor(self._executor, next, audio, None)) is not None:
-            if part:
-                yield part
+        speaking = self._models.speaking
+        while (part := await loop.run_in_executor(speaking, next, audio, None)) is not None:
+            for start in range(0, len(part), _PIECE):
+                yield part[start : start + _PIECE]
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""
 
 
 class _Counted:
@@ -70,10 +84,15 @@ class _Counted:
 
 
 async def _send_events(
-    request: web.Request, audio: AsyncIterator[bytes], text: str, spoken: _Counted
+    request: web.Request,
+    audio: AsyncIterator[bytes],
+    text: str,
+    spoken: _Counted,
+    fault: Fault | None,
 ) -> web.StreamResponse:
     """Send the audio inside events; the last one tells the tokens (a word of input is one)."""
-    response = await open_event_stream(request)
+    response = Stream(request, fault, {"Content-Type": "text/event-stream"})
+    await response.prepare(request)
     async for part in audio:
         delta = base64.b64encode(part).decode()
         await send_event(response, {"type": "speech.audio.delta", "audio": delta})
