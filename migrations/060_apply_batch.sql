@@ -360,6 +360,10 @@ declare
     c jsonb;
 begin
     perform set_config('voice_worker.applying', 'on', true);
+    -- What is answered as stored is removed from the worker's disk: it must be on this one.
+    if current_setting('synchronous_commit') = 'off' then
+        perform set_config('synchronous_commit', 'on', true);
+    end if;
     -- All locks first and in one order, so that two batches over the same calls cannot deadlock.
     perform from public.voice_calls where id in (
         select voice_worker.find_call(
