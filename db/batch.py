@@ -97,8 +97,10 @@ def _call_row(header: CallStarted) -> dict[str, Any]:
     row["call_id"] = _uuid_or_none(header.call_id)
     if header.call_id and row["call_id"] is None:
         row["metadata"] = {**header.metadata, "callId": header.call_id}
+    # Without a room's sid each job is a call of its own: all of them in one row would be worse.
+    row["room_sid"] = header.room_sid or f"unknown:{header.key}"
     row["session_id"] = fit_name(header.room_name)
-    row["taken_session_id"] = fit_name(f"{header.room_name}@{header.room_sid}")
+    row["taken_session_id"] = fit_name(f"{header.room_name}@{row['room_sid']}")
     return row
 
 

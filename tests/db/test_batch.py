@@ -48,6 +48,12 @@ def test_calls_stand_in_the_same_order_in_every_batch() -> None:
     assert to_json(calls) == to_json(calls[::-1])
 
 
+def test_calls_without_a_rooms_sid_are_not_one_call() -> None:
+    calls = json.loads(to_json([batch(started(room_sid="")) for _ in range(2)]))["calls"]
+    assert len({call["room_sid"] for call in calls}) == 2
+    assert all(call["room_sid"] for call in calls)
+
+
 def test_a_call_id_that_is_no_uuid_is_kept_in_the_metadata() -> None:
     header = started(call_id="Room 101", metadata={"a": 1})
     (call,) = json.loads(to_json([batch(header)]))["calls"]
