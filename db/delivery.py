@@ -45,7 +45,7 @@ class Delivery:
         """
         calls = [(each, _batch(each)) for each in shipments]
         try:
-            await self._apply([call for _, call in calls if call.entries])
+            await self._apply([part for part in calls if part[1].entries])
         except (Refused, Hold, Locked):
             # One call must not keep the others: each alone, and then its parts.
             for each, call in calls:
@@ -85,7 +85,7 @@ class Delivery:
         if not call.entries:
             return
         try:
-            await self._apply([call])
+            await self._apply([(each, call)])
         except Refused as error:
             if len(call.entries) > 1:
                 for half in call.halves():
@@ -95,19 +95,23 @@ class Delivery:
 
     async def _settle(self, each: Shipment, call: CallBatch) -> None:
         for item in each.pending:
-            if isinstance(item, Damage):
+            if each.deleted:  # what its owner deleted is not kept aside either
+                self._stats.discarded += isinstance(item, Damage)
+            elif isinstance(item, Damage):
                 await self._keep_aside(each, item, item.reason, "")
             elif isinstance(item.event, Unhandled):
                 await self._keep_aside(each, item, item.event.error, "")
         self._stats.events += len(call.entries)
         each.pending.clear()
 
-    async def _apply(self, calls: list[CallBatch]) -> None:
+    async def _apply(self, calls: list[tuple[Shipment, CallBatch]]) -> None:
         if not calls:
             return
-        applied = await self._store.apply(calls)
+        applied = await self._store.apply([call for _, call in calls])
         self._stats.batches += 1
         self._stats.discarded += applied.discarded
+        for each, call in calls:
+            each.deleted = applied.call_ids.get(call.header.key) is None
 
     async def _keep_aside(
         self, each: Shipment, item: Entry | Damage, error: str, sqlstate: str

@@ -23,12 +23,19 @@ RETRY_S = 10.0
 
 @dataclass(slots=True)
 class Shipment:
-    """One file under way: its tail, and what was read but is not stored yet."""
+    """One file under way: its tail, and what was read but is not stored yet.
+
+    Attributes:
+        held_until: Monotonic time before which it is not tried again.
+        closing: Its writer is gone, and it was read to its end.
+        deleted: The call's owner has deleted it.
+    """
 
     tail: Tail
     pending: list[Entry | Damage] = field(default_factory=list)
     held_until: float = 0.0
     closing: bool = False
+    deleted: bool = False
 
     @property
     def header(self) -> CallStarted:

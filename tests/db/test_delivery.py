@@ -9,7 +9,8 @@ import pytest
 
 import db.delivery
 from db.delivery import Delivery, Stats
-from db.events import Event, Unhandled
+from db.events import Event, Unhandled, encode
+from db.outbox import frame
 from db.outbox_home import OutboxHome, WorkerDirectory
 from db.tails import Tails
 from tests.db.calls import at, connected, ended, enlisted, message, started, usage, write
@@ -181,13 +182,16 @@ async def test_a_call_whose_row_somebody_locks_keeps_no_other_call(
 async def test_the_events_of_a_deleted_call_are_counted_and_gone(
     shipping: Shipping, pg: Connection, dsn: str
 ) -> None:
+    raw = Unhandled(at=at(1), source="room", error="KeyError()", raw="<event>")
     path = write(shipping.path, started(), message("a"))
-    copy = path.read_bytes()
+    copy = path.read_bytes() + frame(4, encode(raw)) + b"#noise"
     await shipping.ship()
     await pg.execute("delete from voice_calls")
     path.write_bytes(copy)
     assert await shipping.ship() == 0
-    assert shipping.stats.discarded == 4  # two headers, a message, the end that we saw
+    # Two headers, a message, a raw event, a damaged line, and the end that we saw.
+    assert shipping.stats.discarded == 6
+    assert await refused(pg) == []
     assert await pg.fetchval("select count(*) from voice_calls") == 0
     reader = await asyncpg.connect(dsn)
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
