@@ -18,6 +18,7 @@ from db.events import CallStarted, Event, encode
 logger = logging.getLogger("voice.outbox")
 
 SUFFIX = ".events"
+UNBORN = ".new"
 _open_writers: "weakref.WeakSet[OutboxWriter]" = weakref.WeakSet()
 
 
@@ -57,7 +58,7 @@ class OutboxWriter:
         self.appended = 0
         self.failed_writes = 0
         self._held = bytearray()
-        hidden = directory / f".{name}.new"
+        hidden = directory / f".{name}{UNBORN}"
         self._fd = os.open(hidden, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

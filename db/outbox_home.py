@@ -7,19 +7,23 @@ its own leftovers; further free ones, of workers that died, it adopts and ships 
 import contextlib
 import logging
 import os
+import time
 import uuid
 from pathlib import Path
 
 from db import locks
 from db.errors import Stop
 from db.events import CallStarted, encode
-from db.outbox import SUFFIX
+from db.outbox import SUFFIX, UNBORN
 
 logger = logging.getLogger("voice.outbox")
 
 LOCK = "worker.lock"
 ACCEPTED = ".accepted"
 RESERVE = "reserve"
+UNBORN_S = 60.0
+"""Age at which a file without its final name is nobody's."""
+
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs"}
 
 
@@ -60,6 +64,10 @@ class WorkerDirectory:
         locks.close(self._lock_fd)
 
     def _remove_empty(self) -> None:
+        for path in self.path.glob(f".*{SUFFIX}{UNBORN}"):
+            # Of a writer that was killed while it made its file; a living one needs no minute.
+            if time.time() - path.stat().st_mtime > UNBORN_S:
+                path.unlink()
         if {path.name for path in self.path.iterdir()} <= {LOCK, RESERVE}:
             (self.path / RESERVE).unlink(missing_ok=True)
             (self.path / LOCK).unlink()

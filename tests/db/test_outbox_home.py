@@ -97,6 +97,18 @@ def test_only_an_empty_directory_is_removed(tmp_path: Path) -> None:
         directory.release()
 
 
+def test_a_file_that_was_never_born_keeps_no_directory(tmp_path: Path) -> None:
+    home = OutboxHome(tmp_path)
+    old, young = home.take(), home.take()
+    for directory in (old, young):
+        path = directory.path / ".AJ_1.0.events.new"
+        path.touch()
+        if directory is old:
+            os.utime(path, (0, 0))
+        directory.release(remove_if_empty=True)
+    assert [path.name for path in tmp_path.iterdir()] == [young.path.name]
+
+
 def test_a_directory_removed_by_somebody_is_no_error(tmp_path: Path) -> None:
     directory = OutboxHome(tmp_path).take()
     (directory.path / LOCK).unlink()
