@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError
@@ -11,16 +12,21 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from db.errors import Stop
 
+_LIVEKIT_SCHEMES = ("ws", "wss", "http", "https")
+
 Seconds = Annotated[float, Field(ge=0)]
 
 
 class Settings(BaseSettings):
     """Settings of the worker. Field names are the environment's names in lower case.
 
-    The environment wins over `.env`. Secrets are masked wherever the object is printed.
+    The environment wins over `.env`; an empty value counts as not set. Secrets are masked
+    wherever the object is printed.
     """
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     livekit_url: str = Field("", description="LiveKit server, such as wss://name.livekit.cloud")
     livekit_api_key: str = Field("", description="Key of the LiveKit project")
@@ -45,7 +51,8 @@ class Settings(BaseSettings):
         "model", description="When a turn ends: end-of-turn model, vad, stt or manual"
     )
     agent_max_calls: Annotated[int, Field(ge=1)] = Field(
-        4 * (os.cpu_count() or 1), description="Calls at once; default: four for each core"
+        default_factory=lambda: 4 * (os.cpu_count() or 1),
+        description="Calls at once; default: four for each core",
     )
     agent_rejoin_grace_s: Seconds = Field(
         10.0, description="Seconds without any caller after which a call has ended"
@@ -115,6 +122,9 @@ def require_livekit(settings: Settings, arguments: Sequence[str] = ()) -> None:
         option = name.replace("livekit_", "--").replace("_", "-")
         if option not in options and not getattr(settings, name):
             raise Stop(f"{name.upper()} is not set: it names the LiveKit project to work for")
+    url = urlsplit(settings.livekit_url)
+    if "--url" not in options and (url.scheme not in _LIVEKIT_SCHEMES or not url.netloc):
+        raise Stop("LIVEKIT_URL is no such address as wss://name.livekit.cloud or ws://host:7880")
 
 
 def _refuse_unknown(env_file: Path) -> None:
