@@ -8,7 +8,7 @@ from livekit.agents import cli
 from agent import logs
 from agent.server import VoiceServer
 from agent.settings import Settings, load, require_database, require_livekit
-from db.errors import Stop, Transient
+from db.errors import Transient, VoiceError
 from db.outbox_home import OutboxHome
 from db.store import check_schema
 
@@ -27,7 +27,7 @@ def main() -> int:
         if not _HELP.intersection(sys.argv):
             _check(settings, command)
         server = VoiceServer(settings)
-    except Stop as error:
+    except VoiceError as error:
         print(f"agent: {error}", file=sys.stderr)  # noqa: T201 - one line for a person
         return 2
     try:

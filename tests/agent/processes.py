@@ -1,0 +1,74 @@
+"""`python -m agent` as a process, with nothing of this machine's settings."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.places import PROJECT
+
+NOWHERE = "postgresql://u:p@127.0.0.1:1/x"
+"""A database that is always away."""
+
+LIVEKIT = {
+    "LIVEKIT_URL": "ws://127.0.0.1:1",
+    "LIVEKIT_API_KEY": "key",
+    "LIVEKIT_API_SECRET": "a-secret-that-is-long-enough-for-it",
+}
+"""A server that is always away."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended: its exit code, and what it printed to both streams."""
+
+    code: int
+    out: str
+    err: str
+
+
+async def agent(*arguments: str, cwd: Path, **settings: str) -> Ended:
+    """Run the command line to its end."""
+    async with started(*arguments, cwd=cwd, **settings) as process:
+        out, err = await asyncio.wait_for(process.communicate(), 60)
+        assert process.returncode is not None
+        return Ended(process.returncode, out.decode(), err.decode())
+
+
+@asynccontextmanager
+async def started(
+    *arguments: str, cwd: Path, **settings: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Start the command line; kill it at the end, if it still runs."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "agent",
+        *arguments,
+        cwd=cwd,
+        env={"PATH": os.environ["PATH"], "HOME": str(cwd), "PYTHONPATH": str(PROJECT), **settings},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGKILL)
+            await process.communicate()
+
+
+async def printed(process: asyncio.subprocess.Process, text: str) -> None:
+    """Wait until the process has printed a line with this text."""
+    assert process.stdout is not None
+
+    async def read() -> None:
+        assert process.stdout is not None
+        while text.encode() not in (line := await process.stdout.readline()):
+            assert line, f"ended without printing {text!r}"
+
+    await asyncio.wait_for(read(), 60)
