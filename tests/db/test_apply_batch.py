@@ -17,6 +17,8 @@ from tests.db.calls import at, batch, connected, ended, enlisted, leg, message, 
 from tests.db.rows import add_call, add_user, total_tokens
 from tests.postgres import Connection
 
+pytestmark = pytest.mark.every_postgres
+
 
 @pytest.fixture
 async def dsn(database_url: str) -> AsyncIterator[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -363,6 +364,43 @@ async def test_two_workers_on_one_outbox_ship_each_call_once(
             write((first if n % 2 else second).path, started(), message(str(n)), ended())
     assert sorted(await stored(pg), key=int) == [str(n) for n in range(40)]
     assert one.stats.events == two.stats.events == 20 * 4
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_workers_and_jobs_killed_at_random_lose_nothing(
+    tmp_path: Path, proxy: Proxy, pg: Connection, seed: int
+) -> None:
+    chance = random.Random(seed)  # noqa: S311 - the same kills every time
+    told: dict[int, int] = {}  # pid of a worker: rounds that it has told us were appended
+    for _ in range(5):
+        proxy.faults = chance.choice(
+            [Faults(), Faults(delay_s=0.002), Faults(refuse=True), Faults(swallow_from=b"call_ids")]
+        )
+        with subprocess.Popen(  # noqa: ASYNC220 - it is waited for in a thread
+            [sys.executable, "-c", WORKER, str(tmp_path), proxy.url], stdout=subprocess.PIPE
+        ) as worker:
+            out = worker.stdout
+            assert out is not None
+            rounds = chance.randint(1, 150)
+            for _ in range(rounds):
+                await asyncio.to_thread(out.readline)
+            worker.kill()
+            told[worker.pid] = rounds + len((await asyncio.to_thread(out.read)).splitlines())
+    proxy.faults = Faults()
+    async with shipping(tmp_path, proxy.url):
+        pass
+    rows = await pg.fetch(
+        "select count(*) as n, count(distinct content) as different, max(content::int) as newest "
+        "from voice_messages group by call_id order by n"
+    )
+    assert all(row["n"] == row["different"] == row["newest"] + 1 for row in rows)
+    assert sum(row["n"] for row in rows) >= 3 * sum(told.values())
+    ends = await pg.fetch("select distinct status::text, end_reason from voice_calls")
+    assert [tuple(row) for row in ends] == [("failed", "worker_crashed")]
+    assert await pg.fetchval("select count(*) from voice_calls") == 3 * 5
+    odd = "select count(*) from voice_worker.refused_events where error <> 'unfinished line'"
+    assert await pg.fetchval(odd) == 0
+    assert files_under(tmp_path) == []
 
 
 async def test_foreign_files_and_a_refused_reserve_stop_nothing(
