@@ -17,7 +17,7 @@ from uuid import uuid4
 from bench import report
 from bench.workers import worker
 from db.migrate import migrate
-from local.caller import Caller, Server
+from local.caller import Caller, CallerError, Server
 from local.places import run_directory
 from local.stack import Stack, running
 
@@ -43,13 +43,17 @@ async def measure(stack: Stack, directory: Path, calls: int) -> list[report.Row]
     server = Server(stack.livekit_url, stack.api_key, stack.api_secret)
     took: dict[str, list[float]] = {name: [] for name in NAMES}
     async with (
-        worker(NAMES["ours"], stack, directory, {"AGENT_NAME": "ours"}),
-        worker(NAMES["stock"], stack, directory, {"AGENT_NAME": "stock"}),
+        worker(NAMES["ours"], stack, directory, {"AGENT_NAME": "ours"}) as ours,
+        worker(NAMES["stock"], stack, directory, {"AGENT_NAME": "stock"}) as stock,
     ):
+        processes = {"ours": ours, "stock": stock}
         for number in range(calls + 1):
             for name in NAMES:
                 await asyncio.sleep(PAUSE_S)
-                seconds = await greeted(replace(server, agent_name=name))
+                try:
+                    seconds = await greeted(replace(server, agent_name=name))
+                except CallerError as error:
+                    raise processes[name].failure(f"{error}; the end of its log:") from error
                 if number > 0:  # the first one of each warms files and servers up
                     took[name].append(seconds)
     base = statistics.median(took["stock"])
