@@ -2,7 +2,9 @@
 # The worker, and `python -m db` for its schema. How to run it: docs/deploy.md.
 
 FROM python:3.13-slim-trixie AS base
+# Without the second, onnxruntime (Silero VAD) reports its use to its maker, and writes an id to disk.
 ENV PATH=/opt/venv/bin:$PATH \
+    ORT_DISABLE_TELEMETRY=1 \
     PYTHONUNBUFFERED=1
 
 FROM base AS build

@@ -21,11 +21,12 @@ test: .venv/synced ## all tests but the slow drills
 test-slow: .venv/synced ## the drills that take minutes
 	@$(RUN) pytest -m slow
 
-check: .venv/synced ## lint, format, types, layers
+check: .venv/synced ## lint, format, types, layers, Dockerfile
 	@$(RUN) ruff check
 	@$(RUN) ruff format --check
 	@$(RUN) mypy
 	@$(RUN) lint-imports
+	@$(RUN) hadolint Dockerfile
 
 format: .venv/synced ## mend what ruff can mend
 	@$(RUN) ruff check --fix

@@ -1,0 +1,1 @@
+"""The container, and what is said of running it."""
