@@ -2,13 +2,47 @@
 
 import asyncio
 import json
+import os
 import signal
+import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
+
+from agent.__main__ import main
+from agent.settings import Settings
 from db.outbox_home import OutboxHome
 from db.tail import Tail
 from tests.agent.outbox import Outbox
 from tests.agent.processes import LIVEKIT, NOWHERE, agent, printed, started
+
+RunMain = Callable[..., Awaitable[str]]
+
+
+@pytest.fixture
+def run_main(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> RunMain:
+    """Run `main` with these arguments and settings: it ends with code 2, and one line, returned."""
+
+    async def run(*arguments: str, **settings: str) -> str:
+        with monkeypatch.context() as patch:
+            for name in list(os.environ):
+                if name.lower() in Settings.model_fields:
+                    patch.delenv(name)
+            for name, value in settings.items():
+                patch.setenv(name, value)
+            patch.chdir(tmp_path)
+            patch.setattr(sys, "argv", ["agent", *arguments])
+            assert await asyncio.to_thread(main) == 2
+        out, error = capsys.readouterr()
+        assert out == ""
+        assert error.startswith("agent: ")
+        assert error.count("\n") == 1, error
+        return error
+
+    return run
 
 
 async def test_help_needs_no_settings(tmp_path: Path) -> None:
@@ -19,26 +53,26 @@ async def test_help_needs_no_settings(tmp_path: Path) -> None:
     assert not await asyncio.to_thread((tmp_path / "var").exists)
 
 
-async def test_what_is_wrong_is_one_line(tmp_path: Path, empty_database_url: str) -> None:
-    """On standard error, with exit code 2, and it says what to change."""
+async def test_an_older_schema_is_one_line(run_main: RunMain, empty_database_url: str) -> None:
+    error = await run_main("start", **LIVEKIT, DATABASE_URL=empty_database_url)
+    assert "python -m db migrate" in error
+
+
+async def test_what_is_missing_is_one_line(run_main: RunMain) -> None:
+    """For LiveKit only where it is needed: the console does without."""
+    assert "LIVEKIT_URL is not set" in await run_main("dev")
+    assert "DATABASE_URL is not set" in await run_main("start", **LIVEKIT)
+    assert "DATABASE_URL is not set" in await run_main("console")
+
+
+async def test_what_does_not_do_is_one_line(run_main: RunMain, tmp_path: Path) -> None:
     file = tmp_path / "file"
-    file.touch()
-    database = {"DATABASE_URL": empty_database_url}
-    cases = {
-        "LIVEKIT_URL is not set": {},
-        "DATABASE_URL is not set": LIVEKIT,
-        "python -m db migrate": {**LIVEKIT, **database},
-        f"AGENT_OUTBOX_DIR={file}": {**LIVEKIT, **database, "AGENT_OUTBOX_DIR": str(file)},
-    }
-    ended = await asyncio.gather(
-        *(agent("start", cwd=tmp_path, **settings) for settings in cases.values())
-    )
-    for said, end in zip(cases, ended, strict=True):
-        assert end.code == 2, end
-        assert said in end.err
-        assert end.err.startswith("agent: ")
-        assert end.err.count("\n") == 1, end.err
-        assert end.out == ""
+    await asyncio.to_thread(file.touch)
+    assert "DATABASE_URL does not do" in await run_main("console", DATABASE_URL="mysql://h/x")
+    assert "AGENT_NMAE is no setting" in await run_main("start", AGENT_NMAE="x")
+    assert "AGENT_MAX_CALLS: " in await run_main("start", AGENT_MAX_CALLS="0")
+    error = await run_main("start", **LIVEKIT, AGENT_OUTBOX_DIR=str(file))
+    assert f"AGENT_OUTBOX_DIR={file}" in error
 
 
 async def test_sigterm_keeps_what_could_not_be_shipped(tmp_path: Path) -> None:
