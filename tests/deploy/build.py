@@ -168,7 +168,7 @@ def interpreter(stages: list[Stage]) -> Path:
     """
     version = stages[0].source.removeprefix("python:").partition("-")[0]
     found = subprocess.run(
-        ["uv", "python", "find", "-q", "--no-project", "--system", version],
+        ["uv", "python", "find", "--no-project", "--system", version],
         capture_output=True,
         text=True,
         check=False,
