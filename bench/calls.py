@@ -28,13 +28,11 @@ class Watch:
     Attributes:
         first: When each row was there (wall clock, seconds).
         final: When it had the end of the speech, which LiveKit's commit of the turn brings.
-        committed: When LiveKit committed it, by the row itself.
     """
 
     def __init__(self) -> None:
         self.first: dict[UUID, float] = {}
         self.final: dict[UUID, float] = {}
-        self.committed: dict[UUID, float] = {}
 
     async def run(self, url: str, room: str) -> None:
         """Poll until cancelled."""
@@ -45,9 +43,8 @@ class Watch:
                 for row in await turns.fetch(room):
                     at = time.time()
                     self.first.setdefault(row["id"], at)
-                    if row["speech_ended_at"] is not None and row["id"] not in self.final:
-                        self.final[row["id"]] = at
-                        self.committed[row["id"]] = row["timestamp"].timestamp()
+                    if row["speech_ended_at"] is not None:
+                        self.final.setdefault(row["id"], at)
                 await asyncio.sleep(POLL_S)
         finally:
             await connection.close()
@@ -57,7 +54,7 @@ async def measure_calls(calls: int) -> list[report.Row]:
     """Hold calls one after the other, one turn each; milliseconds, and microseconds for appends."""
     draft: list[float] = []
     final: list[float] = []
-    commit: list[float] = []
+    seen: dict[str, float] = {}
     with run_directory() as directory:
         appends = directory / "appends"
         appends.mkdir()
@@ -72,20 +69,25 @@ async def measure_calls(calls: int) -> list[report.Row]:
                     said_at, watch = await _call(stack, voice)
                     draft += [(at - said_at) * 1000 for at in watch.first.values()]
                     final += [(at - said_at) * 1000 for at in watch.final.values()]
-                    commit += [
-                        (at - watch.committed[id_]) * 1000 for id_, at in watch.final.items()
-                    ]
-        took = await asyncio.to_thread(_told, appends)
+                    seen |= {str(id_): at for id_, at in watch.first.items()}
+        took, appended = await asyncio.to_thread(_told, appends)
+    shipped = [(at - appended[id_]) * 1000 for id_, at in seen.items()]
     return [
         {"what": "caller's last word -> its first row visible (ms)", **report.spread(draft)},
         {"what": "caller's last word -> row of the committed turn (ms)", **report.spread(final)},
-        {"what": "LiveKit's commit of the turn -> visible (ms)", **report.spread(commit)},
+        {"what": "first append of a turn -> visible (ms)", **report.spread(shipped)},
         {"what": "Recorder.append in the job's process (us)", **report.spread(took)},
     ]
 
 
-def _told(appends: Path) -> list[float]:
-    return [took for file in appends.glob("*.json") for took in json.loads(file.read_bytes())]
+def _told(appends: Path) -> tuple[list[float], dict[str, float]]:
+    took: list[float] = []
+    appended: dict[str, float] = {}
+    for file in appends.glob("*.json"):
+        told = json.loads(file.read_bytes())
+        took += told["took_us"]
+        appended |= told["appended_at"]
+    return took, appended
 
 
 async def _call(stack: Stack, voice: Voice) -> tuple[float, Watch]:

@@ -1,6 +1,7 @@
 """The worker's entrypoint with a timer around the recorder, for a job's process.
 
-Importing it wraps `Recorder.append`; the figures go to the directory BENCH_APPENDS at a call's end.
+Importing it wraps `Recorder.append`; the figures go to the directory BENCH_APPENDS at a call's end:
+microseconds of each append, and the wall clock at the first append of each message.
 """
 
 import json
@@ -15,14 +16,17 @@ from livekit.agents import JobContext
 
 from agent.call import entrypoint as plain_entrypoint
 from agent.recorder import Recorder
-from db.events import Event
+from db.events import Event, Message
 
 _took_us: list[float] = []
+_appended_at: dict[str, float] = {}
 _append = Recorder.append
 _finish = Recorder.finish
 
 
 def _timed_append(recorder: Recorder, event: Event) -> None:
+    if isinstance(event, Message):
+        _appended_at.setdefault(str(event.id), time.time())
     began = time.perf_counter_ns()
     _append(recorder, event)
     _took_us.append((time.perf_counter_ns() - began) / 1000)
@@ -32,7 +36,8 @@ def _finish_and_tell(
     recorder: Recorder, end_reason: str, at: datetime, detail: dict[str, Any]
 ) -> None:
     _finish(recorder, end_reason, at, detail)
-    Path(os.environ["BENCH_APPENDS"], f"{uuid4().hex}.json").write_text(json.dumps(_took_us))
+    told = json.dumps({"took_us": _took_us, "appended_at": _appended_at})
+    Path(os.environ["BENCH_APPENDS"], f"{uuid4().hex}.json").write_text(told)
 
 
 Recorder.append = _timed_append  # type: ignore[method-assign, assignment]
