@@ -48,6 +48,6 @@ $(CURDIR)/.cache/uv/bin/uv:
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "python3 is older than 3.11: install a newer one, or uv"; exit 2; }
 	@mkdir -p .cache
-	@{ python3 -m venv .cache/uv >/dev/null 2>&1 && .cache/uv/bin/python -m pip install --quiet uv; } \
-		|| { rm -rf .cache/uv; python3 -m pip install --quiet --target .cache/uv uv; } \
+	@{ python3 -m venv .cache/uv >/dev/null 2>&1 && .cache/uv/bin/python -m pip install uv; } \
+		|| { rm -rf .cache/uv; python3 -m pip install --target .cache/uv uv; } \
 		|| { echo "python3 has neither venv nor pip: install python3-venv, or uv"; exit 2; }

@@ -5,7 +5,6 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -18,7 +17,9 @@ from local.caller import Caller, CallerError, Server
 from local.caller.voice import Voice
 from local.calling.console import print_turn, quiet_livekit
 from local.calling.conversation import Conversation, Line, Script
+from local.calling.transcript import Turn, Who
 from local.demo.front_end import place_call
+from local.demo.pulse import Pulse
 from local.demo.rows import Rows, read_rows
 from local.demo.tables import draw
 from local.demo.worker import migrate, stopped, worker
@@ -81,19 +82,16 @@ async def _until_signal(json_file: Path | None) -> int:
 
 
 async def _demo(json_file: Path | None, console: Console) -> int:
-    began_at = time.monotonic()
-
-    def progress(text: str) -> None:
-        console.print(f"{time.monotonic() - began_at:5.1f} s  {text}", style="dim", markup=False)
-
+    pulse = Pulse(console)
+    progress = pulse.progress
     with run_directory() as directory:
-        async with running(progress=progress) as stack:
+        async with running(progress=progress) as stack, pulse.beating():
             progress("migrations: applying")
             await migrate(stack, directory)
             progress("worker: starting")
             async with worker(stack, directory) as process:
                 progress("worker: registered, calling")
-                rows = await _call(stack, process, console, progress)
+                rows = await _call(stack, process, console, pulse)
             progress("worker: gone; stopping the stack")
     draw(rows, console)
     if json_file is not None:
@@ -105,18 +103,16 @@ async def _demo(json_file: Path | None, console: Console) -> int:
     return 1 if missing else 0
 
 
-async def _call(
-    stack: Stack, process: Child, console: Console, progress: Callable[[str], None]
-) -> Rows:
+async def _call(stack: Stack, process: Child, console: Console, pulse: Pulse) -> Rows:
     server = Server(stack.livekit_url, stack.api_key, stack.api_secret)
     connection = await asyncpg.connect(stack.database_url)
     try:
         async with Voice(base_url=stack.openai_base_url, api_key=stack.openai_api_key) as voice:
             placed = await place_call(connection, server, voice)
-            await _converse(placed.caller, console)
-        progress("caller: hung up, waiting for the end of the call in Postgres")
+            await _converse(placed.caller, console, pulse)
+        pulse.progress("caller: hung up, waiting for the end of the call in Postgres")
         await _ended(connection, placed.call_id)
-        progress("worker: stopping")
+        pulse.progress("worker: stopping")
         await stopped(process)
         return await read_rows(connection, placed.call_id)
     except (CallerError, _NotEndedError) as error:
@@ -125,12 +121,13 @@ async def _call(
         await connection.close()
 
 
-async def _converse(caller: Caller, console: Console) -> None:
+async def _converse(caller: Caller, console: Console, pulse: Pulse) -> None:
+    def told(turn: Turn) -> None:
+        after = "caller: listening" if turn.who is Who.CALLER else "caller: speaking"
+        pulse.say(partial(print_turn, console, turn), after)
+
     async with caller:
-        conversation = Conversation(
-            caller, SCRIPT, on_turn=partial(print_turn, console), create_room=False
-        )
-        await conversation.run()
+        await Conversation(caller, SCRIPT, on_turn=told, create_room=False).run()
 
 
 async def _ended(connection: asyncpg.Connection, call_id: UUID) -> None:
