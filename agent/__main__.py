@@ -7,7 +7,7 @@ from livekit.agents import cli
 
 from agent import logs
 from agent.server import VoiceServer
-from agent.settings import Settings, load, require_database, require_livekit
+from agent.settings import Settings, load, require_database, require_livekit, require_models
 from db.errors import Transient, VoiceError
 from db.outbox_home import OutboxHome
 from db.store import check_schema
@@ -44,6 +44,7 @@ def _check(settings: Settings, command: str) -> None:
         require_livekit(settings, sys.argv)
     if command not in _TAKES_CALLS:
         return
+    require_models(settings)
     OutboxHome(settings.agent_outbox_dir)
     dsn = require_database(settings)
     try:

@@ -111,6 +111,16 @@ def require_database(settings: Settings) -> str:
     return dsn
 
 
+def require_models(settings: Settings) -> None:
+    """Check that the models can be asked at all.
+
+    Raises:
+        Stop: There is no key.
+    """
+    if not settings.openai_api_key.get_secret_value():
+        raise Stop("OPENAI_API_KEY is not set: a server without keys takes any word for one")
+
+
 def require_livekit(settings: Settings, arguments: Sequence[str] = ()) -> None:
     """Check that a LiveKit project is named, by settings or by LiveKit's own options.
 

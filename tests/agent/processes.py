@@ -11,15 +11,19 @@ from pathlib import Path
 
 from local.places import PROJECT
 
-NOWHERE = "postgresql://u:p@127.0.0.1:1/x"
-"""A database that is always away."""
-
 LIVEKIT = {
     "LIVEKIT_URL": "ws://127.0.0.1:1",
     "LIVEKIT_API_KEY": "key",
     "LIVEKIT_API_SECRET": "a-secret-that-is-long-enough-for-it",
 }
 """A server that is always away."""
+
+AWAY = {
+    **LIVEKIT,
+    "DATABASE_URL": "postgresql://u:p@127.0.0.1:1/x",
+    "OPENAI_API_KEY": "key",
+}
+"""All that a worker needs to start, and everything away."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from agent.settings import Settings
 from db.outbox_home import OutboxHome
 from db.tail import Tail
 from tests.agent.outbox import Outbox
-from tests.agent.processes import LIVEKIT, NOWHERE, agent, printed, started
+from tests.agent.processes import AWAY, LIVEKIT, agent, printed, started
 
 RunMain = Callable[..., Awaitable[str]]
 
@@ -31,7 +31,7 @@ def run_main(
             for name in list(os.environ):
                 if name.lower() in Settings.model_fields:
                     patch.delenv(name)
-            for name, value in settings.items():
+            for name, value in ({"OPENAI_API_KEY": "k"} | settings).items():
                 patch.setenv(name, value)
             patch.chdir(tmp_path)
             patch.setattr(sys, "argv", ["agent", *arguments])
@@ -63,6 +63,7 @@ async def test_what_is_missing_is_one_line(run_main: RunMain) -> None:
     assert "LIVEKIT_URL is not set" in await run_main("dev")
     assert "DATABASE_URL is not set" in await run_main("start", **LIVEKIT)
     assert "DATABASE_URL is not set" in await run_main("console")
+    assert "OPENAI_API_KEY is not set" in await run_main("console", OPENAI_API_KEY="")
 
 
 async def test_what_does_not_do_is_one_line(run_main: RunMain, tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ async def test_what_does_not_do_is_one_line(run_main: RunMain, tmp_path: Path) -
 async def test_sigterm_keeps_what_could_not_be_shipped(tmp_path: Path) -> None:
     """LiveKit and Postgres away: the worker waits for both, ends well, and loses nothing."""
     file = _leftover(tmp_path)
-    settings = {**LIVEKIT, "DATABASE_URL": NOWHERE, "AGENT_SHIP_TIMEOUT_S": "0.2"}
+    settings = {**AWAY, "AGENT_SHIP_TIMEOUT_S": "0.2"}
     async with started(
         "start", cwd=tmp_path, AGENT_OUTBOX_DIR="outbox", AGENT_HTTP_PORT="0", **settings
     ) as worker:
@@ -96,7 +97,7 @@ async def test_sigterm_keeps_what_could_not_be_shipped(tmp_path: Path) -> None:
 async def test_a_second_sigterm_ends_at_once(tmp_path: Path) -> None:
     """And leaves an outbox that the next worker can take."""
     file = _leftover(tmp_path)
-    settings = {**LIVEKIT, "DATABASE_URL": NOWHERE, "AGENT_SHIP_TIMEOUT_S": "600"}
+    settings = {**AWAY, "AGENT_SHIP_TIMEOUT_S": "600"}
     async with started(
         "start", cwd=tmp_path, AGENT_OUTBOX_DIR="outbox", AGENT_HTTP_PORT="0", **settings
     ) as worker:
