@@ -5,7 +5,8 @@ A script's ``faults`` is a list; the first that hits a request is what happens t
     {"on": "llm", "do": "fail", "status": 429, "when": "first 2"}
     {"on": "tts", "do": "stall", "after": 3, "match": "goodbye"}
 
-``on``: "stt", "llm", "tts", or "realtime", whose requests are the responses of a session.
+``on``: "stt", "llm", "tts", "realtime", whose requests are the responses of a session, or
+"connect", the opening of one. What a realtime session tells of the caller's words is "stt" too.
 ``match``: a regular expression, case ignored, sought in the last user message (llm, realtime) or
 in the text to speak (tts). ``when``: "always" (the default), "first 2", "from 3" or "only 2",
 counted among the requests that match since the script was set. ``do``:
@@ -29,7 +30,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-Kind = Literal["stt", "llm", "tts", "realtime"]
+Kind = Literal["stt", "llm", "tts", "realtime", "connect"]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 When = Annotated[str, msgspec.Meta(pattern=r"^(always|(first|from|only) [1-9][0-9]*)$")]
@@ -95,8 +96,10 @@ def check(fault: Fault) -> None:
         ValueError: It says what to change. (``re.error`` is one too.)
     """
     re.compile(fault.match)
-    if fault.on == "stt" and fault.match:
-        raise ValueError('a fault on "stt" cannot have a "match": its requests have no text')
+    if fault.on in {"stt", "connect"} and fault.match:
+        raise ValueError(f'a fault on "{fault.on}" cannot have a "match": it has no text')
+    if fault.on == "connect" and not isinstance(fault, Fail | Stall | Cut | Slow):
+        raise ValueError('"connect" can only fail, stall, cut or be slow')
     if isinstance(fault, UnknownTool | BadArguments) and fault.on in {"stt", "tts"}:
         raise ValueError('only "llm" and "realtime" call tools')
 

@@ -11,6 +11,8 @@ from local.ai.chat import Chat
 from local.ai.current import Current
 from local.ai.models import Models
 from local.ai.protocol import openai_manners
+from local.ai.realtime.engine import Engine
+from local.ai.realtime.session import Realtime
 from local.ai.speech import Speech
 from local.ai.transcribe import Transcription
 from local.errors import SettingsError
@@ -49,12 +51,14 @@ async def _application(first: script.Script) -> web.Application:
     await current.use(first)
     chat = Chat(models, current, bill)
     transcription, speech = Transcription(models, current), Speech(models, current)
+    realtime = Realtime(Engine(transcription, chat, speech, current, bill))
     app = web.Application(middlewares=[openai_manners], client_max_size=_MAX_BODY)
     app.add_routes(
         [
             web.post("/v1/chat/completions", chat.handle),
             web.post("/v1/audio/transcriptions", transcription.handle),
             web.post("/v1/audio/speech", speech.handle),
+            web.get("/v1/realtime", realtime.handle),
             web.get("/v1/models", functools.partial(_models, current)),
             web.get("/health", _health),
             web.get("/bill", bill.handle),

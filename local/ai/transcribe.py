@@ -15,6 +15,7 @@ from local.ai.faults import Empty
 from local.ai.faulty import begin, send_whole
 from local.ai.models import Models
 from local.ai.protocol import ApiError
+from local.ai.speech_model import RATE as SPEECH_RATE
 from local.ai.transcribe_model import RATE, Audio, Segment
 
 _FORMATS = ("json", "verbose_json", "text")
@@ -46,6 +47,11 @@ class Transcription:
         body, content_type = _body(shape, len(audio) / RATE, segments)
         return await send_whole(request, body, fault, content_type)
 
+    async def hear_speech(self, pcm: bytes) -> list[Segment]:
+        """Transcribe 24 kHz, mono, 16 bit."""
+        loop = asyncio.get_running_loop()
+        return await self.hear(await loop.run_in_executor(self._models.hearing, _resample, pcm))
+
     async def hear(self, audio: Audio) -> list[Segment]:
         """Transcribe samples, or give out the next prepared transcript."""
         recogniser = self._current.transcripts or self._models.whisper
@@ -70,6 +76,15 @@ def _decode(data: bytes) -> Audio:
         raise ApiError("'file' is not audio in a known format", param="file") from error
     parts = [frame.to_ndarray().reshape(-1) for frame in frames]
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+
+def _resample(pcm: bytes) -> Audio:
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE)
+    samples = np.frombuffer(pcm, np.int16).reshape(1, -1)
+    frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+    frame.sample_rate = SPEECH_RATE
+    parts = [*resampler.resample(frame), *resampler.resample(None)]
+    return np.concatenate([part.to_ndarray().reshape(-1) for part in parts])
 
 
 def _body(shape: str, seconds: float, segments: list[Segment]) -> tuple[bytes, str]:

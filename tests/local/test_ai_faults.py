@@ -209,7 +209,7 @@ async def test_a_wrong_script_changes_nothing(client: openai.AsyncOpenAI) -> Non
 @pytest.mark.parametrize(
     ("fault", "told"),
     [
-        ({"on": "stt", "do": "fail", "match": "a"}, "have no text"),
+        ({"on": "stt", "do": "fail", "match": "a"}, "has no text"),
         ({"on": "tts", "do": "unknown_tool"}, "call tools"),
         ({"on": "llm", "do": "fail", "match": "("}, "unterminated"),
         ({"on": "llm", "do": "fail", "when": "sometimes"}, r"faults\[0\].when"),
