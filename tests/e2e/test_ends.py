@@ -1,0 +1,70 @@
+"""Ends that no caller brings about, in real rooms."""
+
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from livekit import api
+
+from local.caller import Caller, Server
+from local.caller.voice import Voice
+from local.stack import Stack
+from tests.e2e.rows import Reader, said
+from tests.e2e.worker import Worker
+from tests.postgres import Connection
+from tests.waiting import until
+
+pytestmark = pytest.mark.room
+
+
+async def test_nobody_comes(
+    stack: Stack, server: Server, tmp_path: Path, database_url: str, pg: Connection
+) -> None:
+    """The call ends when the wait for a caller is over, and so does its job."""
+    room = f"nobody-{uuid4().hex[:8]}"
+    worker = Worker(
+        stack, tmp_path, database_url, name=server.agent_name, AGENT_NO_CALLER_TIMEOUT_S="1"
+    )
+    await worker.start()
+    try:
+        await server.create_room(room)
+        rows = await Reader(pg).ended(room)
+        late = time.time() - rows.call["ended_at"].timestamp()
+    finally:
+        await worker.stop()
+    assert (rows.call["status"], rows.call["end_reason"]) == ("failed", "no_caller")
+    assert rows.call["connected_at"] is None
+    assert said(rows, "assistant") == []
+    assert [leg["participant_type"] for leg in rows.participants] == ["agent"]
+    assert late < 10, "LiveKit cuts an entrypoint that does not return after 15 s"
+
+
+async def test_typed_text_and_hang_up(
+    worker: Worker, server: Server, voice: Voice, pg: Connection
+) -> None:
+    """Text is a turn of its own; after the agent's goodbye nobody is left on the line."""
+    room = f"typed-{uuid4().hex[:8]}"
+    async with Caller(server, room=room, voice=voice) as caller:
+        await caller.join()
+        await caller.agent_speaking()
+        await caller.agent_quiet()
+        assert caller._line is not None
+        await caller._line.room.local_participant.send_text("What is your name?", topic="lk.chat")
+        await caller.agent_speaking()
+        await caller.agent_quiet()
+        await caller.speak("Thank you, goodbye.")
+        rows = await Reader(pg).ended(room, timeout_s=40)
+        await until(lambda: _closed(server, room), what="the room to be closed")
+    assert rows.call["end_reason"] == "agent_hangup"
+    typed, spoken = (message for message in rows.messages if message["role"] == "user")
+    assert (typed["content"], typed["model_used"]) == ("What is your name?", None)
+    assert "bye" in spoken["content"].lower()
+    assert said(rows, "assistant")[1] == "My name is Robin. What is yours?"
+    assert worker.log.read_text().count("Traceback") == 0
+
+
+async def _closed(server: Server, room: str) -> bool:
+    async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as client:
+        found = await client.room.list_rooms(api.ListRoomsRequest(names=[room]))
+    return not found.rooms
