@@ -10,7 +10,8 @@ _SPOKEN = "lk.pii."
 """LiveKit's mark for log values that people said."""
 
 
-def _leave_out_spoken(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+def _leave_out(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    event.pop("message", None)  # the event again, left on the record by LiveKit's queue
     for key in [key for key in event if key.startswith(_SPOKEN)]:
         del event[key]
     return event
@@ -30,7 +31,7 @@ _SHARED: list[structlog.typing.Processor] = [
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.ExtraAdder(),
-    _leave_out_spoken,
+    _leave_out,
     _part_traceback,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.StackInfoRenderer(),

@@ -122,27 +122,17 @@ def test_levels_are_kept(as_json: Log) -> None:
 
 def test_a_jobs_lines_come_through_its_queue(as_json: Log) -> None:
     """With traceback, values and level, as LiveKit's queue carries them between processes."""
-    there, here = socket.socketpair()
-    queue = LogQueueHandler(duplex_unix._Duplex.open(there))
-    listener = LogQueueListener(duplex_unix._Duplex.open(here), lambda _: None)
-    listener.start()
-    job = logging.getLogger("voice.job")
-    job.propagate = False
-    job.addHandler(queue)
-    try:
-        try:
-            _fail(key=HIDDEN)
-        except ZeroDivisionError:
-            structlog.get_logger("voice.job").exception("job failed", job_id="AJ_1")
-    finally:
-        job.removeHandler(queue)
-        job.propagate = True
-        queue.close()
-        listener.stop()
+    _fail_in_a_job()
     (line,) = as_json.lines()
     assert (line["message"], line["level"], line["job_id"]) == ("job failed", "error", "AJ_1")
     assert "ZeroDivisionError" in str(line["exception"])
     assert HIDDEN not in as_json.text
+
+
+def test_a_jobs_lines_for_people_say_all_once(for_people: Log) -> None:
+    _fail_in_a_job()
+    assert for_people.text.count("job failed") == 1
+    assert for_people.text.count("Traceback") == 1
 
 
 def test_a_record_of_ours_can_be_pickled(root: StringIO) -> None:
@@ -164,3 +154,22 @@ def test_a_record_of_ours_can_be_pickled(root: StringIO) -> None:
 
 def _fail(*, key: str) -> float:
     return len(key) / 0
+
+
+def _fail_in_a_job() -> None:
+    there, here = socket.socketpair()
+    queue = LogQueueHandler(duplex_unix._Duplex.open(there))
+    listener = LogQueueListener(duplex_unix._Duplex.open(here), lambda _: None)
+    listener.start()
+    job = logging.getLogger("voice.job")
+    job.propagate = False
+    job.addHandler(queue)
+    try:
+        _fail(key=HIDDEN)
+    except ZeroDivisionError:
+        structlog.get_logger("voice.job").exception("job failed", job_id="AJ_1")
+    finally:
+        job.removeHandler(queue)
+        queue.close()
+        job.propagate = True  # the listener hands the line on to the root
+        listener.stop()
