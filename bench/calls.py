@@ -70,24 +70,27 @@ async def measure_calls(calls: int) -> list[report.Row]:
                     draft += [(at - said_at) * 1000 for at in watch.first.values()]
                     final += [(at - said_at) * 1000 for at in watch.final.values()]
                     seen |= {str(id_): at for id_, at in watch.first.items()}
-        took, appended = await asyncio.to_thread(_told, appends)
+        took, cpu, appended = await asyncio.to_thread(_told, appends)
     shipped = [(at - appended[id_]) * 1000 for id_, at in seen.items()]
     return [
         {"what": "caller's last word -> its first row visible (ms)", **report.spread(draft)},
         {"what": "caller's last word -> row of the committed turn (ms)", **report.spread(final)},
         {"what": "first append of a turn -> visible (ms)", **report.spread(shipped)},
         {"what": "Recorder.append in the job's process (us)", **report.spread(took)},
+        {"what": "of it CPU: without waiting for a core (us)", **report.spread(cpu)},
     ]
 
 
-def _told(appends: Path) -> tuple[list[float], dict[str, float]]:
+def _told(appends: Path) -> tuple[list[float], list[float], dict[str, float]]:
     took: list[float] = []
+    cpu: list[float] = []
     appended: dict[str, float] = {}
     for file in appends.glob("*.json"):
         told = json.loads(file.read_bytes())
         took += told["took_us"]
+        cpu += told["cpu_us"]
         appended |= told["appended_at"]
-    return took, appended
+    return took, cpu, appended
 
 
 async def _call(stack: Stack, voice: Voice) -> tuple[float, Watch]:

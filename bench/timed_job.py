@@ -19,6 +19,7 @@ from agent.recorder import Recorder
 from db.events import Event, Message
 
 _took_us: list[float] = []
+_cpu_us: list[float] = []
 _appended_at: dict[str, float] = {}
 _append = Recorder.append
 _finish = Recorder.finish
@@ -27,8 +28,9 @@ _finish = Recorder.finish
 def _timed_append(recorder: Recorder, event: Event) -> None:
     if isinstance(event, Message):
         _appended_at.setdefault(str(event.id), time.time())
-    began = time.perf_counter_ns()
+    began, cpu = time.perf_counter_ns(), time.thread_time_ns()
     _append(recorder, event)
+    _cpu_us.append((time.thread_time_ns() - cpu) / 1000)
     _took_us.append((time.perf_counter_ns() - began) / 1000)
 
 
@@ -36,7 +38,7 @@ def _finish_and_tell(
     recorder: Recorder, end_reason: str, at: datetime, detail: dict[str, Any]
 ) -> None:
     _finish(recorder, end_reason, at, detail)
-    told = json.dumps({"took_us": _took_us, "appended_at": _appended_at})
+    told = json.dumps({"took_us": _took_us, "cpu_us": _cpu_us, "appended_at": _appended_at})
     Path(os.environ["BENCH_APPENDS"], f"{uuid4().hex}.json").write_text(told)
 
 
