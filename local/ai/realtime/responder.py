@@ -77,7 +77,7 @@ class Responder:
         try:
             await self._ear.all_heard()
             await response.run()
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever a model raises, the client hears of it
             _log.exception("a response failed")
             await response.end("failed", error=ApiError("The server had an error.", status=500))
         finally:
