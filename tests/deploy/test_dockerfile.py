@@ -107,11 +107,13 @@ def test_help(image: Image) -> None:
     assert image.run("python", "-m", "db", "--help").returncode == 0
 
 
-def test_start_without_settings_says_what_is_missing(image: Image) -> None:
+def test_start_without_a_database_says_so_in_one_line(image: Image) -> None:
     livekit = {"URL": "ws://127.0.0.1:1", "API_KEY": "key", "API_SECRET": "secret"}
-    done = image.run(*START, **{f"LIVEKIT_{name}": value for name, value in livekit.items()})
+    settings = {f"LIVEKIT_{name}": value for name, value in livekit.items()}
+    done = image.run(*START, **settings, OPENAI_API_KEY="key")
     assert done.returncode == 2
-    assert done.stderr == "agent: DATABASE_URL is not set: name the Postgres that gets the calls\n"
+    assert done.stderr.startswith("agent: DATABASE_URL is not set")
+    assert done.stderr.count("\n") == 1
 
 
 def test_nobody_there_is_unhealthy(image: Image) -> None:
