@@ -24,8 +24,6 @@ START = start_command(FINAL)
 HEALTH = health_command(FINAL)
 OUTBOX = "/var/lib/voice/outbox"
 
-pytestmark = pytest.mark.slow  # half a minute, most of it to install and compile
-
 
 @pytest.fixture(scope="module")
 def image() -> Iterator[Image]:
