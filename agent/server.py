@@ -51,6 +51,7 @@ class VoiceServer(AgentServer):
         self._settling: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
         self._notes = asyncio.Lock()
+        self._stopping = asyncio.Lock()
         self.rtc_session(
             entrypoint,
             agent_name=settings.agent_name,
@@ -68,6 +69,8 @@ class VoiceServer(AgentServer):
         except Exception:
             self.failed = True
             raise
+        # Here too: the console ends its loop when this returns, and does not wait for aclose.
+        await self._stop_shipping()
 
     async def aclose(self) -> None:
         """Stop taking calls, then ship what is left and stop the shipper."""
@@ -93,6 +96,10 @@ class VoiceServer(AgentServer):
         self._settling = asyncio.create_task(self._settle_forever())
 
     async def _stop_shipping(self) -> None:
+        async with self._stopping:
+            await self._stop_shipping_once()
+
+    async def _stop_shipping_once(self) -> None:
         settling, self._settling = self._settling, None
         if settling is not None:
             self._closing.set()

@@ -22,7 +22,7 @@ from tests.agent.processes import LIVEKIT
 from tests.postgres import Connection
 from tests.waiting import until
 
-Start = Callable[..., Awaitable[VoiceServer]]
+Start = Callable[..., Awaitable[tuple[VoiceServer, asyncio.Task[None]]]]
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ async def start(
     formatters = {handler: handler.formatter for handler in logging.getLogger().handlers}
     async with AsyncExitStack() as stack:
 
-        async def run(**settings: str) -> VoiceServer:
+        async def run(**settings: str) -> tuple[VoiceServer, asyncio.Task[None]]:
             own = {"DATABASE_URL": database_url, "OPENAI_API_KEY": "k", "AGENT_HTTP_PORT": "0"}
             env = LIVEKIT | own | settings
             for name, value in env.items():
@@ -47,7 +47,7 @@ async def start(
             running = asyncio.create_task(server.run(unregistered=True))
             stack.push_async_callback(_closed, server, running)
             await asyncio.wait_for(started.wait(), 30)
-            return server
+            return server, running
 
         yield run
     for handler, formatter in formatters.items():
@@ -58,7 +58,7 @@ async def test_a_burst_is_taken_up_to_the_limit(
     start: Start, tmp_path: Path, pg: Connection
 ) -> None:
     """Each with a note on disk; one that LiveKit gives to somebody else is no call of ours."""
-    server = await start(AGENT_MAX_CALLS="3")
+    server, _ = await start(AGENT_MAX_CALLS="3")
     answers = await _request(server, 4)
     assert sorted(answer.available for answer in answers) == [False, True, True, True]
     assert len(_notes(tmp_path)) == 3
@@ -67,7 +67,7 @@ async def test_a_burst_is_taken_up_to_the_limit(
 
 
 async def test_no_call_is_taken_when_the_disk_is_nearly_full(start: Start, tmp_path: Path) -> None:
-    server = await start(AGENT_OUTBOX_MIN_FREE_MB=str(10**9))
+    server, _ = await start(AGENT_OUTBOX_MIN_FREE_MB=str(10**9))
     (answer,) = await _request(server, 1)
     assert not answer.available
     assert _notes(tmp_path) == []
@@ -75,7 +75,7 @@ async def test_no_call_is_taken_when_the_disk_is_nearly_full(start: Start, tmp_p
 
 async def test_a_job_in_a_thread_is_recorded_to_its_end(start: Start, pg: Connection) -> None:
     """Its room can't be reached: the call failed, and says why."""
-    server = await start()
+    server, _ = await start()
     (answer,) = await _request(server, 1)
     assert answer.participant_identity == "agent-AJ_0"
     server._handle_assignment(job_pb.JobAssignment(job=_job(0), token=_token(server)))
@@ -83,6 +83,18 @@ async def test_a_job_in_a_thread_is_recorded_to_its_end(start: Start, pg: Connec
     row = await until(lambda: pg.fetchrow(ended), timeout_s=30, what="the call's end")
     assert (row["status"], row["end_reason"]) == ("failed", "error")
     assert "ConnectError" in row["metadata"]
+
+
+async def test_all_is_shipped_when_run_returns(start: Start, pg: Connection) -> None:
+    """The console waits for nothing else."""
+    server, running = await start()
+    await _request(server, 1)
+    server._handle_assignment(job_pb.JobAssignment(job=_job(0), token=_token(server)))
+    await until(lambda: server.active_jobs, what="the job")
+    closing = asyncio.create_task(server.aclose())
+    await running
+    assert await pg.fetchval("select end_reason from voice_calls") == "error"
+    await closing
 
 
 async def _request(server: VoiceServer, count: int) -> list[job_pb.AvailabilityResponse]:
