@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Literal
 
+import aiohttp
 import openai
 import pytest
 import pytest_asyncio
@@ -107,6 +108,39 @@ async def test_errors_have_the_shape_clients_parse(client: openai.AsyncOpenAI) -
     assert no_messages.value.param == "messages"
     with pytest.raises(openai.NotFoundError):
         await client.embeddings.create(model="none", input="text")
+
+
+async def test_a_script_takes_the_place_of_the_model_and_gives_it_back(
+    client: openai.AsyncOpenAI,
+) -> None:
+    """While the server runs; and the model's own replies go wrong on demand too."""
+    url = str(client.base_url).replace("/v1/", "/script")
+    await client.post(url, body={"default": {"reply": "Scripted."}}, cast_to=object)
+    answer = await client.chat.completions.create(model="gpt-4o", messages=HELLO)
+    assert answer.choices[0].message.content == "Scripted."
+    cut = {"on": "llm", "do": "cut", "after": 3, "when": "first 1"}
+    await client.post(url, body={"llm": "local", "faults": [cut]}, cast_to=object)
+    stream = await client.chat.completions.create(model="gpt-4o", messages=HELLO, stream=True)
+    for _ in range(3):
+        await anext(stream)
+    with pytest.raises(openai.APIConnectionError):
+        await anext(stream)
+    answer = await client.chat.completions.create(model="gpt-4o", messages=HELLO)
+    assert answer.choices[0].message.content not in {"", "Scripted."}
+
+
+async def test_the_model_answers_in_a_realtime_session(client: openai.AsyncOpenAI) -> None:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.ws_connect(f"{client.base_url}realtime?model=gpt-realtime") as socket,
+    ):
+        asked = {"instructions": "Say hello to the caller.", "output_modalities": ["text"]}
+        await socket.send_json({"type": "response.create", "response": asked})
+        event = await socket.receive_json(timeout=20)
+        while event["type"] != "response.done":
+            event = await socket.receive_json(timeout=20)
+    assert event["response"]["status"] == "completed"
+    assert event["response"]["output"][0]["content"][0]["text"].strip()
 
 
 def _words(text: str) -> list[str]:

@@ -42,6 +42,7 @@ class Response:
         self._context = _context(params, conversation)
         self._instructions = str(self._asked("instructions") or "")
         self._message: Message | None = None
+        self._ended = False
         self._given = self._cached = Tokens()
 
     @property
@@ -90,7 +91,10 @@ class Response:
     async def end(
         self, status: str, *, reason: str | None = None, error: ApiError | None = None
     ) -> None:
-        """Close what is open, and tell how it ended."""
+        """Close what is open, and tell how it ended; the first end counts."""
+        if self._ended:
+            return
+        self._ended = True
         if self._message is not None:
             await self._message.close("incomplete")
         for item in self._output.items:
