@@ -1,6 +1,7 @@
 """`python -m agent dev | start | console | ...`: LiveKit's own command line, for our worker."""
 
 import asyncio
+import importlib
 import sys
 
 from livekit.agents import cli
@@ -8,7 +9,7 @@ from livekit.agents import cli
 from agent import logs
 from agent.server import VoiceServer
 from agent.settings import Settings, load, require_database, require_livekit, require_models
-from db.errors import Transient, VoiceError
+from db.errors import Stop, Transient, VoiceError
 from db.outbox_home import OutboxHome
 from db.store import check_schema
 
@@ -45,6 +46,8 @@ def _check(settings: Settings, command: str) -> None:
     if command not in _TAKES_CALLS:
         return
     require_models(settings)
+    if command == "console":
+        _check_sound()
     OutboxHome(settings.agent_outbox_dir)
     dsn = require_database(settings)
     try:
@@ -52,6 +55,14 @@ def _check(settings: Settings, command: str) -> None:
     except (Transient, TimeoutError) as error:
         why = str(error) or "no answer"
         _note(f"Postgres is away ({why}): calls are taken, events wait on disk")
+
+
+def _check_sound() -> None:
+    try:
+        importlib.import_module("sounddevice")
+    except (ImportError, OSError) as error:
+        text = f"the console needs PortAudio, with --text too ({error}): install libportaudio2"
+        raise Stop(text) from error
 
 
 def _note(text: str) -> None:

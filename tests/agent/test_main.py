@@ -62,14 +62,23 @@ async def test_what_is_missing_is_one_line(run_main: RunMain) -> None:
     """For LiveKit only where it is needed: the console does without."""
     assert "LIVEKIT_URL is not set" in await run_main("dev")
     assert "DATABASE_URL is not set" in await run_main("start", **LIVEKIT)
-    assert "DATABASE_URL is not set" in await run_main("console")
     assert "OPENAI_API_KEY is not set" in await run_main("console", OPENAI_API_KEY="")
+
+
+async def test_a_console_without_a_sound_library_is_one_line(
+    run_main: RunMain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LiveKit's console loads it for text alone too, and shows a page of its code without."""
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    assert "libportaudio2" in await run_main("console")
 
 
 async def test_what_does_not_do_is_one_line(run_main: RunMain, tmp_path: Path) -> None:
     file = tmp_path / "file"
     await asyncio.to_thread(file.touch)
-    assert "DATABASE_URL does not do" in await run_main("console", DATABASE_URL="mysql://h/x")
+    assert "DATABASE_URL does not do" in await run_main(
+        "start", **LIVEKIT, DATABASE_URL="mysql://h/x"
+    )
     assert "AGENT_NMAE is no setting" in await run_main("start", AGENT_NMAE="x")
     assert "AGENT_MAX_CALLS: " in await run_main("start", AGENT_MAX_CALLS="0")
     error = await run_main("start", **LIVEKIT, AGENT_OUTBOX_DIR=str(file))
