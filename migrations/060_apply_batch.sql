@@ -269,10 +269,10 @@ language sql set search_path = '' as $$
         r.speech_started_at, r.speech_ended_at, r.transcription_delay_ms, r.end_of_turn_delay_ms,
         r.llm_ttft_ms, r.tts_ttfb_ms, r.e2e_latency_ms,
         -- A clock that was set in mid-speech must not cost the turn.
-        least(
+        case when r.speech_ended_at is not null and r.speech_started_at is not null then least(
             2147483647,
             greatest(0, extract(epoch from r.speech_ended_at - r.speech_started_at) * 1000)
-        )::int,
+        )::int end,
         r.revision
     from given r
     join newest using (call_id)

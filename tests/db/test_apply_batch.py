@@ -119,6 +119,14 @@ async def test_widths_and_clocks_cost_no_row(store: Store, pg: Connection) -> No
     assert await pg.fetchval("select max(audio_duration_ms) from voice_messages") == 2147483647
 
 
+async def test_a_turn_without_times_of_speech_has_no_duration(store: Store, pg: Connection) -> None:
+    """Unknown is null, not 0: what was typed was not spoken."""
+    await apply(store, batch(started(), message("typed")))
+    row = await pg.fetchrow("select content, audio_duration_ms from voice_messages")
+    assert row is not None
+    assert tuple(row) == ("typed", None)
+
+
 async def test_a_number_too_big_refuses_the_batch_with_its_sqlstate(store: Store) -> None:
     with pytest.raises(Refused) as refused:
         await apply(store, batch(started(), message(tokens=2**31)))
