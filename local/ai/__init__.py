@@ -1,1 +1,1 @@
-"""Local models behind OpenAI's HTTP API: speech to text, chat, text to speech."""
+"""Local models behind OpenAI's API: speech to text, chat, text to speech, realtime."""

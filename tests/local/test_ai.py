@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 from openai.types.chat import ChatCompletionMessageParam
 
+from tests.local.ai_control import set_script
 from tests.local.servers import ai_server
 
 SPOKEN = "Please call me back tomorrow. My order has not arrived."
@@ -114,12 +115,11 @@ async def test_a_script_takes_the_place_of_the_model_and_gives_it_back(
     client: openai.AsyncOpenAI,
 ) -> None:
     """While the server runs; and the model's own replies go wrong on demand too."""
-    url = str(client.base_url).replace("/v1/", "/script")
-    await client.post(url, body={"default": {"reply": "Scripted."}}, cast_to=object)
+    await set_script(client, {"default": {"reply": "Scripted."}})
     answer = await client.chat.completions.create(model="gpt-4o", messages=HELLO)
     assert answer.choices[0].message.content == "Scripted."
     cut = {"on": "llm", "do": "cut", "after": 3, "when": "first 1"}
-    await client.post(url, body={"llm": "local", "faults": [cut]}, cast_to=object)
+    await set_script(client, {"llm": "local", "faults": [cut]})
     stream = await client.chat.completions.create(model="gpt-4o", messages=HELLO, stream=True)
     for _ in range(3):
         await anext(stream)

@@ -17,6 +17,7 @@ from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolPara
 
 from local.ai import script as scripts
 from local.errors import SettingsError
+from tests.local.ai_control import control_url, set_script
 from tests.local.servers import ai_server, eventually
 
 FAST: dict[str, Any] = {"tts": "tone", "stt": ["hello"] * 9}
@@ -188,7 +189,7 @@ async def test_a_cut_reply_is_billed_for_what_was_sent(client: openai.AsyncOpenA
     )
     with pytest.raises(BROKEN):
         await _stream(client, [])
-    bill: Any = await client.get(str(client.base_url).replace("/v1/", "/bill"), cast_to=object)
+    bill: Any = await client.get(control_url(client, "bill"), cast_to=object)
     line = bill["requests"][-1]
     assert (line["prompt_tokens"], line["completion_tokens"]) == (2, 2)
     assert not line["finished"]
@@ -197,7 +198,7 @@ async def test_a_cut_reply_is_billed_for_what_was_sent(client: openai.AsyncOpenA
 async def test_a_wrong_script_changes_nothing(client: openai.AsyncOpenAI) -> None:
     await _faults(client, {"on": "tts", "do": "empty"})
     async with httpx2.AsyncClient() as http:
-        url = str(client.base_url).replace("/v1/", "/script")
+        url = control_url(client, "script")
         wrong = await http.post(url, json={"faults": [{"on": "tts", "do": "explode"}]})
         no_json = await http.post(url, content=json.dumps(FAST))
     assert (wrong.status_code, no_json.status_code) == (400, 415)
@@ -225,8 +226,7 @@ def test_a_wrong_fault_is_told(tmp_path: Path, fault: dict[str, Any], told: str)
 
 
 async def _faults(client: openai.AsyncOpenAI, *faults: dict[str, Any], **more: Any) -> None:
-    url = str(client.base_url).replace("/v1/", "/script")
-    await client.post(url, body=FAST | {"faults": faults} | more, cast_to=object)
+    await set_script(client, FAST | {"faults": faults} | more)
 
 
 async def _ask(client: openai.AsyncOpenAI, on: str) -> str:
@@ -269,9 +269,7 @@ async def _call(client: openai.AsyncOpenAI) -> tuple[str, str]:
 
 
 async def _requests(client: openai.AsyncOpenAI) -> list[dict[str, Any]]:
-    answer: Any = await client.get(
-        str(client.base_url).replace("/v1/", "/requests"), cast_to=object
-    )
+    answer: Any = await client.get(control_url(client, "requests"), cast_to=object)
     return list(answer["requests"])
 
 

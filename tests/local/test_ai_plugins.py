@@ -17,6 +17,7 @@ from livekit.agents import (
 )
 from livekit.plugins import openai as plugins
 
+from tests.local.ai_control import set_script
 from tests.local.servers import ai_server, eventually
 
 SPOKEN = "My order has not arrived."
@@ -147,9 +148,7 @@ async def test_nothing_is_heard(client: openai.AsyncOpenAI) -> None:
 
 
 async def _faults(client: openai.AsyncOpenAI, *faults: dict[str, Any]) -> None:
-    script = {"tts": "tone", "stt": ["hello"] * 9, "faults": faults}
-    url = str(client.base_url).replace("/v1/", "/script")
-    await client.post(url, body=script, cast_to=object)
+    await set_script(client, {"tts": "tone", "stt": ["hello"] * 9, "faults": faults})
 
 
 async def _chat(model: plugins.LLM) -> list[llm.ChatChunk]:

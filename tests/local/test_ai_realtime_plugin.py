@@ -3,7 +3,6 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -15,6 +14,7 @@ from livekit.agents import APIError, llm
 from livekit.agents.metrics import RealtimeModelMetrics, STTMetrics
 from livekit.plugins.openai import realtime
 
+from tests.local.ai_control import faulty
 from tests.local.servers import ai_server, eventually
 
 ASKED = "Please tell me about the weather."
@@ -180,7 +180,9 @@ async def test_a_function_is_called_and_answered(talk: Talk) -> None:
 
 
 async def test_a_failed_response_is_told(client: openai.AsyncOpenAI, talk: Talk) -> None:
-    async with _faults(client, {"on": "realtime", "do": "fail", "status": 500, "when": "first 1"}):
+    async with faulty(
+        client, SCRIPT, {"on": "realtime", "do": "fail", "status": 500, "when": "first 1"}
+    ):
         await talk.say("Hello.")
         await eventually(lambda: talk.errors)
         assert talk.errors.pop().recoverable
@@ -189,7 +191,7 @@ async def test_a_failed_response_is_told(client: openai.AsyncOpenAI, talk: Talk)
 
 async def test_a_quota_that_is_used_up_ends_the_session(client: openai.AsyncOpenAI) -> None:
     fault = {"on": "realtime", "do": "fail", "status": 429, "code": "insufficient_quota"}
-    async with _faults(client, fault), aiohttp.ClientSession() as http:
+    async with faulty(client, SCRIPT, fault), aiohttp.ClientSession() as http:
         url = str(client.base_url)
         talk = Talk(
             realtime.RealtimeModel(base_url=url, api_key="local", http_session=http).session()
@@ -203,21 +205,12 @@ async def test_a_quota_that_is_used_up_ends_the_session(client: openai.AsyncOpen
 
 async def test_a_cut_connection_is_opened_again(client: openai.AsyncOpenAI, talk: Talk) -> None:
     """The plugin tells the new session what was said in the old one."""
-    async with _faults(client, {"on": "realtime", "do": "cut", "when": "first 1"}):
+    async with faulty(client, SCRIPT, {"on": "realtime", "do": "cut", "when": "first 1"}):
         generation = await talk.say("What is the weather?")
         await _listen(generation)
         await eventually(lambda: talk.errors)
         assert talk.errors.pop().recoverable
         assert (await _listen(await talk.session.generate_reply()))[0] == REPLY
-
-
-@asynccontextmanager
-async def _faults(client: openai.AsyncOpenAI, *faults: dict[str, Any]) -> AsyncIterator[None]:
-    """The file's script with faults, for a while."""
-    url = str(client.base_url).replace("/v1/", "/script")
-    await client.post(url, body=SCRIPT | {"faults": faults}, cast_to=object)
-    yield
-    await client.post(url, body=SCRIPT, cast_to=object)
 
 
 @llm.function_tool
