@@ -60,7 +60,8 @@ class Piper:
         from piper.config import SynthesisConfig
 
         base = self._voice.config.length_scale
-        config = SynthesisConfig(length_scale=base / speed)
+        # Without noise a text sounds the same each time, and a small Whisper hears it better.
+        config = SynthesisConfig(length_scale=base / speed, noise_scale=0.0, noise_w_scale=0.0)
         resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
         for sentence in self._voice.synthesize(text, config):
             frame = av.AudioFrame.from_ndarray(
