@@ -15,7 +15,7 @@ from livekit.agents import CloseEvent, JobContext, JobProcess, room_io
 
 from agent import logs
 from agent.assistant import Assistant
-from agent.pipeline import Session, build_session, load_vad
+from agent.pipeline import Session, build_session, prepare
 from agent.presence import Presence
 from agent.recorder import Recorder
 from agent.settings import Settings
@@ -59,7 +59,7 @@ class Call:
         try:
             self._follow_room()
             connecting = asyncio.create_task(self._ctx.connect())
-            session = build_session(self._settings, self._ctx.proc.userdata["vad"])
+            session = build_session(self._settings, self._ctx.proc.userdata["parts"])
             closed = partial(self._session_closed, session)
             session.on("close", self.recorder.guard("close", closed))
             self.recorder.attach_session(session)
@@ -91,6 +91,7 @@ class Call:
         logger.info("call ended", end_reason=end_reason, failures=self.recorder.failures)
         if end_reason == "agent_hangup":
             await self._hang_up()
+        await self._ctx.proc.userdata["parts"].client.close()
 
     def end(self, end_reason: str, at: datetime | None = None) -> None:
         """End the call now, for this reason; the first reason given counts."""
@@ -204,7 +205,7 @@ def prewarm(config: JobConfig, proc: JobProcess) -> None:
     """Prepare a job's process before it gets a call."""
     logs.configure()
     proc.userdata["config"] = config
-    proc.userdata["vad"] = load_vad()
+    proc.userdata["parts"] = prepare(config.settings)
 
 
 async def entrypoint(ctx: JobContext) -> None:

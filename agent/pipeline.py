@@ -1,9 +1,11 @@
 """The voice pipeline of a call, built from settings: speech to text, language model, speech."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from livekit.agents import AgentSession, TurnHandlingOptions, inference, vad
 from livekit.plugins import openai, silero
+from openai import AsyncOpenAI, Timeout
 
 if TYPE_CHECKING:
     from agent.settings import Settings
@@ -23,29 +25,44 @@ class Session(AgentSession[None]):
         super().shutdown(drain=drain)
 
 
-def load_vad() -> vad.VAD:
-    """Load Silero VAD: once for each job process, before it gets a call."""
-    return silero.VAD.load()
+@dataclass(frozen=True)
+class Parts:
+    """What a job's process makes before it gets a call, because it takes long.
+
+    Attributes:
+        vad: Silero's voice activity detection.
+        client: One for all three models: each would bring its own SSL context, and block the
+            call's loop for it. To be closed after the call.
+    """
+
+    vad: vad.VAD
+    client: AsyncOpenAI
 
 
-def build_session(settings: "Settings", detector: vad.VAD) -> Session:
-    """Return a session for one call, not started."""
-    base_url = settings.openai_base_url
-    api_key = settings.openai_api_key.get_secret_value()
-    return Session(
-        vad=detector,
-        stt=openai.STT(
-            model=settings.agent_stt_model,
-            language=settings.agent_language,
-            base_url=base_url,
-            api_key=api_key,
+def prepare(settings: "Settings") -> Parts:
+    """Load what does not depend on a call."""
+    return Parts(
+        vad=silero.VAD.load(),
+        client=AsyncOpenAI(
+            api_key=settings.openai_api_key.get_secret_value(),
+            base_url=settings.openai_base_url,
+            max_retries=0,  # LiveKit retries, and says so
+            timeout=Timeout(connect=15.0, read=5.0, write=5.0, pool=5.0),
         ),
-        llm=openai.LLM(model=settings.agent_llm_model, base_url=base_url, api_key=api_key),
+    )
+
+
+def build_session(settings: "Settings", parts: Parts) -> Session:
+    """Return a session for one call, not started."""
+    client = parts.client
+    return Session(
+        vad=parts.vad,
+        stt=openai.STT(
+            model=settings.agent_stt_model, language=settings.agent_language, client=client
+        ),
+        llm=openai.LLM(model=settings.agent_llm_model, client=client),
         tts=openai.TTS(
-            model=settings.agent_tts_model,
-            voice=settings.agent_tts_voice,
-            base_url=base_url,
-            api_key=api_key,
+            model=settings.agent_tts_model, voice=settings.agent_tts_voice, client=client
         ),
         turn_handling=turn_handling(settings),
     )

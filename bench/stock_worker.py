@@ -6,22 +6,30 @@ outbox. It connects, starts the session and says the greeting.
 
 import os
 
-from livekit.agents import Agent, AgentServer, JobContext, JobProcess, cli
+from livekit.agents import Agent, AgentServer, AgentSession, JobContext, JobProcess, cli
+from livekit.plugins import openai, silero
 
 from agent.assistant import GREETING, INSTRUCTIONS
-from agent.pipeline import build_session, load_vad
+from agent.pipeline import turn_handling
 from agent.settings import load
 
 
 def prewarm(proc: JobProcess) -> None:
     """Load what every call needs."""
-    proc.userdata["vad"] = load_vad()
+    proc.userdata["vad"] = silero.VAD.load()
 
 
 async def entrypoint(ctx: JobContext) -> None:
     """Run a job."""
     await ctx.connect()
-    session = build_session(load(), ctx.proc.userdata["vad"])
+    settings = load()  # url and key of the models come from the environment
+    session: AgentSession[None] = AgentSession(
+        vad=ctx.proc.userdata["vad"],
+        stt=openai.STT(model=settings.agent_stt_model, language=settings.agent_language),
+        llm=openai.LLM(model=settings.agent_llm_model),
+        tts=openai.TTS(model=settings.agent_tts_model, voice=settings.agent_tts_voice),
+        turn_handling=turn_handling(settings),
+    )
     await session.start(Agent(instructions=INSTRUCTIONS), room=ctx.room)
     session.say(GREETING)
 
