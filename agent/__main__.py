@@ -1,4 +1,7 @@
-"""`python -m agent dev | start | console | ...`: LiveKit's own command line, for our worker."""
+"""`python -m agent dev | start | console | ...`: LiveKit's own command line, for our worker.
+
+`python -m agent check` is ours: it tries the whole set-up without taking calls.
+"""
 
 import asyncio
 import importlib
@@ -6,7 +9,7 @@ import sys
 
 from livekit.agents import cli
 
-from agent import logs
+from agent import check, logs
 from agent.server import VoiceServer
 from agent.settings import Settings, load, require_database, require_livekit, require_models
 from db.errors import Stop, Transient, VoiceError
@@ -25,6 +28,8 @@ def main() -> int:
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     try:
         settings = load()
+        if command == "check":
+            return check.run(settings)
         if not _HELP.intersection(sys.argv):
             _check(settings, command)
         server = VoiceServer(settings)
