@@ -91,7 +91,8 @@ class Call:
         logger.info("call ended", end_reason=end_reason, failures=self.recorder.failures)
         if end_reason == "agent_hangup":
             await self._hang_up()
-        await self._ctx.proc.userdata["parts"].client.close()
+        if (parts := self._ctx.proc.userdata.pop("parts", None)) is not None:
+            await parts.client.close()
 
     def end(self, end_reason: str, at: datetime | None = None) -> None:
         """End the call now, for this reason; the first reason given counts."""
