@@ -167,11 +167,11 @@ async def test_the_room_is_not_waited_for_at_the_end(
 
 
 async def test_a_call_that_can_not_begin_says_why(real: Job) -> None:
-    with pytest.raises(KeyError, match="vad"):
+    with pytest.raises(KeyError, match="parts"):
         await real.call.run()
     await real.call.finish()
     assert real.end().end_reason == "error"
-    assert real.end().detail == {"error": "KeyError('vad')"}
+    assert real.end().detail == {"error": "KeyError('parts')"}
 
 
 async def test_a_call_over_before_it_began_is_no_error(real: Job) -> None:
