@@ -19,6 +19,9 @@ from pathlib import Path
 from tests.deploy.dockerfile import Instruction, Stage
 from tests.deploy.dockerignore import Context
 
+UV = os.environ.get("UV", "uv")
+"""`uv run` names itself here; the Makefile's own uv is not on PATH."""
+
 _OURS = re.compile(r"(?<![\w./-])/(?=(?:app|opt|var)\b)")
 
 
@@ -78,7 +81,7 @@ class Build:
         self._place = place
         self._base = place / "base"
         self._done: dict[str, Image] = {}
-        subprocess.run(["uv", "venv", "-q", "--seed", "-p", python, self._base], check=True)
+        subprocess.run([UV, "venv", "-q", "--seed", "-p", python, self._base], check=True)
 
     def run(self, stages: list[Stage]) -> Image:
         """Run all stages and return the last one's image."""
@@ -168,7 +171,7 @@ def interpreter(stages: list[Stage]) -> Path:
     """
     version = stages[0].source.removeprefix("python:").partition("-")[0]
     found = subprocess.run(
-        ["uv", "python", "find", "--no-project", "--system", version],
+        [UV, "python", "find", "--no-project", "--system", version],
         capture_output=True,
         text=True,
         check=False,
@@ -183,7 +186,7 @@ def interpreter(stages: list[Stage]) -> Path:
 def uv_sync(folder: Path, *options: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Run `uv sync` as the Dockerfile does, with further options."""
     return subprocess.run(
-        ["uv", "sync", "--locked", "--no-default-groups", *options],
+        [UV, "sync", "--locked", "--no-default-groups", *options],
         cwd=folder,
         env={**os.environ, **env},
         capture_output=True,
