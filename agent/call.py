@@ -94,8 +94,16 @@ class Call:
         if (parts := self._ctx.proc.userdata.pop("parts", None)) is not None:
             await parts.client.close()
 
-    def end(self, end_reason: str, at: datetime | None = None) -> None:
-        """End the call now, for this reason; the first reason given counts."""
+    def end(self, end_reason: str, at: datetime | None = None, **detail: Any) -> None:
+        """End the call now, for this reason; the first reason given counts.
+
+        Args:
+            end_reason: One of those that `db.events` lists.
+            at: When it ended, if not now.
+            detail: Kept in the row, under `metadata.end`.
+        """
+        if self._ending is None:
+            self._detail |= detail
         self._ended(end_reason, at or now())
 
     async def _talk(self, session: Session) -> None:

@@ -65,6 +65,7 @@ async def test_everything_said_is_a_row(server: Server, voice: Voice, pg: Connec
     assert "name" in said(rows, "user")[0].lower()
     assert said(rows, "assistant")[0] == "Hello! How can I help you today?"
     assert said(rows, "assistant")[1] == "My name is Robin. What is yours?"
+    assert said(rows, "assistant")[-1] == "Goodbye!"
     _check_tokens(rows)
 
 

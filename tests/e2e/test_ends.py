@@ -64,6 +64,26 @@ async def test_typed_text_and_hang_up(
     assert worker.log.read_text().count("Traceback") == 0
 
 
+@pytest.mark.usefixtures("worker")
+async def test_hand_over_to_a_human(server: Server, voice: Voice, pg: Connection) -> None:
+    """The agent says so and goes, the caller stays in the room, and the row has the note."""
+    room = f"human-{uuid4().hex[:8]}"
+    async with Caller(server, room=room, voice=voice) as caller:
+        await caller.join()
+        await caller.agent_speaking()
+        await caller.agent_quiet()
+        await caller.speak("I want to talk to a human, please.")
+        rows = await Reader(pg).ended(room, timeout_s=40)
+        await until(lambda: caller.agent() is None, what="the agent to leave")
+        assert not await _closed(server, room)
+    assert (rows.call["status"], rows.call["end_reason"]) == ("completed", "transferred")
+    note = {"reason": "asked for it", "summary": "Wants to talk about an invoice."}
+    assert rows.call["metadata"]["end"] == {"handover": note}
+    assert said(rows, "assistant")[-1] == "I will get a colleague for you, please hold the line."
+    tools = [row["metadata"]["name"] for row in rows.messages if row["role"] == "system"]
+    assert tools == ["hand_over"]
+
+
 async def _closed(server: Server, room: str) -> bool:
     async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as client:
         found = await client.room.list_rooms(api.ListRoomsRequest(names=[room]))
