@@ -4,7 +4,7 @@ UV := $(or $(shell command -v uv),$(CURDIR)/.cache/uv/bin/uv)
 RUN := $(UV) run --locked
 export UV_PYTHON_DOWNLOADS ?= never
 
-.PHONY: help demo up test test-slow check format bench clean
+.PHONY: help demo up test check format bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,11 +15,8 @@ demo: .venv/synced ## a whole call on this machine, then its rows; JSON=file wri
 up: .venv/synced ## LiveKit, Postgres and models on this machine until Ctrl-C; settings in .env.local
 	@$(RUN) python -m local up --env-file .env.local
 
-test: .venv/synced ## all tests but the slow drills
-	@$(RUN) pytest -m "not slow"
-
-test-slow: .venv/synced ## the drills that take minutes
-	@$(RUN) pytest -m slow
+test: .venv/synced ## all tests
+	@$(RUN) pytest
 
 check: .venv/synced ## lint, format, types, layers, Dockerfile
 	@$(RUN) ruff check

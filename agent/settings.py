@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
+from livekit.agents.utils.hw import get_cpu_monitor
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -51,8 +52,8 @@ class Settings(BaseSettings):
         "model", description="When a turn ends: end-of-turn model, vad, stt or manual"
     )
     agent_max_calls: Annotated[int, Field(ge=1)] = Field(
-        default_factory=lambda: 4 * (os.cpu_count() or 1),
-        description="Calls at once; default: four for each core",
+        default_factory=lambda: max(1, int(4 * get_cpu_monitor().cpu_count())),
+        description="Calls at once; default: four for each core that the container may use",
     )
     agent_rejoin_grace_s: Seconds = Field(
         10.0, description="Seconds without any caller after which a call has ended"
