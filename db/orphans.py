@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from db.events import CallEnded, CallStarted, decode, now
-from db.outbox import OutboxWriter, job_of
+from db.outbox import OutboxWriter, hidden_path, job_of
 from db.outbox_home import ACCEPTED, WorkerDirectory
 
 logger = logging.getLogger("voice.outbox")
@@ -31,6 +31,8 @@ def settle(directory: WorkerDirectory, *, alive: set[str]) -> list[str]:
             continue
         header = _read(note)
         if header is not None:
+            # Of a worker that was killed at this very place; only notes have this key.
+            hidden_path(directory.path, header).unlink(missing_ok=True)
             writer = OutboxWriter(directory.path, header)
             writer.append(CallEnded(at=now(), end_reason="worker_crashed"))
             writer.close()

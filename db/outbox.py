@@ -33,6 +33,15 @@ def job_of(path: Path) -> str:
     return path.name.removesuffix(SUFFIX).rpartition(".")[0]
 
 
+def hidden_path(directory: Path, header: CallStarted) -> Path:
+    """Return where a call's file is made, before it appears under its name."""
+    return directory / f".{_name(header)}{UNBORN}"
+
+
+def _name(header: CallStarted) -> str:
+    return f"{header.job_id}.{header.key.hex}{SUFFIX}"
+
+
 class OutboxWriter:
     """Appends one call's events. Used from one thread; nothing here waits or raises OSError.
 
@@ -53,12 +62,11 @@ class OutboxWriter:
         Raises:
             OSError: The file can't be made: the call can't be recorded at all.
         """
-        name = f"{header.job_id}.{header.key.hex}{SUFFIX}"
-        self.path = directory / name
+        self.path = directory / _name(header)
         self.appended = 0
         self.failed_writes = 0
         self._held = bytearray()
-        hidden = directory / f".{name}{UNBORN}"
+        hidden = hidden_path(directory, header)
         self._fd = os.open(hidden, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from db.orphans import settle
-from db.outbox import job_of
+from db.outbox import hidden_path, job_of
 from db.outbox_home import OutboxHome, WorkerDirectory
 from tests.db.calls import events_of, key_of, read_all, started, write
 
@@ -48,3 +48,12 @@ def test_an_unreadable_note_is_dropped_and_the_others_are_settled(
     directory.note_accepted(header)
     assert settle(directory, alive=set()) == [header.job_id]
     assert directory.accepted() == []
+
+
+def test_a_settling_that_was_killed_halfway_is_done_again(directory: WorkerDirectory) -> None:
+    header = started()
+    directory.note_accepted(header)
+    hidden_path(directory.path, header).write_bytes(b"half a line")
+    assert settle(directory, alive=set()) == [header.job_id]
+    (path,) = directory.files()
+    assert [getattr(e, "end_reason", "") for e in events_of(read_all(path))] == ["worker_crashed"]
