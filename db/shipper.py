@@ -101,6 +101,7 @@ class Shipper:
         if self._deadline is not None:
             self._limit()
         backoff = 0.0
+        tending = asyncio.create_task(self._tend_forever())
         try:
             while True:
                 # Only a look at the files that began after the stop can tell that all is shipped.
@@ -120,8 +121,11 @@ class Shipper:
                 if not busy:
                     await self._pause(backoff or self._options.poll_s)
         finally:
-            await self._delivery.close()
-            self._tails.close()
+            tending.cancel()
+            try:
+                await self._delivery.close()
+            finally:  # time may be up just now: the locks are given back all the same
+                self._tails.close()
 
     async def _turn(self) -> bool:
         """Look at the files once and ship a batch of what is new; True if there may be more."""
@@ -134,6 +138,14 @@ class Shipper:
         self._tails.finish()
         self.stats.backlog_files = len(self._tails)
         return bool(portions)
+
+    async def _tend_forever(self) -> None:
+        # Beside the turns: while Postgres is away one of them, or its pause, takes many seconds,
+        # and just then what was not shipped has to get to the disk.
+        while True:
+            await asyncio.sleep(max(0.0, self._next_tend - time.monotonic()))
+            self._despite_disk(self._tails.scan)
+            self._tend()
 
     def _tend(self) -> None:
         at = time.monotonic()
@@ -158,7 +170,7 @@ class Shipper:
         # Shipping is what frees a full disk: it must go on when housekeeping fails.
         try:
             step()
-        except OSError:
+        except Exception:
             logger.exception("housekeeping of the outbox failed, will try again")
 
     def _away(self, error: Transient, backoff: float) -> float:

@@ -224,3 +224,29 @@ async def test_a_schema_that_is_too_old_holds_and_then_takes_all(
         await pg.execute(definition)
     assert sorted(await stored(pg)) == ["0", "1", "2"]
     assert shipper.stats.refused == 0
+
+
+async def test_what_waits_for_a_silent_database_gets_to_the_disk_every_second(
+    tmp_path: Path, dsn: str, pg: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    fdatasync = os.fdatasync
+
+    def noted(fd: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{fd}").readlink().name)
+        fdatasync(fd)
+
+    monkeypatch.setattr(os, "fdatasync", noted)
+    async with proxy_to(dsn) as proxy, shipping(tmp_path, proxy.url) as (shipper, directory):
+        first = write(directory.path, started(), message("a"), ended())
+        await until(lambda: shipper.stats.events >= 1)
+        await until(lambda: not first.exists())
+        proxy.faults = Faults(swallow_requests=True)
+        write(directory.path, started(), message("b"), ended())
+        await until(lambda: proxy.swallowed)  # a statement is under way, for half a minute
+        later = write(directory.path, started(), message("c"), ended())
+        await until(lambda: synced.count(later.name) > 1, timeout_s=6)
+        assert shipper.stats.failures == 0  # it was the same statement all the time
+        proxy.faults = Faults()
+        proxy.cut()
+    assert sorted(await stored(pg)) == ["a", "b", "c"]
