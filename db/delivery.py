@@ -127,9 +127,16 @@ class Delivery:
             key=header.key,
         )
         self._stats.refused += 1
+        # Not the error's text: it may quote the row, and so what people said.
+        reason = item.reason if isinstance(item, Damage) else item.event.__class__.__name__
         logger.error(
             "event refused and kept aside",
-            extra={"job_id": header.job_id, "offset": item.offset, "error": error},
+            extra={
+                "job_id": header.job_id,
+                "offset": item.offset,
+                "reason": reason,
+                "sqlstate": sqlstate,
+            },
         )
 
 

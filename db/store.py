@@ -61,13 +61,15 @@ def meaning(error: Exception) -> VoiceError:
 
 
 def _meaning_of_state(error: asyncpg.PostgresError, state: str) -> VoiceError:
-    if state == asyncpg.LockNotAvailableError.sqlstate:
-        return Locked(f"{state}: {error}")
-    if state[:2] in _TRANSIENT_CLASSES or state in _TRANSIENT_STATES:
-        return Transient(f"{state}: {error}")
     if state[:2] in _REFUSED_CLASSES:
         return Refused(str(error), sqlstate=state)
-    return Hold(f"{state}: {error}")
+    # These go into the log: without the detail, which may quote a row, and so what people said.
+    told = f"{state}: {error.args[0] if error.args else type(error).__name__}"
+    if state == asyncpg.LockNotAvailableError.sqlstate:
+        return Locked(told)
+    if state[:2] in _TRANSIENT_CLASSES or state in _TRANSIENT_STATES:
+        return Transient(told)
+    return Hold(told)
 
 
 class Store:

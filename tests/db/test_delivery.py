@@ -116,6 +116,17 @@ async def test_damage_gaps_and_raw_events_are_each_kept_aside(
     assert await pg.fetchval("select end_reason from voice_calls") == "worker_crashed"
 
 
+async def test_what_people_said_is_in_no_log_line_of_a_refused_event(
+    shipping: Shipping, pg: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    raw = Unhandled(at=at(1), source="session", error="ValueError('my pin')", raw="my pin")
+    write(shipping.path, started(), raw, message("my pin", tokens=2**31), ended())
+    assert await shipping.ship() == 0
+    assert len(await refused(pg)) == 2
+    assert caplog.text.count("event refused and kept aside") == 2
+    assert not [record for record in caplog.records if "my pin" in str(vars(record))]
+
+
 async def test_a_gap_before_a_refused_event_hides_neither(
     shipping: Shipping, pg: Connection
 ) -> None:
