@@ -90,7 +90,10 @@ class VoiceServer(AgentServer):
         config = JobConfig(self._settings, path.resolve(), self._directory.worker_id)
         self.setup_fnc = partial(prewarm, config)
         logger.info("outbox taken", directory=str(path), files=len(self._directory.files()))
-        settle(self._directory, alive=set())
+        try:
+            settle(self._directory, alive=set())
+        except OSError:  # a full disk: shipping is what frees it
+            logger.exception("dead jobs not settled, will try again")
         self._shipper.start()
         self._closing.clear()
         self._settling = asyncio.create_task(self._settle_forever())

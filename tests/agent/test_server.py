@@ -18,7 +18,10 @@ from livekit.protocol import models
 
 from agent.server import SETTLE_EVERY_S, VoiceServer
 from agent.settings import load
+from db.outbox import hidden_path
+from db.outbox_home import OutboxHome
 from tests.agent.processes import LIVEKIT
+from tests.db.calls import started
 from tests.postgres import Connection
 from tests.waiting import until
 
@@ -71,6 +74,19 @@ async def test_no_call_is_taken_when_the_disk_is_nearly_full(start: Start, tmp_p
     (answer,) = await _request(server, 1)
     assert not answer.available
     assert _notes(tmp_path) == []
+
+
+async def test_a_note_that_cannot_be_settled_yet_keeps_no_worker_from_starting(
+    start: Start, tmp_path: Path
+) -> None:
+    taken = OutboxHome(tmp_path / "outbox").take()
+    header = started()
+    note = taken.note_accepted(header)
+    hidden_path(taken.path, header).mkdir()  # the disk refuses the file, for root too
+    taken.release()
+    server, _ = await start()
+    assert [answer.available for answer in await _request(server, 1)] == [True]
+    assert note.exists()
 
 
 async def test_a_job_in_a_thread_is_recorded_to_its_end(start: Start, pg: Connection) -> None:
