@@ -135,7 +135,9 @@ class VoiceServer(AgentServer):
             logger.error("call refused, the outbox's disk is nearly full", job_id=request.id)
             await request.reject(terminate=False)
             return
-        if len(self.active_jobs) + len(self._starting) >= self._settings.agent_max_calls:
+        # A job that is just being launched is in both.
+        taken = self._starting | {info.job.id for info in self.active_jobs}
+        if len(taken) >= self._settings.agent_max_calls:
             logger.warning("call refused, all places are taken", job_id=request.id)
             await request.reject(terminate=False)
             return
