@@ -82,10 +82,7 @@ class Call:
         """Record the end: the last thing that is done for a call, however it ends."""
         self._presence.stop()
         if self._ending is None:
-            # Nobody left and nothing failed: the worker's drain deadline has cut the call, or
-            # somebody has left the console.
-            cut = "caller_hangup" if self._ctx.is_fake_job() else "drained"
-            self._ending = (cut, now())
+            self._ending = self._cut()
         end_reason, at = self._ending
         self.recorder.finish(end_reason, at, self._detail)
         logger.info("call ended", end_reason=end_reason, failures=self.recorder.failures)
@@ -93,6 +90,14 @@ class Call:
             await self._hang_up()
         if (parts := self._ctx.proc.userdata.pop("parts", None)) is not None:
             await parts.client.close()
+
+    def _cut(self) -> tuple[str, datetime]:
+        """Return how a call ended that nobody ended: it was cut from outside."""
+        if (gone_since := self._presence.gone_since) is not None:
+            return "caller_hangup", gone_since  # within the grace for a rejoin
+        if self._ctx.is_fake_job():
+            return "caller_hangup", now()  # somebody has left the console
+        return "drained", now()  # the worker's drain deadline
 
     def end(self, end_reason: str, at: datetime | None = None, **detail: Any) -> None:
         """End the call now, for this reason; the first reason given counts.

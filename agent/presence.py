@@ -42,6 +42,11 @@ class Presence:
         """The people in the room."""
         return list(self._here.values())
 
+    @property
+    def gone_since(self) -> datetime | None:
+        """When the last caller left; None while one is there, or if none ever came."""
+        return None if self._here else self._last_leave
+
     def start(self) -> None:
         """Begin to wait for the first caller."""
         if not self._had_caller:
@@ -68,8 +73,8 @@ class Presence:
 
     def room_disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
         """The agent itself is out of the room: no leave of anybody will be told any more."""
-        if self._last_leave is not None and not self._here:
-            self._on_end("caller_hangup", self._last_leave)
+        if (gone_since := self.gone_since) is not None:
+            self._on_end("caller_hangup", gone_since)
         elif reason in _ROOM_CLOSED:
             self._on_end("room_closed", now())
         elif reason != rtc.DisconnectReason.CLIENT_INITIATED:

@@ -87,7 +87,7 @@ class Recorder:
         """Record the end of the call and close the outbox file. Safe to call twice."""
         if self._writer.closed:
             return
-        self.legs.close(at)
+        self.guard("legs at the end", self.legs.close)(at)
         self.append(CallEnded(at=at, end_reason=end_reason, detail=detail))
         self._writer.close()
 
@@ -111,6 +111,7 @@ class Recorder:
 
     def _speech_created(self, event: SpeechCreatedEvent) -> None:
         self.turns.speech_created(event.speech_handle, scripted=event.source == "say")
+        event.speech_handle.add_done_callback(self.guard("speech done", self.turns.speech_done))
 
     def _agent_state_changed(self, event: AgentStateChangedEvent) -> None:
         if event.new_state == "speaking":

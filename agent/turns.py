@@ -71,7 +71,6 @@ class Turns:
         self._speeches[speech.id] = speech
         if scripted:
             self._scripted.add(speech.id)
-        speech.add_done_callback(self._speech_done)
 
     def sounding(self) -> None:
         """Note that the current speech can be heard from now on."""
@@ -134,7 +133,8 @@ class Turns:
             self._sounded.discard(speech_id)  # a next step of this speech begins in silence
             self._settle(speech_id, message)
 
-    def _speech_done(self, speech: SpeechHandle) -> None:
+    def speech_done(self, speech: SpeechHandle) -> None:
+        """Settle what is left of a speech: its last requests, and words that were never heard."""
         self._speeches.pop(speech.id, None)
         reply = self._replies.pop(speech.id, None)
         message = self._last.get(speech.id)

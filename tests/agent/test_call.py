@@ -19,6 +19,7 @@ from agent.call import Call, JobConfig, call_header
 from agent.settings import load
 from db.events import CallEnded, CallStarted, Event, now
 from db.tail import Entry, Tail
+from tests.agent.people import leave, participant
 
 IDENTITY = "agent-AJ_1"
 
@@ -149,6 +150,16 @@ async def test_a_job_cut_by_the_worker_was_drained(real: Job) -> None:
     await real.call.finish()
     await real.call.finish()
     assert real.end().end_reason == "drained"
+
+
+async def test_a_job_cut_within_the_grace_ended_with_the_last_leave(real: Job) -> None:
+    """The caller was gone when the drain deadline came: that was the end."""
+    caller = participant()
+    real.call._presence.joined(caller)
+    real.call._presence.left(leave(caller))
+    left_at = real.call._presence.gone_since
+    await real.call.finish()
+    assert (real.end().end_reason, real.end().at) == ("caller_hangup", left_at)
 
 
 async def test_who_leaves_the_console_has_hung_up(console: Job) -> None:
