@@ -12,7 +12,7 @@ from livekit import api, rtc
 from livekit.agents import APIError, llm, stt, tts, utils
 
 from agent.pipeline import build_session, prepare
-from agent.settings import Settings, require_database, require_livekit
+from agent.settings import Settings, require_database, require_livekit, require_models
 from db.errors import VoiceError
 from db.outbox_home import OutboxHome
 from db.store import check_schema
@@ -109,6 +109,10 @@ async def _outbox(settings: Settings) -> str:
 
 
 async def _models(settings: Settings) -> list[Finding]:
+    try:
+        require_models(settings)
+    except VoiceError as error:
+        return [Finding("models", ok=False, detail=str(error), seconds=0.0)]
     parts = await asyncio.to_thread(prepare, settings)
     session = build_session(settings, parts)
     spoken: list[rtc.AudioFrame] = []

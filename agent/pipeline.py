@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from livekit.agents import AgentSession, TurnHandlingOptions, inference, vad
+from livekit.agents import AgentSession, InterruptionOptions, TurnHandlingOptions, inference, vad
 from livekit.plugins import openai, silero
 from openai import AsyncOpenAI, Timeout
 
@@ -69,7 +69,15 @@ def build_session(settings: "Settings", parts: Parts) -> Session:
 
 
 def turn_handling(settings: "Settings") -> TurnHandlingOptions:
-    """Return LiveKit's options for turns; "model" is its own end-of-turn model."""
+    """Return LiveKit's options for turns; "model" is its own end-of-turn model.
+
+    Both choices are those that run in the worker: left to itself, LiveKit asks a gateway of its
+    cloud first, whichever server the worker belongs to.
+    """
+    interruption = InterruptionOptions(mode="vad")
     if settings.agent_turn_detection == "model":
-        return TurnHandlingOptions(turn_detection=inference.TurnDetector())
-    return TurnHandlingOptions(turn_detection=settings.agent_turn_detection)
+        local = inference.TurnDetector(version="v1-mini")
+        return TurnHandlingOptions(turn_detection=local, interruption=interruption)
+    return TurnHandlingOptions(
+        turn_detection=settings.agent_turn_detection, interruption=interruption
+    )

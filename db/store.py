@@ -21,6 +21,10 @@ COMMAND_TIMEOUT_S = 35.0
 
 _TRANSIENT_CLASSES = ("08", "28", "40", "53", "57", "58", "XX")
 _TRANSIENT_STATES = ("25006", "3D000")
+_LOGIN_REFUSED = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidPasswordError,
+)
 _REFUSED_CLASSES = ("22", "23", "54")
 
 
@@ -169,7 +173,8 @@ async def check_schema(dsn: str) -> None:
         raise
     except Exception as error:
         mapped = meaning(error)
-        if isinstance(mapped, Transient):
+        # A refused login is retried while calls run (a password may be changing), not at start.
+        if isinstance(mapped, Transient) and not isinstance(error, _LOGIN_REFUSED):
             raise mapped from error
         raise Stop(f"DATABASE_URL does not do: {error}") from error
     finally:

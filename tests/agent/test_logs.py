@@ -107,6 +107,14 @@ def test_spoken_words_are_left_out(as_json: Log) -> None:
     assert "secret" not in as_json.text
 
 
+def test_tokens_are_masked(as_json: Log) -> None:
+    """LiveKit logs a refused request with the token in its headers."""
+    token = "eyJhbGciOi.eyJ2aWRlbyI6.c2ln-bmF0_dXJl"  # noqa: S105 - made up
+    livekit.warning("refused", extra={"error": ValueError(f"'Bearer {token}' 401")})
+    (line,) = as_json.lines()
+    assert line["error"] == "ValueError(\"'Bearer <token>' 401\")"
+
+
 def test_odd_values_break_no_line(as_json: Log) -> None:
     ours.info("odd", value=object(), nested={"x": {1, 2}}, text='two\nlines "quoted"')
     (line,) = as_json.lines()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -224,6 +225,12 @@ async def test_a_connection_lost_within_the_check_is_transient(proxy: Proxy) -> 
 async def test_an_address_that_is_none_stops_with_one_line(url: str) -> None:
     with pytest.raises(Stop, match="DATABASE_URL"):
         await check_schema(url)
+
+
+async def test_a_wrong_password_stops_at_start(dsn: str) -> None:
+    """Nobody is changing it right now: it is a wrong setting, not an outage."""
+    with pytest.raises(Stop, match="password authentication failed"):
+        await check_schema(re.sub(r":[^:@/]+@", ":wrong@", dsn))
 
 
 async def test_a_database_without_our_schema_stops_and_names_the_command(
