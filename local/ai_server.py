@@ -4,70 +4,32 @@ import os
 import sys
 from pathlib import Path
 
-from local.errors import SettingsError
 from local.places import PROJECT
 from local.ports import HOST, free_port
 from local.procs import Child
-from local.waiting import answers_http, until_ready
+from local.server import LocalServer
+from local.waiting import answers_http
 
-_READY_LIMIT_S = 120
 
-
-class AIServer:
+class AIServer(LocalServer):
     """One server of the local models, or of a script in place of the language model."""
 
+    title = "the AI server"
+    ready_limit_s = 120  # until its models are loaded and warm
     api_key = "local"
     """Clients insist on a key; the server does not look at it."""
 
     def __init__(self, directory: Path, *, script: Path | None = None) -> None:
-        self.directory = directory
+        super().__init__(directory)
         self.script = script
         self.port = free_port()
-        self._server: Child | None = None
 
     @property
     def url(self) -> str:
         """The base URL, as OPENAI_BASE_URL wants it."""
         return f"http://{HOST}:{self.port}/v1"
 
-    @property
-    def child(self) -> Child:
-        """The server's process.
-
-        Raises:
-            SettingsError: It was never started.
-        """
-        if self._server is None:
-            raise SettingsError("the AI server was not started")
-        return self._server
-
-    async def start(self) -> None:
-        """Start the server and wait until its models are loaded and warm.
-
-        Raises:
-            StartError: It does not get ready.
-        """
-        if self._server is None:
-            self._server = self._prepare()
-        await self._server.start()
-        await until_ready(self._server, lambda: answers_http(self.port, "/health"), _READY_LIMIT_S)
-
-    async def stop(self) -> None:
-        """Stop the server; harmless if it is not running."""
-        if self._server is not None:
-            await self._server.stop()
-
-    async def restart(self) -> None:
-        """Stop and start on the same port."""
-        await self.stop()
-        await self.start()
-
-    async def kill(self) -> None:
-        """Kill the server, as a crash would."""
-        if self._server is not None:
-            await self._server.kill()
-
-    def _prepare(self) -> Child:
+    async def _prepare(self) -> Child:
         self.directory.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "local.ai", "--port", str(self.port)]
         if self.script is not None:
@@ -80,3 +42,6 @@ class AIServer:
             env=os.environ | {"HF_HUB_OFFLINE": "1"},
             cwd=PROJECT,
         )
+
+    async def _serves(self) -> bool:
+        return await answers_http(self.port, "/health")

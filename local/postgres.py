@@ -14,66 +14,30 @@ import asyncpg
 from local.errors import SettingsError
 from local.ports import HOST, free_port
 from local.procs import Child
-from local.waiting import until_ready
+from local.server import LocalServer
 
-_READY_LIMIT_S = 30
 _USER = "postgres"
 
 
-class LocalPostgres:
+class LocalPostgres(LocalServer):
     """One Postgres server with its data in ``directory``.
 
-    The port and the data stay the same over ``stop`` or ``kill`` and a new ``start``. Whatever
-    was committed survives both, as on any Postgres.
+    Whatever was committed survives ``stop`` (which cuts its connections) and ``kill``, as on any
+    Postgres.
     """
 
+    title = "Postgres"
+    ready_limit_s = 30
+
     def __init__(self, directory: Path, *, port: int | None = None) -> None:
-        self.directory = directory
+        super().__init__(directory)
         self.port = port or free_port()
         self._password = secrets.token_hex(24)
-        self._server: Child | None = None
 
     @property
     def url(self) -> str:
         """The connection URL of the superuser; without TLS, which a loopback server lacks."""
         return f"postgresql://{_USER}:{self._password}@{HOST}:{self.port}/postgres?sslmode=disable"
-
-    @property
-    def child(self) -> Child:
-        """The server's process.
-
-        Raises:
-            SettingsError: It was never started.
-        """
-        if self._server is None:
-            raise SettingsError("Postgres was not started")
-        return self._server
-
-    async def start(self) -> None:
-        """Start the server (making the data directory first, if need be) and wait until it serves.
-
-        Raises:
-            StartError: It does not get ready.
-        """
-        if self._server is None:
-            self._server = await self._prepare()
-        await self._server.start()
-        await until_ready(self._server, self._serves, _READY_LIMIT_S)
-
-    async def stop(self) -> None:
-        """Stop the server cleanly, cutting its connections; harmless if it is not running."""
-        if self._server is not None:
-            await self._server.stop()
-
-    async def restart(self) -> None:
-        """Stop and start on the same data and port."""
-        await self.stop()
-        await self.start()
-
-    async def kill(self) -> None:
-        """Kill every process of the server at once, as a crash would."""
-        if self._server is not None:
-            await self._server.kill()
 
     async def _prepare(self) -> Child:
         self.directory.mkdir(parents=True, exist_ok=True)

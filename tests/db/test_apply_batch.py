@@ -11,16 +11,9 @@ from db.errors import Refused
 from db.events import CallStarted, Event, new_id
 from db.store import Store
 from tests.db.applied import apply, call_of, pending_row, snapshot
-from tests.db.calls import at, batch, connected, ended, enlisted, leg, message, started, usage
+from tests.db.calls import at, batch, connected, ended, leg, message, started, usage
 from tests.db.rows import add_user, total_tokens
 from tests.postgres import Connection
-
-
-@pytest.fixture
-async def dsn(database_url: str) -> AsyncIterator[str]:
-    """URL of a login that was only enlisted."""
-    async with enlisted(database_url) as url:
-        yield url
 
 
 @pytest.fixture

@@ -13,15 +13,8 @@ from db.events import Event, Unhandled, encode
 from db.outbox import frame
 from db.outbox_home import OutboxHome, WorkerDirectory
 from db.tails import Tails
-from tests.db.calls import at, connected, ended, enlisted, message, started, usage, write
+from tests.db.calls import at, connected, ended, message, started, usage, write
 from tests.postgres import Connection
-
-
-@pytest.fixture
-async def dsn(database_url: str) -> AsyncIterator[str]:
-    """URL of a login that was only enlisted."""
-    async with enlisted(database_url) as url:
-        yield url
 
 
 class Shipping:

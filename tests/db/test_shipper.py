@@ -17,17 +17,10 @@ from db.disk import DiskReserve
 from db.outbox import OutboxWriter
 from db.outbox_home import OutboxHome
 from db.shipper import Shipper
-from tests.db.calls import connected, ended, enlisted, leg, message, started, until, usage, write
+from tests.db.calls import connected, ended, leg, message, started, until, usage, write
 from tests.db.proxy import Faults, Proxy, proxy_to
 from tests.db.shipping import QUICK, WORKER, files_under, shipping, stored
 from tests.postgres import Connection
-
-
-@pytest.fixture
-async def dsn(database_url: str) -> AsyncIterator[str]:
-    """URL of a login that was only enlisted."""
-    async with enlisted(database_url) as url:
-        yield url
 
 
 @pytest.fixture

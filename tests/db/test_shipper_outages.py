@@ -17,17 +17,10 @@ from db.migrate import migrate
 from db.outbox import OutboxWriter
 from db.outbox_home import OutboxHome
 from db.shipper import Shipper
-from tests.db.calls import ended, enlisted, message, started, until, write
+from tests.db.calls import ended, message, started, until, write
 from tests.db.proxy import Faults, Proxy, proxy_to
 from tests.db.shipping import QUICK, files_under, shipping, stored
 from tests.postgres import Connection, embedded_18, server
-
-
-@pytest.fixture
-async def dsn(database_url: str) -> AsyncIterator[str]:
-    """URL of a login that was only enlisted."""
-    async with enlisted(database_url) as url:
-        yield url
 
 
 @pytest.fixture

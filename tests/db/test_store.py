@@ -13,7 +13,7 @@ import db.store
 from db.errors import Hold, Locked, Refused, Stop, Transient, VoiceError
 from db.events import new_id
 from db.store import Store, check_schema, meaning
-from tests.db.calls import batch, connected, enlisted, message, started, until
+from tests.db.calls import batch, connected, message, started, until
 from tests.db.proxy import Faults, Proxy, proxy_to
 from tests.postgres import Connection
 
@@ -24,13 +24,6 @@ BY_STATE = {
     Hold: "42P01 42703 42883 42501 26000 21000 0A000 25001 25P02 55006 P0001 F0000 38000",
     Refused: "22001 22003 22021 22P02 22P05 23502 23503 23505 23514 54000 54001",
 }
-
-
-@pytest.fixture
-async def dsn(database_url: str) -> AsyncIterator[str]:
-    """URL of a login that was only enlisted."""
-    async with enlisted(database_url) as url:
-        yield url
 
 
 @pytest.fixture
