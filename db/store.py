@@ -125,8 +125,13 @@ class Store:
 
     async def _run(self, name: str, *arguments: object) -> str:
         try:
-            connection = await self._connected()
-            return str(await connection.fetchval(sql(name), *arguments))
+            try:
+                return await self._ask(name, *arguments)
+            except asyncpg.InternalClientError:
+                # The driver lost its place, as it does when a connection dies at the wrong moment.
+                # Every statement of ours can be sent twice: a new connection tells what it was.
+                self._drop()
+                return await self._ask(name, *arguments)
         except asyncio.CancelledError:
             self._drop()  # what the server is doing for us is unknown; nobody waits for it
             raise
@@ -136,21 +141,29 @@ class Store:
                 self._drop()
             raise mapped from error
 
+    async def _ask(self, name: str, *arguments: object) -> str:
+        connection = await self._connected()
+        return str(await connection.fetchval(sql(name), *arguments))
+
     async def _connected(self) -> "asyncpg.Connection[asyncpg.Record]":
         if self._connection is None or self._connection.is_closed():
-            # PgBouncer in transaction mode: no prepared statements, no start-up parameters.
-            self._connection = await asyncpg.connect(
-                self._dsn,
-                timeout=CONNECT_TIMEOUT_S,
-                command_timeout=COMMAND_TIMEOUT_S,
-                statement_cache_size=0,
-            )
+            self._connection = await _connect(self._dsn, COMMAND_TIMEOUT_S)
         return self._connection
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None and not connection.is_closed():
             connection.terminate()
+
+
+async def _connect(dsn: str, command_timeout_s: float) -> "asyncpg.Connection[asyncpg.Record]":
+    # PgBouncer in transaction mode: no prepared statements, no start-up parameters.
+    return await asyncpg.connect(
+        dsn,
+        timeout=CONNECT_TIMEOUT_S,
+        command_timeout=command_timeout_s,
+        statement_cache_size=0,
+    )
 
 
 async def check_schema(dsn: str) -> None:
@@ -162,12 +175,7 @@ async def check_schema(dsn: str) -> None:
     """
     connection = None
     try:
-        connection = await asyncpg.connect(
-            dsn,
-            timeout=CONNECT_TIMEOUT_S,
-            command_timeout=CONNECT_TIMEOUT_S,
-            statement_cache_size=0,
-        )
+        connection = await _connect(dsn, CONNECT_TIMEOUT_S)
         await check(connection)
     except Stop:
         raise
