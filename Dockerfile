@@ -19,9 +19,10 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     uv sync --locked --no-default-groups --no-build --compile-bytecode
 COPY LICENSE ./
 COPY agent ./agent
+COPY callrecord ./callrecord
 COPY db ./db
 COPY migrations ./migrations
-RUN python -m compileall -q agent db \
+RUN python -m compileall -q agent callrecord db \
     && install -d -m 0700 /var/lib/voice/outbox
 
 FROM base
@@ -37,7 +38,7 @@ COPY --from=build --chown=10001:10001 /var/lib/voice /var/lib/voice
 #   ENV HF_HOME=/opt/models
 #   RUN python -m livekit.agents download-files
 # It also leaves the bytecode of the standard library's part in use, which the base image lacks.
-RUN python -c "import http.client, numpy, agent.__main__, db.__main__; \
+RUN python -c "import http.client, numpy, agent.__main__, callrecord.db.main; \
 from livekit.local_inference import EOT; \
 from livekit.plugins import silero; \
 silero.VAD.load(); \

@@ -12,9 +12,9 @@ from livekit.agents import cli
 from agent import check, logs
 from agent.server import VoiceServer
 from agent.settings import Settings, load, require_database, require_livekit, require_models
-from db.errors import Stop, Transient, VoiceError
-from db.outbox_home import OutboxHome
-from db.store import check_schema
+from callrecord.db.errors import Stop, Transient, VoiceError
+from callrecord.db.outbox_home import OutboxHome
+from callrecord.db.store import check_schema
 
 _NEEDS_LIVEKIT = ("start", "dev", "connect")
 _TAKES_CALLS = (*_NEEDS_LIVEKIT, "console")

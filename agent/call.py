@@ -1,9 +1,8 @@
 """One call, from the job's start to its last event."""
 
 import asyncio
-import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,12 @@ from livekit.agents import CloseEvent, JobContext, JobProcess, room_io
 from agent import logs
 from agent.assistant import Assistant
 from agent.pipeline import Session, build_session, prepare
-from agent.presence import Presence
-from agent.recorder import Recorder
 from agent.settings import Settings
-from db.events import CallStarted, new_id, now
-from db.outbox import OutboxWriter
+from callrecord.db.events import now
+from callrecord.db.outbox import OutboxWriter
+from callrecord.recording.header import call_header
+from callrecord.recording.presence import Presence
+from callrecord.recording.recorder import Recorder
 
 logger = structlog.get_logger("voice.call")
 
@@ -103,7 +103,7 @@ class Call:
         """End the call now, for this reason; the first reason given counts.
 
         Args:
-            end_reason: One of those that `db.events` lists.
+            end_reason: One of those that `callrecord.db.events` lists.
             at: When it ended, if not now.
             detail: Kept in the row, under `metadata.end`.
         """
@@ -180,39 +180,6 @@ class Call:
             self._ending = (end_reason, at)
             self._ready.set()
             self._ctx.shutdown(end_reason)
-
-
-def call_header(job: Any, worker_id: UUID, agent_identity: str) -> CallStarted:
-    """Return the first event of a job's call: who it is, and which row it belongs to.
-
-    Only the job's and the room's metadata are asked for `callId`: both are set by the front end's
-    server, never by a participant.
-    """
-    room = job.room
-    job_metadata, room_metadata = _metadata(job.metadata), _metadata(room.metadata)
-    created_ms = room.creation_time_ms or room.creation_time * 1000
-    call_id = job_metadata.get("callId") or room_metadata.get("callId")
-    return CallStarted(
-        key=new_id(),
-        job_id=job.id,
-        room_name=room.name,
-        room_sid=room.sid,
-        room_created_at=datetime.fromtimestamp(created_ms / 1000, UTC) if created_ms else None,
-        call_id=str(call_id) if call_id else None,
-        worker_id=worker_id,
-        agent_name=job.agent_name,
-        agent_identity=agent_identity,
-        at=now(),
-        metadata={"livekit": {"dispatch_id": job.dispatch_id}} if job.dispatch_id else {},
-    )
-
-
-def _metadata(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text) if text else {}
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def prewarm(config: JobConfig, proc: JobProcess) -> None:

@@ -13,9 +13,9 @@ from livekit.agents import APIError, llm, stt, tts, utils
 
 from agent.pipeline import build_session, prepare
 from agent.settings import Settings, require_database, require_livekit, require_models
-from db.errors import VoiceError
-from db.outbox_home import OutboxHome
-from db.store import check_schema
+from callrecord.db.errors import VoiceError
+from callrecord.db.outbox_home import OutboxHome
+from callrecord.db.store import check_schema
 
 TIMEOUT_S = 20.0
 _SENTENCE = "Hello, can you hear me?"

@@ -8,7 +8,7 @@ import structlog
 from livekit.agents import Agent, ModelSettings, RunContext, get_job_context
 from livekit.agents.types import TimedString
 
-from agent.recorder import Recorder
+from callrecord.recording.recorder import Recorder
 
 if TYPE_CHECKING:
     from agent.call import Call

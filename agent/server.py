@@ -9,12 +9,13 @@ import structlog
 from livekit.agents import AgentServer, AssignmentTimeoutError, JobRequest
 
 from agent import logs
-from agent.call import JobConfig, call_header, entrypoint, on_session_end, prewarm
+from agent.call import JobConfig, entrypoint, on_session_end, prewarm
 from agent.settings import Settings, require_database
-from db.disk import DiskReserve
-from db.orphans import settle
-from db.outbox_home import OutboxHome, WorkerDirectory
-from db.shipper import Shipper
+from callrecord.db.disk import DiskReserve
+from callrecord.db.orphans import settle
+from callrecord.db.outbox_home import OutboxHome, WorkerDirectory
+from callrecord.db.shipper import Shipper
+from callrecord.recording.header import call_header
 
 logger = structlog.get_logger("voice.worker")
 

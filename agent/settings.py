@@ -11,7 +11,7 @@ from livekit.agents.utils.hw import get_cpu_monitor
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from db.errors import Stop
+from callrecord.db.errors import Stop
 
 _LIVEKIT_SCHEMES = ("ws", "wss", "http", "https")
 

@@ -15,13 +15,13 @@ from typing import Any
 import asyncpg
 import numpy as np
 
-from agent.recorder import Recorder
 from bench import report
 from bench.database import database, server_conditions
 from bench.sql import sql
 from bench.workload import header, message, row
-from db.events import Message
-from db.outbox import OutboxWriter
+from callrecord.db.events import Message
+from callrecord.db.outbox import OutboxWriter
+from callrecord.recording.recorder import Recorder
 
 FRAME_S = 0.01
 FRAME_SAMPLES = 480

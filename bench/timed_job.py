@@ -15,8 +15,8 @@ from uuid import uuid4
 from livekit.agents import JobContext
 
 from agent.call import entrypoint as plain_entrypoint
-from agent.recorder import Recorder
-from db.events import Event, Message
+from callrecord.db.events import Event, Message
+from callrecord.recording.recorder import Recorder
 
 _took_us: list[float] = []
 _cpu_us: list[float] = []

@@ -18,8 +18,8 @@ from bench import report
 from bench.calls import measure_calls
 from bench.database import database, server_conditions
 from bench.sql import sql
-from db.outbox_home import OutboxHome
-from db.shipper import Shipper
+from callrecord.db.outbox_home import OutboxHome
+from callrecord.db.shipper import Shipper
 
 POLL_S = 0.001
 PATIENCE_S = 20.0

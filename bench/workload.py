@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from db.events import CallConnected, CallEnded, CallStarted, Message, new_id, now
+from callrecord.db.events import CallConnected, CallEnded, CallStarted, Message, new_id, now
 
 SENTENCE = (
     "I looked that up for you: the order left our house on Tuesday and should reach you by the "

@@ -4,10 +4,10 @@ import sys
 import time
 from pathlib import Path
 
-from agent.recorder import Recorder
 from bench.workload import header, message
-from db.events import CallConnected, CallEnded, now
-from db.outbox import OutboxWriter
+from callrecord.db.events import CallConnected, CallEnded, now
+from callrecord.db.outbox import OutboxWriter
+from callrecord.recording.recorder import Recorder
 
 
 def main() -> int:

@@ -1,1 +1,1 @@
-"""From a call's events to rows in Postgres: outbox, shipper, store and operator's commands."""
+"""`python -m db`: the operator's commands, see `callrecord.db`."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from db.migrate import migrate
+from callrecord.db.migrate import migrate
 from tests.postgres import DEBIAN_15, Connection, database, embedded_18, server
 
 

@@ -1,46 +1,11 @@
-"""Outboxes and real sessions without a room."""
-
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
-from pathlib import Path
+"""Logs as in the worker."""
 
 import pytest
-from livekit.agents import AgentSession
 
 from agent import logs
-from agent.persona import Persona
-from tests.agent.outbox import Outbox
-from tests.agent.scripted import Reply, ScriptedLLM
-
-Talk = Callable[..., Awaitable[AgentSession[None]]]
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _logs() -> None:
     """Log as the worker does; by itself structlog prints the values of local variables."""
     logs.configure()
-
-
-@pytest.fixture
-def outbox(tmp_path: Path) -> Iterator[Outbox]:
-    """A call's outbox with a recorder on it."""
-    outbox = Outbox(tmp_path)
-    yield outbox
-    outbox.writer.close()
-
-
-@pytest.fixture
-async def talk(outbox: Outbox) -> AsyncIterator[Talk]:
-    """Start a session on text alone, recorded, whose language model gives these replies."""
-    async with AsyncExitStack() as stack:
-
-        async def start(*replies: Reply, agent: Persona | None = None) -> AgentSession[None]:
-            session = AgentSession[None](llm=ScriptedLLM(replies))
-            stack.push_async_callback(session.aclose)
-            outbox.recorder.attach_session(session)
-            agent = agent or Persona(instructions="Be brief.", greeting="Hello!")
-            agent.recorder = outbox.recorder
-            await session.start(agent)
-            return session
-
-        yield start

@@ -15,11 +15,12 @@ from livekit.agents.job import JobAcceptArguments, JobExecutorType, RunningJobIn
 from livekit.protocol import agent as job_pb
 from livekit.protocol import models
 
-from agent.call import Call, JobConfig, call_header
+from agent.call import Call, JobConfig
 from agent.settings import load
-from db.events import CallEnded, CallStarted, Event, now
-from db.tail import Entry, Tail
-from tests.agent.people import leave, participant
+from callrecord.db.events import CallEnded, CallStarted, Event, now
+from callrecord.db.tail import Entry, Tail
+from callrecord.recording.header import call_header
+from tests.callrecord.recording.people import leave, participant
 
 IDENTITY = "agent-AJ_1"
 

@@ -12,10 +12,10 @@ import pytest
 
 from agent.__main__ import main
 from agent.settings import Settings
-from db.outbox_home import OutboxHome
-from db.tail import Tail
-from tests.agent.outbox import Outbox
+from callrecord.db.outbox_home import OutboxHome
+from callrecord.db.tail import Tail
 from tests.agent.processes import AWAY, LIVEKIT, agent, printed, started
+from tests.callrecord.recording.outbox import Outbox
 
 RunMain = Callable[..., Awaitable[str]]
 

@@ -18,10 +18,10 @@ from livekit.protocol import models
 
 from agent.server import SETTLE_EVERY_S, VoiceServer
 from agent.settings import load
-from db.outbox import hidden_path
-from db.outbox_home import OutboxHome
+from callrecord.db.outbox import hidden_path
+from callrecord.db.outbox_home import OutboxHome
 from tests.agent.processes import LIVEKIT
-from tests.db.calls import started
+from tests.callrecord.db.calls import started
 from tests.postgres import Connection
 from tests.waiting import until
 

@@ -18,7 +18,7 @@ FINAL = STAGES[-1]
     ("path", "enters"),
     [
         ("agent/server.py", True),
-        ("db/sql/apply_batch.sql", True),
+        ("callrecord/db/sql/apply_batch.sql", True),
         ("migrations/060_apply_batch.sql", True),
         ("uv.lock", True),
         (".env", False),

@@ -24,7 +24,9 @@ def test_patience_of_the_examples_is_longer_than_a_drain() -> None:
 
 def test_every_message_to_watch_for_is_in_the_code() -> None:
     code = "\n".join(
-        path.read_text() for name in ("agent", "db") for path in (PROJECT / name).glob("*.py")
+        path.read_text()
+        for name in ("agent", "callrecord")
+        for path in (PROJECT / name).rglob("*.py")
     )
     section = TEXT.partition("| message |")[2].partition("##")[0]
     messages = re.findall(r"^\| `([^`]+?)(?: \.\.\.)?`", section, re.MULTILINE)

@@ -1,0 +1,1 @@
+"""From a call's events to rows in Postgres: outbox, shipper, store and operator's commands."""

@@ -1,0 +1,30 @@
+"""`python -m db migrate`."""
+
+import asyncio
+import os
+from argparse import ArgumentParser, Namespace
+
+from callrecord.db.migrate import migrate
+
+NAME = "migrate"
+HELP = "bring the database of DATABASE_URL to the newest schema"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare how long to wait for Postgres."""
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="how long to wait for a Postgres that does not answer yet (default: 30)",
+    )
+
+
+def run(arguments: Namespace) -> int:
+    """Apply what is missing and say what was applied."""
+    done = asyncio.run(migrate(os.environ.get("DATABASE_URL"), patience_s=arguments.wait))
+    for name in done.applied:
+        print(f"applied {name}")
+    print(f"schema version {done.version}" + ("" if done.applied else " (nothing to apply)"))
+    return 0

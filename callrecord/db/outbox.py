@@ -1,0 +1,153 @@
+"""The outbox: one append-only file for each call, which survives the death of its process.
+
+A line is `crc32 sequence JSON`, the checksum over all that follows it. The writer holds a flock on
+the file for its life: whether a writer lives is told by that lock and never by a pid. The file
+appears under its name, by rename, only once it is locked and has its first lines.
+"""
+
+import errno
+import fcntl
+import logging
+import os
+import weakref
+import zlib
+from pathlib import Path
+
+from callrecord.db.events import CallStarted, Event, encode
+
+logger = logging.getLogger("voice.outbox")
+
+SUFFIX = ".events"
+UNBORN = ".new"
+_open_writers: "weakref.WeakSet[OutboxWriter]" = weakref.WeakSet()
+
+
+def frame(sequence: int, payload: bytes) -> bytes:
+    """Return one line of the file, newline included."""
+    body = b"%d %s" % (sequence, payload)
+    return b"%08x %s\n" % (zlib.crc32(body), body)
+
+
+def job_of(path: Path) -> str:
+    """Return the LiveKit job id in an outbox file's name (`JOB.KEY.events`)."""
+    return path.name.removesuffix(SUFFIX).rpartition(".")[0]
+
+
+def hidden_path(directory: Path, header: CallStarted) -> Path:
+    """Return where a call's file is made, before it appears under its name."""
+    return directory / f".{_name(header)}{UNBORN}"
+
+
+def _name(header: CallStarted) -> str:
+    return f"{header.job_id}.{header.key.hex}{SUFFIX}"
+
+
+class OutboxWriter:
+    """Appends one call's events. Used from one thread; nothing here waits or raises OSError.
+
+    When the disk refuses a write (full, quota, broken) the bytes are held in memory, in order, and
+    tried again with every later append and at close.
+
+    Attributes:
+        path: The file, `JOB.KEY.events` in the worker's directory.
+        appended: Events taken in.
+        failed_writes: How often the disk refused; what it refused is in memory until it takes it.
+    """
+
+    def __init__(self, directory: Path, header: CallStarted) -> None:
+        """Create the file, locked, with the header on its first two lines.
+
+        The header stands twice so that one flipped bit cannot take a whole call's identity away.
+
+        Raises:
+            OSError: The file can't be made: the call can't be recorded at all.
+        """
+        self.path = directory / _name(header)
+        self.appended = 0
+        self.failed_writes = 0
+        self._held = bytearray()
+        hidden = hidden_path(directory, header)
+        self._fd = os.open(hidden, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            data = frame(1, encode(header)) + frame(2, encode(header))
+            while data:  # a disk that is filling up takes a part first
+                data = data[os.write(self._fd, data) :]
+            hidden.rename(self.path)
+        except OSError:
+            hidden.unlink(missing_ok=True)
+            os.close(self._fd)
+            raise
+        self._sequence = 2
+        _open_writers.add(self)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the file was closed, and its lock given up."""
+        return self._fd < 0
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that the disk has not taken yet."""
+        return len(self._held)
+
+    def append(self, event: Event) -> int:
+        """Append one event and return its sequence in this file, from 3 on.
+
+        Raises:
+            ValueError: The writer is closed; a recorder that appends after its end has a bug.
+        """
+        if self._fd < 0:
+            message = f"append of {type(event).__name__} to a closed outbox file"
+            raise ValueError(message)
+        payload = encode(event)  # first: an event that can't be encoded must not leave a gap
+        self._sequence += 1
+        self.appended += 1
+        self._write(frame(self._sequence, payload))
+        return self._sequence
+
+    def flush(self) -> bool:
+        """Try again to write what the disk refused; return whether nothing is left."""
+        self._write(b"")
+        return not self._held
+
+    def close(self) -> None:
+        """Close the file and give up its lock. Safe to call twice."""
+        if self._fd < 0:
+            return
+        if not self.flush():
+            logger.error(
+                "events lost: the disk took no more at the end of the call",
+                extra={"file": self.path.name, "bytes": len(self._held)},
+            )
+        self._release()
+
+    def _write(self, line: bytes) -> None:
+        # What was refused goes first, and a half-written line goes on where it stopped.
+        data = bytes(self._held) + line if self._held else line
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(self._fd, data[written:] if written else data)
+        except OSError as error:
+            self.failed_writes += 1
+            if not self._held:
+                logger.exception(
+                    "outbox write refused, holding events in memory",
+                    extra={"file": self.path.name, "errno": errno.errorcode.get(error.errno or 0)},
+                )
+        self._held = bytearray(data[written:])
+
+    def _release(self) -> None:
+        fd, self._fd = self._fd, -1
+        _open_writers.discard(self)
+        os.close(fd)
+
+
+def _close_in_child() -> None:
+    # A child forked by a tool would keep the lock of a dead job for its own life.
+    for writer in list(_open_writers):
+        writer._release()  # noqa: SLF001 - same module
+
+
+os.register_at_fork(after_in_child=_close_in_child)

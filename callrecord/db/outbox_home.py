@@ -1,0 +1,178 @@
+"""The outbox directory: one subdirectory a worker, named by a uuid made once, with a lock.
+
+A worker that starts takes a subdirectory whose lock is free, so that a restarted container finds
+its own leftovers; further free ones, of workers that died, it adopts and ships as well.
+"""
+
+import contextlib
+import logging
+import os
+import time
+import uuid
+from pathlib import Path
+
+from callrecord.db import locks
+from callrecord.db.errors import Stop
+from callrecord.db.events import CallStarted, encode
+from callrecord.db.outbox import SUFFIX, UNBORN
+
+logger = logging.getLogger("voice.outbox")
+
+LOCK = "worker.lock"
+ACCEPTED = ".accepted"
+RESERVE = "reserve"
+UNBORN_S = 60.0
+"""Age at which a file without its final name is nobody's."""
+
+_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs"}
+
+
+class WorkerDirectory:
+    """A worker's subdirectory, held by its lock."""
+
+    def __init__(self, path: Path, lock_fd: int) -> None:
+        self.path = path
+        self.worker_id = uuid.UUID(path.name)
+        self._lock_fd = lock_fd
+
+    def files(self) -> list[Path]:
+        """Return the outbox files in it, oldest name first."""
+        return self._named(SUFFIX)
+
+    def note_accepted(self, header: CallStarted) -> Path:
+        """Write down a job that was accepted, until its own outbox file stands.
+
+        A job that dies before its first append would else leave nothing behind.
+        """
+        path = self.path / f"{header.job_id}{ACCEPTED}"
+        path.write_bytes(encode(header))
+        return path
+
+    def forget_accepted(self, note: Path) -> None:
+        """Take the note of a job back that was given to somebody else."""
+        note.unlink(missing_ok=True)
+
+    def accepted(self) -> list[Path]:
+        """Return the notes of accepted jobs."""
+        return self._named(ACCEPTED)
+
+    def release(self, *, remove_if_empty: bool = False) -> None:
+        """Give the lock up; an adopted directory that was shipped empty can be removed."""
+        if remove_if_empty:
+            with contextlib.suppress(OSError):  # gone, or somebody's file in it: theirs to keep
+                self._remove_empty()
+        locks.close(self._lock_fd)
+
+    def _remove_empty(self) -> None:
+        for path in self.path.glob(f".*{SUFFIX}{UNBORN}"):
+            # Of a writer that was killed while it made its file; a living one needs no minute.
+            if time.time() - path.stat().st_mtime > UNBORN_S:
+                path.unlink()
+        if {path.name for path in self.path.iterdir()} <= {LOCK, RESERVE}:
+            (self.path / RESERVE).unlink(missing_ok=True)
+            (self.path / LOCK).unlink()
+            self.path.rmdir()
+
+    def _named(self, suffix: str) -> list[Path]:
+        # Regular files only: opening a pipe that somebody put there would wait for ever.
+        with os.scandir(self.path) as entries:
+            return sorted(
+                self.path / entry.name
+                for entry in entries
+                if entry.name.endswith(suffix) and entry.is_file(follow_symlinks=False)
+            )
+
+
+class OutboxHome:
+    """The directory that AGENT_OUTBOX_DIR names, shared by all workers of a host."""
+
+    def __init__(self, root: Path) -> None:
+        """Prepare the directory.
+
+        Raises:
+            Stop: It can't be written, or lies on a network file system, where flock is no proof.
+        """
+        self.root = root
+        try:
+            root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            probe = root / f".probe-{uuid.uuid4().hex}"
+            probe.write_bytes(b"x")
+            probe.unlink()
+        except OSError as error:
+            message = f"AGENT_OUTBOX_DIR={root} can't be written ({error.strerror}): name another"
+            raise Stop(message) from error
+        kind = file_system(root)
+        if kind in _NETWORK or kind.startswith("fuse"):
+            message = f"AGENT_OUTBOX_DIR={root} is on {kind}: name a directory on a local disk"
+            raise Stop(message)
+        if kind == "overlay":
+            logger.warning(
+                "outbox lies in the container's own layer and goes with it, mount a volume",
+                extra={"directory": str(root)},
+            )
+
+    def take(self) -> WorkerDirectory:
+        """Take the first free subdirectory, or make one."""
+        free = self.adopt(limit=1)
+        if free:
+            return free[0]
+        path = self.root / str(uuid.uuid4())
+        path.mkdir(mode=0o700)
+        directory = _lock(path)
+        if directory is None:  # another worker was quicker to adopt what we just made
+            return self.take()
+        return directory
+
+    def adopt(self, limit: int | None = None) -> list[WorkerDirectory]:
+        """Lock and return subdirectories that no worker holds."""
+        found: list[WorkerDirectory] = []
+        for path in sorted(self.root.iterdir()):
+            if limit is not None and len(found) == limit:
+                break
+            if _is_uuid(path.name) and path.is_dir() and (directory := _lock(path)):
+                found.append(directory)
+        return found
+
+
+def file_system(path: Path) -> str:
+    """Return the type of the file system that holds `path`, as the kernel names it; else ''."""
+    mounts = Path("/proc/mounts")
+    if not mounts.exists():
+        return ""
+    best = ("", "")
+    where = str(path.resolve())
+    for line in mounts.read_text().splitlines():
+        _, mount, kind, *_ = line.split(" ")
+        inside = where == mount or where.startswith(mount.rstrip("/") + "/")
+        if inside and len(mount) >= len(best[0]):
+            best = (mount, kind)
+    return best[1]
+
+
+def _is_uuid(name: str) -> bool:
+    try:
+        uuid.UUID(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _lock(path: Path) -> WorkerDirectory | None:
+    try:
+        fd = os.open(path / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+    except FileNotFoundError:  # its last owner removed it just now
+        return None
+    except OSError as error:  # not ours to read: another user's, or no lock file
+        logger.warning(
+            "outbox of a worker can't be locked, left alone",
+            extra={"outbox": path.name, "error": str(error)},
+        )
+        return None
+    try:
+        same = locks.try_lock(fd) and os.fstat(fd).st_ino == (path / LOCK).stat().st_ino
+    except FileNotFoundError:
+        same = False
+    if not same:
+        locks.close(fd)
+        return None
+    return WorkerDirectory(path, fd)

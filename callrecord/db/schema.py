@@ -1,0 +1,80 @@
+"""Does the database's schema fit this worker? Asked once, when the worker starts."""
+
+from dataclasses import dataclass
+
+import asyncpg
+
+from callrecord.db.errors import Stop
+from callrecord.db.sql import sql
+
+SCHEMA_VERSION_NEEDED = 60
+"""Number of the newest migration this worker was written for."""
+
+_REMEDY = "run `uv run python -m db migrate` with DATABASE_URL set to the database's owner"
+
+
+class SchemaTooOld(Stop):
+    """The database lacks migrations that this worker relies on."""
+
+
+class WorkerTooOld(Stop):
+    """The database has moved on to a schema that no longer serves this worker."""
+
+
+class NotEnlisted(Stop):
+    """The login has not been given the worker's rights."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaVersion:
+    """What the database says of its schema.
+
+    Attributes:
+        version: Number of its newest migration.
+        oldest_worker: The smallest `SCHEMA_VERSION_NEEDED` of a worker that it serves.
+    """
+
+    version: int
+    oldest_worker: int
+
+
+async def read_version(conn: "asyncpg.Connection[asyncpg.Record]") -> SchemaVersion | None:
+    """Return the schema's version, or None if no migration was ever applied.
+
+    Raises:
+        NotEnlisted: The login may not read it.
+    """
+    try:
+        row = await conn.fetchrow(sql("schema_version"))
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
+        return None
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise NotEnlisted(
+            "the login of DATABASE_URL lacks the worker's rights: as the database's owner, run "
+            "select voice_worker.enlist('<login>')"
+        ) from error
+    return None if row is None else SchemaVersion(row["version"], row["oldest_worker"])
+
+
+async def check(conn: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Return if the schema serves this worker.
+
+    Raises:
+        SchemaTooOld: Migrations are missing; the message names the command.
+        WorkerTooOld: The schema no longer serves this worker.
+        NotEnlisted: The login has not been given the worker's rights.
+    """
+    found = await read_version(conn)
+    if found is None:
+        raise SchemaTooOld(f"the database has no schema of ours yet: {_REMEDY}")
+    if found.version < SCHEMA_VERSION_NEEDED:
+        raise SchemaTooOld(
+            f"the database's schema is {found.version}, "
+            f"this worker needs {SCHEMA_VERSION_NEEDED}: {_REMEDY}"
+        )
+    if found.oldest_worker > SCHEMA_VERSION_NEEDED:
+        raise WorkerTooOld(
+            f"the database's schema is {found.version} and serves workers from "
+            f"{found.oldest_worker}, this one is of {SCHEMA_VERSION_NEEDED}: "
+            "install a newer worker"
+        )

@@ -1,0 +1,197 @@
+"""The shipper: one per worker, in a thread and loop of its own, tails every outbox file.
+
+It stores nothing about what it has shipped: after a restart a leftover file is shipped again from
+its start, and the store finds nothing new in it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from callrecord.db.delivery import Delivery, Stats
+from callrecord.db.disk import DiskReserve
+from callrecord.db.errors import Transient
+from callrecord.db.orphans import settle
+from callrecord.db.outbox_home import OutboxHome, WorkerDirectory
+from callrecord.db.tails import Tails
+
+logger = logging.getLogger("voice.shipper")
+
+__all__ = ["Shipper", "ShipperOptions", "Stats"]
+
+
+@dataclass(frozen=True, slots=True)
+class ShipperOptions:
+    """Times in seconds.
+
+    Attributes:
+        poll_s: Pause between two looks at the files: most of the way from event to row.
+        backoff_max_s: Longest pause while Postgres is away; begins at a tenth of a second.
+        adopt_every_s: How often directories of workers that died are looked for.
+    """
+
+    poll_s: float = 0.02
+    backoff_max_s: float = 5.0
+    adopt_every_s: float = 5.0
+
+
+class Shipper:
+    """Ships what the jobs of this host wrote. `start` and `stop` from any thread, stop twice too.
+
+    Attributes:
+        stats: Counters since the start, for logs and health checks.
+    """
+
+    def __init__(
+        self,
+        home: OutboxHome,
+        directory: WorkerDirectory,
+        dsn: str,
+        *,
+        reserve: DiskReserve | None = None,
+        options: ShipperOptions | None = None,
+    ) -> None:
+        self.stats = Stats()
+        self._home = home
+        self._reserve = reserve
+        self._options = options or ShipperOptions()
+        self._tails = Tails([directory])
+        self._delivery = Delivery(dsn, self.stats)
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._deadline: float | None = None
+        self._next_tend = 0.0
+        self._next_adoption = 0.0
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Ship what is left, for at most `timeout_s`, and end the thread.
+
+        Returns:
+            Whether everything is in Postgres; what is not stays on the disk for the next worker.
+        """
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return self.stats.backlog_files == 0
+        self._deadline = time.monotonic() + timeout_s
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended before us
+                self._loop.call_soon_threadsafe(self._limit)
+        thread.join()
+        return self.stats.backlog_files == 0
+
+    def _run(self) -> None:
+        with contextlib.suppress(asyncio.CancelledError):  # by _limit, when time is up
+            asyncio.run(self._main())
+
+    async def _main(self) -> None:
+        self._task = asyncio.current_task()
+        self._loop = asyncio.get_running_loop()
+        if self._deadline is not None:
+            self._limit()
+        backoff = 0.0
+        tending = asyncio.create_task(self._tend_forever())
+        try:
+            while True:
+                # Only a look at the files that began after the stop can tell that all is shipped.
+                stopping = self._deadline is not None
+                try:
+                    busy = await self._turn()
+                    backoff = 0.0
+                    if stopping and len(self._tails) == 0:
+                        break
+                except Transient as error:
+                    backoff = self._away(error, backoff)
+                    busy = False
+                except Exception:
+                    # Whatever it is, the files are still there: say so, and go on trying.
+                    logger.exception("shipper turn failed, will try again")
+                    backoff, busy = 1.0, False
+                if not busy:
+                    await self._pause(backoff or self._options.poll_s)
+        finally:
+            tending.cancel()
+            try:
+                await self._delivery.close()
+            finally:  # time may be up just now: the locks are given back all the same
+                self._tails.close()
+
+    async def _turn(self) -> bool:
+        """Look at the files once and ship a batch of what is new; True if there may be more."""
+        self._tend()
+        self._tails.scan()
+        self.stats.backlog_files = len(self._tails)
+        portions = self._tails.gather()
+        if portions:
+            await self._delivery.deliver(portions)
+        self._tails.finish()
+        self.stats.backlog_files = len(self._tails)
+        return bool(portions)
+
+    async def _tend_forever(self) -> None:
+        # Beside the turns: while Postgres is away one of them, or its pause, takes many seconds,
+        # and just then what was not shipped has to get to the disk.
+        while True:
+            await asyncio.sleep(max(0.0, self._next_tend - time.monotonic()))
+            self._despite_disk(self._tails.scan)
+            self._tend()
+
+    def _tend(self) -> None:
+        at = time.monotonic()
+        if at >= self._next_tend:
+            self._next_tend = at + 1.0
+            self._despite_disk(self._tails.sync)
+            if self._reserve is not None:
+                self._despite_disk(self._reserve.tend)
+        if at >= self._next_adoption:
+            self._next_adoption = at + self._options.adopt_every_s
+            self._despite_disk(self._adopt)
+
+    def _adopt(self) -> None:
+        for directory in self._home.adopt():
+            self._tails.adopt(directory)
+            if directory.files() or directory.accepted():
+                logger.info("adopted a dead worker's outbox", extra={"outbox": directory.path.name})
+        for directory in self._tails.adopted:
+            settle(directory, alive=set())
+
+    def _despite_disk(self, step: Callable[[], None]) -> None:
+        # Shipping is what frees a full disk: it must go on when housekeeping fails.
+        try:
+            step()
+        except Exception:
+            logger.exception("housekeeping of the outbox failed, will try again")
+
+    def _away(self, error: Transient, backoff: float) -> float:
+        self.stats.failures += 1
+        if not backoff:
+            logger.warning("database away, events wait on disk", extra={"error": str(error)})
+        doubled = min(max(backoff * 2, 0.1), self._options.backoff_max_s)
+        return doubled * random.uniform(0.75, 1.0)  # noqa: S311 - spreads workers, not a secret
+
+    def _limit(self) -> None:
+        # A statement may wait far longer than a stop: when time is up it is broken off.
+        self._wake.set()
+        if self._loop is not None and self._task is not None and self._deadline is not None:
+            left = self._deadline - time.monotonic()
+            self._loop.call_later(max(0.0, left), self._task.cancel)
+
+    async def _pause(self, seconds: float) -> None:
+        if self._deadline is not None:
+            seconds = min(seconds, 0.1)
+        try:
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        except TimeoutError:
+            return
+        self._wake.clear()

@@ -1,0 +1,173 @@
+"""Reading an outbox file while it grows, and telling its end."""
+
+import os
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from callrecord.db import locks
+from callrecord.db.events import CallEnded, CallStarted, Event, decode
+
+CHUNK = 256 * 1024
+"""Bytes read at once: bounds memory and how long one file keeps the others waiting."""
+
+_FRAME = re.compile(rb"([0-9a-f]{8}) (([0-9]+) (.*))", re.DOTALL)
+_FRAME_START = re.compile(rb"[0-9a-f]{8} [0-9]+ \{")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event as read, with its place in the file."""
+
+    event: Event
+    sequence: int
+    offset: int
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Bytes that are no event: a flipped bit, or the unfinished last line of a dead writer.
+
+    Attributes:
+        offset: Where they stand in the file; negative for a gap, which has no bytes.
+    """
+
+    offset: int
+    raw: bytes
+    reason: str
+
+
+class Tail:
+    """One outbox file, read from its start to its growing end.
+
+    Attributes:
+        path: The file.
+        header: The call's first event, once read.
+        ended: Whether a CallEnded was read.
+        seen_alive: Whether its writer was alive at some time while we looked.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file. Raises OSError if it is gone or not readable."""
+        self.path = path
+        self._fd = os.open(path, os.O_RDONLY)
+        self._offset = 0
+        self._rest = b""
+        self._last_sequence = 0
+        self.header: CallStarted | None = None
+        self.ended = False
+        self._damaged = 0
+        self.seen_alive = False
+        self._locked = False
+
+    @property
+    def locked(self) -> bool:
+        """Whether we hold the dead writer's lock."""
+        return self._locked
+
+    @property
+    def next_sequence(self) -> int:
+        """The sequence that the next event would have."""
+        return self._last_sequence + 1
+
+    def written_at(self) -> datetime:
+        """Return when the writer appended last, by the file's own time."""
+        return datetime.fromtimestamp(os.fstat(self._fd).st_mtime, UTC)
+
+    def grown(self) -> bool:
+        """Return whether there is something that was not read yet."""
+        return os.fstat(self._fd).st_size > self._offset
+
+    def read(self) -> list[Entry | Damage]:
+        """Return what came since the last call, at most CHUNK bytes of it."""
+        data = os.pread(self._fd, CHUNK, self._offset)
+        start = self._offset - len(self._rest)
+        self._offset += len(data)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        found: list[Entry | Damage] = []
+        for line in lines:
+            found.extend(self._parse(line, start))
+            start += len(line) + 1
+        return found
+
+    def try_finish(self) -> bool:
+        """Take the lock of a dead writer, and keep it. False while the writer lives.
+
+        Only under the lock is the end of the file its end: read once more after this.
+        """
+        if self._locked:
+            return True
+        self._locked = locks.try_lock(self._fd)
+        self.seen_alive = self.seen_alive or not self._locked
+        return self._locked
+
+    def rest(self) -> list[Entry | Damage]:
+        """Return what the unfinished last line holds, under the lock and after the last read."""
+        rest, self._rest = self._rest, b""
+        if not rest:
+            return []
+        return list(self._parse(rest, self._offset - len(rest), "unfinished line"))
+
+    def sync(self) -> None:
+        """Bring the file to the disk (fdatasync)."""
+        os.fdatasync(self._fd)
+
+    def close(self, *, remove: bool) -> None:
+        """Close, and with `remove` unlink while the lock is still held."""
+        if remove and self._same_file():
+            self.path.unlink()
+        locks.close(self._fd)
+
+    def _same_file(self) -> bool:
+        try:
+            return self.path.stat().st_ino == os.fstat(self._fd).st_ino
+        except FileNotFoundError:
+            return False
+
+    def _parse(
+        self, line: bytes, offset: int, reason: str = "bad checksum or unknown event"
+    ) -> Iterator[Entry | Damage]:
+        entry = _entry(line, offset)
+        if entry is not None:
+            yield from self._note(entry)
+            return
+        # A flipped newline joins two lines: look for a whole one inside before giving up on it.
+        for match in _FRAME_START.finditer(line, 1):
+            cut = match.start()
+            head, tail = line[: cut - 1], line[cut:]
+            if _entry(head, offset) or _entry(tail, offset + cut):
+                yield from self._parse(head, offset)
+                yield from self._parse(tail, offset + cut, reason)
+                return
+        self._damaged += 1
+        yield Damage(offset, line, reason)
+
+    def _note(self, entry: Entry) -> Iterator[Entry | Damage]:
+        missing = entry.sequence - self._last_sequence - 1 - self._damaged
+        if missing > 0:
+            # A place of its own: at the entry's it would take the place of a refused entry.
+            place = -2 - entry.offset
+            yield Damage(place, b"", f"{missing} events missing before {entry.sequence}")
+        self._last_sequence = entry.sequence
+        self._damaged = 0
+        if isinstance(entry.event, CallStarted) and self.header is None:
+            self.header = entry.event
+        if isinstance(entry.event, CallEnded):
+            self.ended = True
+        yield entry
+
+
+def _entry(line: bytes, offset: int) -> Entry | None:
+    match = _FRAME.fullmatch(line)
+    if match is None or int(match[1], 16) != zlib.crc32(match[2]):
+        return None
+    try:
+        return Entry(decode(match[4]), int(match[3]), offset, line)
+    except msgspec.DecodeError:
+        return None

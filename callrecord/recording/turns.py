@@ -1,0 +1,204 @@
+"""Turns: what the caller said and what the agent said, each a message from its first word on.
+
+A turn is recorded before LiveKit commits it, and again when more is known: the caller's from its
+first final transcript, the agent's from its first sentence. So a call that is killed in mid-word
+keeps what was said until then.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from livekit.agents import AgentSession, ChatMessage, FunctionCall, FunctionCallOutput
+from livekit.agents.voice import SpeechHandle
+
+from callrecord.db.events import Event, Message, new_id, now
+from callrecord.recording.hearing import Hearing, text_of
+from callrecord.recording.ledger import HEARD, Ledger
+from callrecord.recording.messages import committed, tool_call, when
+
+
+class Turns:
+    """Records messages of one call."""
+
+    def __init__(self, append: Callable[[Event], None], ledger: Ledger) -> None:
+        self._append = append
+        self._ledger = ledger
+        self._session: AgentSession[None] | None = None
+        self._hearing = Hearing()
+        self._draft: Message | None = None
+        self._speeches: dict[str, SpeechHandle] = {}
+        self._scripted: set[str] = set()
+        self._replies: dict[str, Message] = {}
+        self._sounded: set[str] = set()
+        self._last: dict[str, Message] = {}
+        self.caller: str | None = None
+        self.agent: str | None = None
+
+    def follow(self, session: AgentSession[None]) -> None:
+        """Name the session whose turns these are."""
+        self._session = session
+
+    def heard(self, transcript: str) -> None:
+        """Record what the caller said, before the turn is over."""
+        text = transcript.strip()
+        if text:
+            self._hearing.add(text, now())
+            self._record_draft()
+
+    def saying(self, text: str) -> None:
+        """Record what the agent is about to say, of a reply not yet committed."""
+        speech_id = self._current()
+        if speech_id is None or not text.strip():
+            return
+        reply = self._replies.get(speech_id)
+        if reply is None:
+            reply = self._agent_message(new_id(), now(), speech_id)
+        reply = msgspec.structs.replace(reply, content=(reply.content + text).lstrip())
+        self._replies[speech_id] = reply
+        self._append(reply)
+
+    def item_added(self, item: ChatMessage) -> None:
+        """Record a turn that LiveKit has committed."""
+        if item.role == "user":
+            self._commit_user(item)
+        elif item.role == "assistant":
+            self._commit_assistant(item)
+
+    def speech_created(self, speech: SpeechHandle, *, scripted: bool) -> None:
+        """Follow a speech to its end. A scripted one (`say`) has no language model's words."""
+        self._speeches[speech.id] = speech
+        if scripted:
+            self._scripted.add(speech.id)
+
+    def sounding(self) -> None:
+        """Note that the current speech can be heard from now on."""
+        if (speech_id := self._current()) is not None:
+            self._sounded.add(speech_id)
+
+    def charged(self, speech_id: str) -> None:
+        """Give a request that was metered after its speech was done to the speech's message."""
+        message = self._last.get(speech_id)
+        if message is not None and speech_id not in self._speeches:
+            self._settle(speech_id, message)
+
+    def tool_executed(self, call: FunctionCall, output: FunctionCallOutput | None) -> None:
+        """Record a function call with its result, in its place in the conversation."""
+        message = tool_call(call, output)
+        self._append(
+            msgspec.structs.replace(
+                message, participant_identity=self.agent, speech_id=self._speech_of(call)
+            )
+        )
+
+    def _record_draft(self) -> None:
+        waiting = self._hearing.waiting
+        if self._draft is None:
+            self._draft = self._user_message(new_id(), waiting[0].at)
+        self._draft = msgspec.structs.replace(self._draft, content=text_of(waiting))
+        self._append(self._draft)
+
+    def _commit_user(self, item: ChatMessage) -> None:
+        at = when(item)
+        if item.transcript_confidence is None:
+            # Typed, or put in by code: what is being heard meanwhile is a turn of its own.
+            typed = committed(self._user_message(new_id(), at), item)
+            self._append(msgspec.structs.replace(typed, model=None))
+            return
+        draft, self._draft = self._draft, None
+        taken = self._hearing.take(item.text_content or "")
+        message_id = new_id() if draft is None else draft.id
+        if draft is not None and taken.dropped:
+            # What LiveKit passed over stays, as a turn of its own.
+            self._append(msgspec.structs.replace(draft, content=text_of(taken.dropped)))
+            message_id = new_id()
+        message = committed(self._user_message(message_id, at), item)
+        if taken.edited:
+            message = msgspec.structs.replace(message, metadata={"heard": text_of(taken.edited)})
+        self._append(message)
+        self._ledger.assign(HEARD, message_id)
+        if self._hearing.waiting:
+            self._record_draft()
+
+    def _commit_assistant(self, item: ChatMessage) -> None:
+        speech_id = self._current()
+        reply = self._replies.pop(speech_id, None) if speech_id else None
+        message_id = reply.id if reply else new_id()
+        message = self._agent_message(message_id, when(item), speech_id)
+        message = committed(message, item)
+        # First, so that the message exists when its requests name it.
+        self._append(message)
+        if speech_id is not None:
+            self._sounded.discard(speech_id)  # a next step of this speech begins in silence
+            self._settle(speech_id, message)
+
+    def speech_done(self, speech: SpeechHandle) -> None:
+        """Settle what is left of a speech: its last requests, and words that were never heard."""
+        self._speeches.pop(speech.id, None)
+        reply = self._replies.pop(speech.id, None)
+        message = self._last.get(speech.id)
+        if reply is not None:
+            message = self._uncommitted(reply, speech)
+            self._append(message)
+        self._scripted.discard(speech.id)
+        self._sounded.discard(speech.id)
+        if message is not None:
+            self._settle(speech.id, message)
+
+    def _uncommitted(self, reply: Message, speech: SpeechHandle) -> Message:
+        if speech.id in self._sounded:
+            # Heard, and kept out of the model's context: `say(..., add_to_chat_ctx=False)`.
+            return msgspec.structs.replace(reply, interrupted=speech.interrupted, metadata={})
+        # Cut before its first sound: LiveKit commits no item, but the model was paid for it.
+        return msgspec.structs.replace(
+            reply, content="", interrupted=True, metadata={"unheard": reply.content}
+        )
+
+    def _settle(self, speech_id: str, message: Message) -> None:
+        tokens = self._ledger.assign(speech_id, message.id)
+        if tokens:
+            message = msgspec.structs.replace(message, tokens=message.tokens + tokens)
+            self._append(message)
+        self._last[speech_id] = message
+
+    def _current(self) -> str | None:
+        speech = self._session.current_speech if self._session else None
+        return speech.id if speech else None
+
+    def _speech_of(self, call: FunctionCall) -> str | None:
+        # A tool runs after the words before it were spoken: by then another speech may be current.
+        for speech_id, speech in self._speeches.items():
+            calls = (item for item in speech.chat_items if item.type == "function_call")
+            if any(item.call_id == call.call_id for item in calls):
+                return speech_id
+        return None
+
+    def _user_message(self, message_id: UUID, at: datetime) -> Message:
+        return Message(
+            id=message_id,
+            role="user",
+            content="",
+            at=at,
+            participant_identity=self.caller,
+            model=self._session.stt.model if self._session and self._session.stt else None,
+            metadata={"final": False},
+        )
+
+    def _agent_message(self, message_id: UUID, at: datetime, speech_id: str | None) -> Message:
+        return Message(
+            id=message_id,
+            role="assistant",
+            content="",
+            at=at,
+            participant_identity=self.agent,
+            speech_id=speech_id,
+            model=self._model(scripted=speech_id in self._scripted),
+            metadata={"final": False},
+        )
+
+    def _model(self, *, scripted: bool) -> str | None:
+        if self._session is None:
+            return None
+        maker = self._session.tts if scripted else self._session.llm
+        return maker.model if maker else None

@@ -1,0 +1,203 @@
+"""Delivery: what the database refuses is kept aside alone, and one call never keeps the others."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+import callrecord.db.delivery
+from callrecord.db.delivery import Delivery, Stats
+from callrecord.db.events import Event, Unhandled, encode
+from callrecord.db.outbox import frame
+from callrecord.db.outbox_home import OutboxHome, WorkerDirectory
+from callrecord.db.tails import Tails
+from tests.callrecord.db.calls import at, connected, ended, message, started, usage, write
+from tests.postgres import Connection
+
+
+class Shipping:
+    """A delivery of one directory's files, without its thread."""
+
+    def __init__(self, directory: WorkerDirectory, dsn: str) -> None:
+        self.path = directory.path
+        self.stats = Stats()
+        self.delivery = Delivery(dsn, self.stats)
+        self._directory = directory
+        self._tails = Tails([directory])
+
+    async def ship(self) -> int:
+        """Ship all that can be shipped; return how many files are left."""
+        for _ in range(4):  # read, finish, and what is held once more
+            self._tails.scan()
+            await self.delivery.deliver(self._tails.gather())
+            self._tails.finish()
+        return len(self._tails)
+
+    async def close(self) -> None:
+        """Give everything back."""
+        self._tails.close()
+        await self.delivery.close()
+        self._directory.release()
+
+
+@pytest.fixture
+async def shipping(
+    tmp_path: Path, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Shipping]:
+    monkeypatch.setattr(callrecord.db.delivery, "HOLD_S", 0.0)
+    shipping = Shipping(OutboxHome(tmp_path).take(), dsn)
+    yield shipping
+    await shipping.close()
+
+
+async def contents(pg: Connection) -> list[str]:
+    rows = await pg.fetch("select content from voice_messages order by content")
+    return [row[0] for row in rows]
+
+
+async def refused(pg: Connection) -> list[dict[str, Any]]:
+    rows = await pg.fetch("select * from voice_worker.refused_events order by byte_offset")
+    return [dict(row) for row in rows]
+
+
+async def test_one_bad_row_is_kept_aside_and_all_others_are_stored(
+    shipping: Shipping, pg: Connection
+) -> None:
+    bad = message("bad", tokens=2**31)
+    cost = usage(7, message_id=bad.id)
+    events: list[Event] = [message(f"a{n}") for n in range(5)]
+    events += [bad, cost, *(message(f"b{n}") for n in range(5)), ended()]
+    path = write(shipping.path, started(), *events)
+    write(shipping.path, started(), message("other call"), ended())
+    line = next(line for line in path.read_bytes().splitlines() if b'"bad"' in line)
+    assert await shipping.ship() == 0
+    (row,) = await refused(pg)
+    assert (row["raw"], row["sqlstate"], row["source"]) == (line, "22003", path.name)
+    found = await contents(pg)
+    assert found == [*(f"a{n}" for n in range(5)), *(f"b{n}" for n in range(5)), "other call"]
+    unattached = await pg.fetchrow("select message_id, total_tokens from voice_usage")
+    assert unattached is not None
+    assert tuple(unattached) == (None, 7)
+    assert await pg.fetchval("select array_agg(distinct status::text) from voice_calls") == [
+        "completed"
+    ]
+    assert shipping.stats.refused == 1
+
+
+async def test_damage_gaps_and_raw_events_are_each_kept_aside(
+    shipping: Shipping, pg: Connection
+) -> None:
+    raw = Unhandled(at=at(1), source="room", error="KeyError()", raw="<event>")
+    path = write(shipping.path, started(), message("a"), message("lost"), raw, message("torn"))
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:3], b"#noise\n", lines[4], lines[5][:-9]]))
+    lost = b"".join([*lines[:3], b"#noise\n"])
+    for _ in range(2):  # a restarted worker ships a leftover file again, from its start
+        copy = path.read_bytes()
+        assert await shipping.ship() == 0
+        path.write_bytes(copy)
+    path.unlink()
+    rows = await refused(pg)
+    assert [(row["byte_offset"], row["raw"]) for row in rows] == [
+        (len(lost) - len(b"#noise\n"), b"#noise"),
+        (len(lost), lines[4].strip()),
+        (len(lost) + len(lines[4]), lines[5][:-9]),
+    ]
+    assert await contents(pg) == ["a"]
+    assert await pg.fetchval("select end_reason from voice_calls") == "worker_crashed"
+
+
+async def test_what_people_said_is_in_no_log_line_of_a_refused_event(
+    shipping: Shipping, pg: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    raw = Unhandled(at=at(1), source="session", error="ValueError('my pin')", raw="my pin")
+    write(shipping.path, started(), raw, message("my pin", tokens=2**31), ended())
+    assert await shipping.ship() == 0
+    assert len(await refused(pg)) == 2
+    assert caplog.text.count("event refused and kept aside") == 2
+    assert not [record for record in caplog.records if "my pin" in str(vars(record))]
+
+
+async def test_a_gap_before_a_refused_event_hides_neither(
+    shipping: Shipping, pg: Connection
+) -> None:
+    bad = message("bad", tokens=2**31)
+    path = write(shipping.path, started(), message("lost"), bad, ended())
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:2], *lines[3:]]))
+    assert await shipping.ship() == 0
+    gap, kept = await refused(pg)
+    assert (gap["raw"], gap["error"]) == (b"", "1 events missing before 4")
+    assert kept["raw"] == lines[3].strip()
+
+
+async def test_an_older_schema_holds_every_call_until_it_is_mended(
+    shipping: Shipping, pg: Connection
+) -> None:
+    write(shipping.path, started(), connected(), message("a"), ended())
+    write(shipping.path, started(), message("b"))
+    definition = await pg.fetchval(
+        "select pg_get_functiondef('voice_worker.apply_batch(jsonb)'::regprocedure)"
+    )
+    await pg.execute("drop function voice_worker.apply_batch(jsonb)")
+    assert await shipping.ship() == 2
+    assert shipping.stats.held_calls >= 2
+    await pg.execute(definition)  # executable by everybody, as new functions are
+    assert await shipping.ship() == 0
+    assert await contents(pg) == ["a", "b"]
+
+
+async def test_no_right_to_keep_aside_holds_that_call_alone(
+    shipping: Shipping, pg: Connection
+) -> None:
+    await pg.execute("revoke insert on voice_worker.refused_events from voice_worker")
+    damaged = write(shipping.path, started(), message("a"), ended())
+    damaged.write_bytes(damaged.read_bytes() + b"#noise\n")
+    write(shipping.path, started(), message("b"), ended())
+    assert await shipping.ship() == 1
+    assert await contents(pg) == ["a", "b"]
+    assert damaged.exists()
+    await pg.execute("grant insert on voice_worker.refused_events to voice_worker")
+    assert await shipping.ship() == 0
+    assert [row["raw"] for row in await refused(pg)] == [b"#noise"]
+
+
+async def test_a_call_whose_row_somebody_locks_keeps_no_other_call(
+    shipping: Shipping, pg: Connection, dsn: str
+) -> None:
+    login = dsn.split("//")[1].split(":", maxsplit=1)[0]
+    await pg.execute(f"alter role {login} set lock_timeout = '200ms'")
+    header = started()
+    path = write(shipping.path, header, message("early"), ended())
+    copy = path.read_bytes()
+    assert await shipping.ship() == 0
+    path.write_bytes(copy)
+    write(shipping.path, started(), message("other"), ended())
+    await shipping.delivery.close()  # the limits of a login are those of its connections
+    async with pg.transaction():
+        await pg.execute("select from voice_calls for update")
+        assert await shipping.ship() == 1
+        assert await contents(pg) == ["early", "other"]
+    assert await shipping.ship() == 0
+
+
+async def test_the_events_of_a_deleted_call_are_counted_and_gone(
+    shipping: Shipping, pg: Connection, dsn: str
+) -> None:
+    raw = Unhandled(at=at(1), source="room", error="KeyError()", raw="<event>")
+    path = write(shipping.path, started(), message("a"))
+    copy = path.read_bytes() + frame(4, encode(raw)) + b"#noise"
+    await shipping.ship()
+    await pg.execute("delete from voice_calls")
+    path.write_bytes(copy)
+    assert await shipping.ship() == 0
+    # Two headers, a message, a raw event, a damaged line, and the end that we saw.
+    assert shipping.stats.discarded == 6
+    assert await refused(pg) == []
+    assert await pg.fetchval("select count(*) from voice_calls") == 0
+    reader = await asyncpg.connect(dsn)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await reader.execute("delete from voice_calls")
+    await reader.close()

@@ -1,0 +1,255 @@
+"""`python -m db migrate` and `psql -f`, as a user runs them."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from callrecord.db.migrate import MIGRATIONS, url_for_dbmate
+from tests.postgres import psql
+
+pytestmark = pytest.mark.every_postgres
+
+FILES = sorted(MIGRATIONS.glob("*.sql"))
+NEWEST = int(FILES[-1].name[:3])
+ROOT = Path(__file__).parents[3]
+CATALOGUE = """
+select 'column' as kind, c.table_schema || '.' || c.table_name || '.' || c.column_name as name,
+    concat_ws(' ', c.data_type, c.is_nullable, c.column_default) as definition
+from information_schema.columns c
+where c.table_schema in ('public', 'voice_worker') and c.table_name <> 'schema_migrations'
+union all select 'index', indexname, indexdef from pg_indexes
+where schemaname in ('public', 'voice_worker') and tablename <> 'schema_migrations'
+union all select 'policy', tablename || '.' || policyname,
+    concat_ws(' ', roles, cmd, qual, with_check)
+from pg_policies
+union all select 'trigger', tgname, pg_get_triggerdef(oid) from pg_trigger where not tgisinternal
+union all select 'function', p.oid::regprocedure::text,
+    concat_ws(' ', p.prosrc, p.prosecdef::text, (
+        select string_agg(acl::text, ' ' order by acl::text) from unnest(p.proacl) acl
+    ))
+from pg_proc p
+where pronamespace in ('voice_worker'::regnamespace, 'voice_access'::regnamespace)
+union all select 'constraint', conrelid::regclass || '.' || conname, pg_get_constraintdef(oid)
+from pg_constraint where connamespace = 'public'::regnamespace and contype <> 'n'
+union all select 'grant', oid::regclass::text,
+    (select string_agg(acl::text, ' ' order by acl::text) from unnest(relacl) acl)
+from pg_class
+where relnamespace in ('public'::regnamespace, 'voice_worker'::regnamespace)
+and relname not like 'schema_migrations%'
+order by 1, 2
+"""
+
+
+async def run(url: str | None, *arguments: str) -> tuple[int, str, str]:
+    """Run `python -m db` and return its exit code, output and errors."""
+    environment = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"}
+    if url is not None:
+        environment["DATABASE_URL"] = url
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "db", *arguments),
+        env=environment,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    output, errors = await process.communicate()
+    return process.returncode or 0, output.decode(), errors.decode()
+
+
+async def catalogue(url: str) -> list[tuple[str, ...]]:
+    connection = await asyncpg.connect(url)
+    try:
+        return [tuple(row) for row in await connection.fetch(CATALOGUE)]
+    finally:
+        await connection.close()
+
+
+def apply_with_psql(url: str) -> None:
+    for path in FILES:
+        psql(url, "-f", str(path))
+
+
+async def test_it_applies_every_file_and_then_has_nothing_to_do(empty_database_url: str) -> None:
+    code, output, errors = await run(empty_database_url, "migrate")
+    assert (code, errors) == (0, "")
+    applied = [f"applied {path.name}" for path in FILES]
+    assert output.splitlines() == [*applied, f"schema version {NEWEST}"]
+    code, output, errors = await run(empty_database_url, "migrate")
+    assert (code, errors) == (0, "")
+    assert output.splitlines() == [f"schema version {NEWEST} (nothing to apply)"]
+
+
+async def test_psql_and_dbmate_give_the_same_schema_in_any_order(
+    empty_database_url: str, database_url: str
+) -> None:
+    by_dbmate = await catalogue(database_url)
+    apply_with_psql(empty_database_url)
+    assert await catalogue(empty_database_url) == by_dbmate
+    assert (await run(empty_database_url, "migrate"))[0] == 0
+    apply_with_psql(empty_database_url)
+    assert await catalogue(empty_database_url) == by_dbmate
+    apply_with_psql(database_url)
+    assert await catalogue(database_url) == by_dbmate
+
+
+async def test_running_an_old_file_again_keeps_rows_and_lowers_no_version(
+    database_url: str,
+) -> None:
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute(
+            "insert into voice_calls (session_id, room_name) values ('s', 'r')"
+        )
+        apply_with_psql(database_url)
+        psql(database_url, "-f", str(FILES[0]))
+        assert await connection.fetchval("select count(*) from voice_calls") == 1
+        version = await connection.fetchval("select version from voice_worker.schema_version")
+        assert version == NEWEST
+    finally:
+        await connection.close()
+
+
+async def test_two_runs_at_once_both_succeed(empty_database_url: str) -> None:
+    results = await asyncio.gather(*(run(empty_database_url, "migrate") for _ in range(2)))
+    assert [code for code, _, _ in results] == [0, 0]
+
+
+async def test_users_of_the_database_stay_as_they_are(empty_database_url: str) -> None:
+    connection = await asyncpg.connect(empty_database_url)
+    try:
+        await connection.execute(
+            """
+            create type user_role as enum ('member', 'admin');
+            create table users (
+                id uuid primary key, name text, email text, role user_role, plan text
+            );
+            insert into users values (gen_random_uuid(), 'ann', 'a@example.org', 'member', 'gold')
+            """
+        )
+        assert (await run(empty_database_url, "migrate"))[0] == 0
+        row = await connection.fetchrow("select name, plan from users")
+        assert row is not None
+        assert tuple(row) == ("ann", "gold")
+    finally:
+        await connection.close()
+
+
+SUPABASE = """
+do $$ begin
+    if to_regrole('anon') is null then create role anon; create role authenticated; end if;
+end $$;
+alter default privileges in schema public grant all on tables to anon, authenticated;
+create schema auth;
+create function auth.uid() returns uuid language sql stable as
+    'select current_setting(''request.jwt.claim.sub'')::uuid /* Supabase''s own */';
+create table users (id uuid primary key, name text, email text, role text);
+"""
+
+
+async def test_supabases_own_stays_and_its_default_grants_are_taken_back(
+    empty_database_url: str,
+) -> None:
+    connection = await asyncpg.connect(empty_database_url)
+    try:
+        await connection.execute(SUPABASE)
+        assert (await run(empty_database_url, "migrate"))[0] == 0
+        source = "select prosrc from pg_proc where oid = 'auth.uid'::regproc"
+        assert "Supabase's own" in await connection.fetchval(source)
+        rows = await connection.fetch(
+            """
+            select oid::regclass::text as name, has_any_column_privilege('anon', oid,
+                'select, insert, update') or has_table_privilege('anon', oid, 'delete') as for_anon,
+                has_table_privilege('authenticated', oid, 'insert, update, truncate') as for_users
+            from pg_class
+            where relnamespace = 'public'::regnamespace and relkind in ('r', 'v')
+                and relname <> 'users'
+            """
+        )
+        assert len(rows) == 6
+        assert not [row["name"] for row in rows if row["for_anon"] or row["for_users"]]
+    finally:
+        await connection.close()
+
+
+async def test_the_basic_schema_is_not_built_upon(empty_database_url: str) -> None:
+    connection = await asyncpg.connect(empty_database_url)
+    try:
+        await connection.execute("create table voice_calls (id uuid primary key, room_name text)")
+        code, _, errors = await run(empty_database_url, "migrate")
+        assert code == 1
+        assert "basic schema" in errors
+        assert await connection.fetchval("select to_regclass('public.voice_messages')") is None
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        (None, "DATABASE_URL is missing"),
+        ("", "DATABASE_URL is missing"),
+        ("not a url", "not the URL of a Postgres database"),
+        ("mysql://u:s3cret@127.0.0.1/x", "not the URL of a Postgres database"),
+        ("postgresql://u:s3/cret@127.0.0.1/x", "not the URL of a Postgres database"),
+        ("postgresql://u:s3cret@127.0.0.1/x?sslmode=never", "option that is not understood"),
+    ],
+)
+@pytest.mark.filterwarnings("default")
+async def test_a_bad_url_is_one_line_and_exit_code_2(url: str | None, complaint: str) -> None:
+    code, output, errors = await run(url, "migrate")
+    assert (code, output) == (2, "")
+    assert complaint in errors
+    assert len(errors.splitlines()) == 1
+    assert "s3" not in errors
+
+
+async def test_a_missing_database_or_wrong_password_is_one_line_and_exit_code_2(
+    postgres_server: str,
+) -> None:
+    missing = urlsplit(postgres_server)._replace(path="/nowhere").geturl()
+    code, _, errors = await run(missing, "migrate")
+    assert code == 2
+    assert 'database "nowhere" does not exist' in errors
+    assert len(errors.splitlines()) == 1
+
+
+async def test_a_postgres_that_stays_away_is_waited_for_and_exit_code_1() -> None:
+    code, _, errors = await run("postgresql://u:s3cret@127.0.0.1:1/x", "migrate", "--wait", "0.6")
+    assert code == 1
+    assert "waiting for Postgres" in errors
+    assert "s3cret" not in errors
+
+
+async def test_help_lists_the_commands() -> None:
+    code, output, _ = await run(None, "--help")
+    assert code == 0
+    assert "migrate" in output
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("postgresql://u:p@h:1/d", "postgresql://u:p@h:1/d?sslmode=prefer"),
+        ("postgresql://h/d?sslmode=verify-full", "postgresql://h/d?sslmode=verify-full"),
+        ("postgres:///d?host=/run/pg", "postgres:///d?host=/run/pg&sslmode=prefer"),
+    ],
+)
+def test_dbmate_uses_tls_as_other_clients_do(
+    monkeypatch: pytest.MonkeyPatch, given: str, wanted: str
+) -> None:
+    monkeypatch.delenv("PGSSLMODE", raising=False)
+    assert url_for_dbmate(given) == wanted
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_each_file_goes_forward_only_and_records_its_version(path: Path) -> None:
+    text = path.read_text()
+    assert text.startswith("-- migrate:up\n")
+    assert text.rstrip().endswith("-- migrate:down")
+    assert f"call voice_worker.schema_reached({int(path.name[:3])}, " in text

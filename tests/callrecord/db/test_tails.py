@@ -1,0 +1,209 @@
+"""The files of a worker: whose turn it is, which are done, which are none of ours."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+import callrecord.db.tails
+from callrecord.db.events import CallEnded
+from callrecord.db.outbox import OutboxWriter
+from callrecord.db.outbox_home import OutboxHome, WorkerDirectory
+from callrecord.db.tail import Entry
+from callrecord.db.tails import Shipment, Tails
+from tests.callrecord.db.calls import ended, message, started, write
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[WorkerDirectory]:
+    taken = OutboxHome(tmp_path).take()
+    yield taken
+    taken.release()
+
+
+def ship_all(tails: Tails) -> dict[Path, list[object]]:
+    """Look at the files as the shipper does until nothing comes; return what came of each."""
+    found: dict[Path, list[object]] = {}
+    while True:
+        tails.scan()
+        portions = tails.gather()
+        for each in portions:
+            found.setdefault(each.tail.path, []).extend(each.pending)
+            each.pending.clear()
+        tails.finish()
+        if not portions:
+            return found
+
+
+def ends_of(items: list[object]) -> list[str]:
+    events = [item.event for item in items if isinstance(item, Entry)]
+    return [event.end_reason for event in events if isinstance(event, CallEnded)]
+
+
+def test_a_shipped_file_is_removed_and_a_living_writers_is_not(directory: WorkerDirectory) -> None:
+    done = write(directory.path, started(), message(), ended())
+    living = OutboxWriter(directory.path, started())
+    tails = Tails([directory])
+    found = ship_all(tails)
+    assert ends_of(found[done]) == ["caller_hangup"]
+    assert ends_of(found[living.path]) == []
+    assert directory.files() == [living.path]
+    living.append(message())
+    assert len(ship_all(tails)[living.path]) == 1
+    living.close()
+    assert ends_of(ship_all(tails)[living.path]) == ["worker_crashed"]
+    assert directory.files() == []
+    tails.close()
+
+
+def test_a_crash_that_was_not_seen_is_dated_by_its_last_word(directory: WorkerDirectory) -> None:
+    path = write(directory.path, started(), message())
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    tails = Tails([directory])
+    (last,) = [item for item in ship_all(tails)[path] if isinstance(item, Entry)][-1:]
+    assert isinstance(last.event, CallEnded)
+    assert last.event.at.timestamp() == 1_700_000_000
+    assert last.sequence == 4
+    tails.close()
+
+
+def test_a_call_without_a_readable_header_is_still_a_call_that_ends(
+    directory: WorkerDirectory,
+) -> None:
+    path = write(directory.path, header := started(), message())
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([b"#" + lines[0], b"#" + lines[1], *lines[2:]]))
+    tails = Tails([directory])
+    tails.scan()
+    (each,) = tails.gather()
+    assert (each.header.key, each.header.job_id) == (header.key, header.job_id)
+    each.pending.clear()
+    assert ends_of(ship_all(tails)[path]) == ["worker_crashed"]
+    tails.close()
+
+
+def test_an_empty_file_goes_and_a_foreign_one_stays(directory: WorkerDirectory) -> None:
+    (directory.path / f"AJ_1.{started().key.hex}.events").touch()
+    foreign = [directory.path / name for name in ("notes.events", "AJ_1.x.events")]
+    foreign.append(
+        Path(os.fsdecode(os.fsencode(directory.path) + b"/\xff.0" + b"0" * 31 + b".events"))
+    )
+    for path in foreign:
+        path.write_bytes(b"not ours\n")
+    tails = Tails([directory])
+    assert ship_all(tails) == {}
+    assert len(tails) == 0
+    assert set(directory.files()) == set(foreign)
+    tails.close()
+
+
+def test_a_file_of_garbage_is_kept_aside_and_makes_no_call(directory: WorkerDirectory) -> None:
+    path = directory.path / f"AJ_1.{started().key.hex}.events"
+    path.write_bytes(b"garbage\nmore garbage")
+    tails = Tails([directory])
+    found = ship_all(tails)
+    assert [getattr(item, "raw", None) for item in found[path]] == [b"garbage", b"more garbage"]
+    assert not path.exists()
+    tails.close()
+
+
+def test_a_note_goes_when_its_jobs_file_stands(directory: WorkerDirectory) -> None:
+    header = started()
+    directory.note_accepted(header)
+    write(directory.path, header)
+    tails = Tails([directory])
+    tails.scan()
+    assert directory.accepted() == []
+    tails.close()
+
+
+def test_an_adopted_directory_is_removed_when_it_is_shipped(
+    tmp_path: Path, directory: WorkerDirectory
+) -> None:
+    home = OutboxHome(tmp_path)
+    other = home.take()
+    living = OutboxWriter(other.path, started())
+    dead = write(other.path, started(), ended())
+    other.release()
+    tails = Tails([directory])
+    for adopted in home.adopt():
+        tails.adopt(adopted)
+    assert set(ship_all(tails)) == {living.path, dead}
+    assert [each.path for each in tails.adopted] == [other.path]
+    living.append(ended())
+    living.close()
+    assert ends_of(ship_all(tails)[living.path]) == ["caller_hangup"]
+    ship_all(tails)
+    assert tails.adopted == []
+    assert not other.path.exists()
+    tails.close()
+
+
+def test_a_living_call_waits_for_no_backlog(
+    directory: WorkerDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callrecord.db.tails, "BATCH_EVENTS", 10)
+    living = OutboxWriter(directory.path, started())
+    tails = Tails([directory])
+    ship_all(tails)
+    for _ in range(30):
+        write(directory.path, started(), *(message() for _ in range(5)), ended())
+    living.append(message())
+    tails.scan()
+    assert living.path in [each.tail.path for each in tails.gather()]
+    living.close()
+    tails.close()
+
+
+def test_calls_of_a_backlog_take_turns(
+    directory: WorkerDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callrecord.db.tails, "BATCH_EVENTS", 4)
+    monkeypatch.setattr("callrecord.db.tail.CHUNK", 2000)
+    paths = {write(directory.path, started(), *(message() for _ in range(50))) for _ in range(5)}
+    tails = Tails([directory])
+    tails.scan()
+    first: set[Path] = set()
+    for _ in range(5):
+        for each in tails.gather():
+            first.add(each.tail.path)
+            each.pending.clear()
+    assert first == paths
+    tails.close()
+
+
+def test_a_held_call_is_not_gathered(directory: WorkerDirectory) -> None:
+    write(directory.path, started(), message())
+    tails = Tails([directory])
+    tails.scan()
+    (each,) = tails.gather()
+    each.held_until = float("inf")
+    assert tails.gather() == []
+    tails.close()
+
+
+def test_a_removed_directory_is_nothing_left_to_ship(
+    tmp_path: Path, directory: WorkerDirectory
+) -> None:
+    home = OutboxHome(tmp_path)
+    other = home.take()
+    tails = Tails([directory])
+    tails.adopt(other)
+    (other.path / "worker.lock").unlink()
+    other.path.rmdir()
+    tails.scan()
+    assert tails.adopted == []
+    tails.close()
+
+
+def test_a_shipments_header_is_its_files(directory: WorkerDirectory) -> None:
+    path = write(directory.path, header := started())
+    tails = Tails([directory])
+    tails.scan()
+    (each,) = tails.gather()
+    assert isinstance(each, Shipment)
+    assert each.header == header
+    assert UUID(path.stem.rpartition(".")[2]) == header.key
+    tails.close()

@@ -1,0 +1,58 @@
+"""A recorder on a real outbox file, and what can be read back from it."""
+
+from pathlib import Path
+from typing import TypeVar
+
+from callrecord.db.events import CallStarted, Event, Leg, Message, Usage, new_id, now
+from callrecord.db.outbox import OutboxWriter
+from callrecord.db.tail import Entry, Tail
+from callrecord.recording.recorder import Recorder
+
+E = TypeVar("E", bound=Event)
+
+
+class Outbox:
+    """One call's outbox.
+
+    Attributes:
+        writer: What the recorder appends to.
+        recorder: A recorder on it.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        header = CallStarted(
+            key=new_id(), job_id="AJ_test", room_name="room", room_sid="RM_test", at=now()
+        )
+        self.writer = OutboxWriter(directory, header)
+        self.recorder = Recorder(self.writer)
+
+    def events(self) -> list[Event]:
+        """Return all that stands in the file after its header."""
+        tail = Tail(self.writer.path)
+        try:
+            found = tail.read()
+        finally:
+            tail.close(remove=False)
+        entries = [item for item in found if isinstance(item, Entry)]
+        assert len(entries) == len(found), "damage in the file"
+        return [entry.event for entry in entries if not isinstance(entry.event, CallStarted)]
+
+    def of(self, kind: type[E]) -> list[E]:
+        """Return the events of one type, each version of a row."""
+        return [event for event in self.events() if isinstance(event, kind)]
+
+    def messages(self) -> list[Message]:
+        """Return the newest version of each message, in the order of their first ones."""
+        return list({message.id: message for message in self.of(Message)}.values())
+
+    def usage(self) -> list[Usage]:
+        """Return the newest version of each request."""
+        return list({usage.id: usage for usage in self.of(Usage)}.values())
+
+    def legs(self) -> list[Leg]:
+        """Return the newest version of each leg."""
+        return list({leg.id: leg for leg in self.of(Leg)}.values())
+
+    def said(self, role: str) -> list[str]:
+        """Return the texts of a role's messages."""
+        return [message.content for message in self.messages() if message.role == role]

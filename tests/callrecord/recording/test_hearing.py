@@ -1,0 +1,135 @@
+"""What the caller said, as LiveKit's transcripts and turns tell it, in any order."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from livekit.agents import (
+    AgentSession,
+    ChatMessage,
+    MetricsCollectedEvent,
+    UserInputTranscribedEvent,
+)
+from livekit.agents.metrics import STTMetrics
+
+from callrecord.db.events import now
+from callrecord.recording.hearing import Hearing, text_of
+from tests.callrecord.recording.conftest import Talk
+from tests.callrecord.recording.outbox import Outbox
+
+
+def hear(session: AgentSession[None], *transcripts: str) -> None:
+    """Emit final transcripts as the session does."""
+    for transcript in transcripts:
+        event = UserInputTranscribedEvent(transcript=transcript, is_final=True)
+        session.emit("user_input_transcribed", event)
+
+
+def commit(session: AgentSession[None], text: str, *, confidence: float | None = 0.9) -> None:
+    """Commit a user's turn as the session does."""
+    item = ChatMessage(role="user", content=[text], transcript_confidence=confidence)
+    session._conversation_item_added(item)
+
+
+def final(outbox: Outbox) -> dict[str, bool]:
+    """Return each message's text, and whether LiveKit has committed it."""
+    return {message.content: message.metadata.get("final", True) for message in outbox.messages()}
+
+
+async def test_a_turn_is_recorded_before_it_is_committed(outbox: Outbox, talk: Talk) -> None:
+    session = await talk()
+    hear(session, "I would like", "a table.")
+    (draft,) = outbox.messages()
+    assert (draft.content, draft.metadata) == ("I would like a table.", {"final": False})
+    commit(session, "I would like a table.")
+    (turn,) = outbox.messages()
+    assert (turn.id, turn.metadata) == (draft.id, {})
+
+
+async def test_interim_and_empty_transcripts_are_no_turn(outbox: Outbox, talk: Talk) -> None:
+    session = await talk()
+    event = UserInputTranscribedEvent(transcript="I wou", is_final=False)
+    session.emit("user_input_transcribed", event)
+    hear(session, "  ")
+    assert outbox.messages() == []
+
+
+async def test_words_heard_before_a_late_commit_stay_a_turn(outbox: Outbox, talk: Talk) -> None:
+    """The caller talks on while LiveKit still commits the turn before: two turns, none twice."""
+    session = await talk()
+    hear(session, "Book a table.", "For two.")
+    commit(session, "Book a table.")
+    assert final(outbox) == {"Book a table.": True, "For two.": False}
+    hear(session, "Please.")
+    commit(session, "For two. Please.")
+    assert final(outbox) == {"Book a table.": True, "For two. Please.": True}
+
+
+async def test_dropped_words_stay_though_a_later_turn_contains_them(
+    outbox: Outbox, talk: Talk
+) -> None:
+    """What LiveKit never commits is kept, even where a longer word looks the same."""
+    session = await talk()
+    hear(session, "No", "I know that.")
+    commit(session, "I know that.")
+    assert final(outbox) == {"No": False, "I know that.": True}
+
+
+async def test_typed_text_leaves_spoken_words_alone(outbox: Outbox, talk: Talk) -> None:
+    session = await talk()
+    hear(session, "My number is")
+    session.emit("metrics_collected", _stt_event())
+    commit(session, "0451 1234", confidence=None)
+    hear(session, "in the chat.")
+    commit(session, "My number is in the chat.")
+    assert final(outbox) == {"0451 1234": True, "My number is in the chat.": True}
+    spoken = next(each for each in outbox.messages() if each.content.startswith("My"))
+    assert [usage.message_id for usage in outbox.usage()] == [spoken.id]
+
+
+async def test_an_edited_turn_keeps_what_was_heard(outbox: Outbox, talk: Talk) -> None:
+    session = await talk()
+    hear(session, "My card is one two three.")
+    commit(session, "My card is [number].")
+    (turn,) = outbox.messages()
+    assert turn.content == "My card is [number]."
+    assert turn.metadata == {"heard": "My card is one two three."}
+
+
+async def test_a_turn_nobody_heard_is_recorded(outbox: Outbox, talk: Talk) -> None:
+    session = await talk()
+    commit(session, "From a realtime model.")
+    assert final(outbox) == {"From a realtime model.": True}
+
+
+@pytest.mark.parametrize("text", ["\0", "\ud800 lone", "x" * 200_000])
+async def test_hostile_text_is_recorded(outbox: Outbox, talk: Talk, text: str) -> None:
+    session = await talk()
+    hear(session, text)
+    assert len(outbox.messages()) == 1
+    assert outbox.recorder.failures == 0
+
+
+_PIECES = st.lists(st.sampled_from(["no", "I know", "yes", "a b", "b"]), max_size=8)
+
+
+@given(pieces=_PIECES, cut=st.tuples(st.integers(0, 8), st.integers(0, 8)))
+def test_no_piece_is_lost_or_doubled(pieces: Sequence[str], cut: tuple[int, int]) -> None:
+    """Whatever run of the pieces is committed: each is dropped, in the turn, or waiting."""
+    hearing = Hearing()
+    for piece in pieces:
+        hearing.add(piece, now())
+    first, end = min(cut), max(cut)
+    turn = " ".join(pieces[first:end])
+    taken = hearing.take(turn)
+    rest = [*taken.dropped, *taken.edited, *hearing.waiting]
+    words = (text_of(rest) + " " + ("" if taken.edited else turn)).split()
+    assert sorted(words) == sorted(" ".join(pieces).split())
+
+
+def _stt_event() -> MetricsCollectedEvent:
+    metrics = STTMetrics(
+        label="stt", request_id="r", timestamp=1.0, duration=0.2, audio_duration=2.0, streamed=False
+    )
+    return MetricsCollectedEvent(metrics=metrics)

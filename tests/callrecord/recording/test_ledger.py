@@ -1,0 +1,187 @@
+"""The ledger: LiveKit's metrics as requests, joined to messages."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from livekit.agents.metrics import (
+    EOUMetrics,
+    LLMMetrics,
+    RealtimeModelMetrics,
+    STTMetrics,
+    TTSMetrics,
+    VADMetrics,
+)
+from livekit.agents.metrics.base import Metadata
+
+from callrecord.db.events import Event, Usage, new_id
+from callrecord.recording.ledger import HEARD, Ledger
+
+AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+SOURCE = Metadata(model_name="m-1", model_provider="acme")
+
+
+def llm(speech_id: str | None = "speech_1", **changes: Any) -> LLMMetrics:
+    """Return a language model's metrics."""
+    told: dict[str, Any] = {
+        "label": "llm",
+        "request_id": "req_1",
+        "timestamp": AT.timestamp(),
+        "duration": 1.25,
+        "ttft": 0.5,
+        "cancelled": False,
+        "completion_tokens": 7,
+        "prompt_tokens": 30,
+        "prompt_cached_tokens": 20,
+        "reasoning_tokens": 2,
+        "total_tokens": 37,
+        "tokens_per_second": 10.0,
+        "speech_id": speech_id,
+        "metadata": SOURCE,
+    }
+    return LLMMetrics(**told | changes)
+
+
+class Book:
+    """A ledger and what it appended."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.ledger = Ledger(self.events.append)
+
+    def usage(self) -> list[Usage]:
+        """Return the newest version of each request."""
+        found = [event for event in self.events if isinstance(event, Usage)]
+        return list({usage.id: usage for usage in found}.values())
+
+
+@pytest.fixture
+def book() -> Book:
+    """A fresh ledger."""
+    return Book()
+
+
+def test_a_language_model_request_is_kept_whole(book: Book) -> None:
+    assert book.ledger.collected(llm()) == "speech_1"
+    (usage,) = book.usage()
+    assert (usage.kind, usage.at, usage.provider, usage.model) == ("llm", AT, "acme", "m-1")
+    assert (usage.input_tokens, usage.cached_input_tokens) == (30, 20)
+    assert (usage.output_tokens, usage.reasoning_tokens, usage.total_tokens) == (7, 2, 37)
+    assert (usage.duration_ms, usage.ttft_ms, usage.request_id) == (1250, 500, "req_1")
+    assert usage.message_id is None
+
+
+def test_a_request_without_output_has_no_first_token(book: Book) -> None:
+    book.ledger.collected(llm(ttft=-1.0, cancelled=True, completion_tokens=0))
+    (usage,) = book.usage()
+    assert usage.ttft_ms is None
+    assert usage.cancelled
+
+
+def test_tokens_written_to_a_cache_are_noted(book: Book) -> None:
+    book.ledger.collected(llm(cache_creation_tokens=12))
+    assert book.usage()[0].metadata == {"cache_creation_tokens": 12}
+
+
+def test_requests_go_to_the_message_of_their_speech(book: Book) -> None:
+    first, second = new_id(), new_id()
+    book.ledger.collected(llm("speech_1"))
+    book.ledger.collected(llm("speech_2"))
+    book.ledger.collected(_tts("speech_1"))
+    assert book.ledger.assign("speech_1", first) == 37
+    assert book.ledger.assign("speech_2", second) == 37
+    assert [usage.message_id for usage in book.usage()] == [first, second, first]
+
+
+def test_a_request_is_assigned_once(book: Book) -> None:
+    book.ledger.collected(llm("speech_1"))
+    assert book.ledger.assign("speech_1", new_id()) == 37
+    appended = len(book.events)
+    assert book.ledger.assign("speech_1", new_id()) == 0
+    assert len(book.events) == appended
+
+
+def test_a_discarded_reply_stays_without_a_message(book: Book) -> None:
+    """It was billed all the same: it is the call's, not a message's."""
+    book.ledger.collected(llm("speech_discarded"))
+    book.ledger.assign("speech_1", new_id())
+    assert [usage.message_id for usage in book.usage()] == [None]
+
+
+def test_speech_models_cost_no_language_tokens(book: Book) -> None:
+    heard, said = new_id(), new_id()
+    assert book.ledger.collected(_stt()) == HEARD
+    book.ledger.collected(_tts("speech_1"))
+    assert book.ledger.assign(HEARD, heard) == 0
+    assert book.ledger.assign("speech_1", said) == 0
+    stt, tts = book.usage()
+    assert (stt.kind, stt.audio_ms, stt.total_tokens, stt.message_id) == ("stt", 2500, 9, heard)
+    assert (tts.kind, tts.characters, tts.audio_ms, tts.ttft_ms) == ("tts", 42, 3000, 200)
+    assert tts.message_id == said
+
+
+def test_a_realtime_model_is_a_request_of_the_call(book: Book) -> None:
+    metrics = RealtimeModelMetrics(
+        label="rt",
+        request_id="resp_1",
+        timestamp=AT.timestamp(),
+        duration=2.0,
+        ttft=0.3,
+        cancelled=False,
+        input_tokens=11,
+        output_tokens=5,
+        total_tokens=16,
+        tokens_per_second=2.5,
+        input_token_details=RealtimeModelMetrics.InputTokenDetails(cached_tokens=4),
+        output_token_details=RealtimeModelMetrics.OutputTokenDetails(),
+    )
+    assert book.ledger.collected(metrics) is None
+    (usage,) = book.usage()
+    assert (usage.kind, usage.cached_input_tokens, usage.total_tokens) == ("realtime", 4, 16)
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        VADMetrics(
+            label="vad", timestamp=1.0, idle_time=0.0, inference_duration_total=0, inference_count=1
+        ),
+        EOUMetrics(
+            timestamp=1.0,
+            end_of_utterance_delay=0.1,
+            transcription_delay=0.1,
+            on_user_turn_completed_delay=0.1,
+        ),
+    ],
+)
+def test_what_costs_nothing_is_not_kept(book: Book, metrics: VADMetrics | EOUMetrics) -> None:
+    assert book.ledger.collected(metrics) is None
+    assert book.events == []
+
+
+def _stt() -> STTMetrics:
+    return STTMetrics(
+        label="stt",
+        request_id="",
+        timestamp=AT.timestamp(),
+        duration=0.4,
+        audio_duration=2.5,
+        streamed=False,
+        input_tokens=6,
+        output_tokens=3,
+    )
+
+
+def _tts(speech_id: str) -> TTSMetrics:
+    return TTSMetrics(
+        label="tts",
+        request_id="req_2",
+        timestamp=AT.timestamp(),
+        ttfb=0.2,
+        duration=0.6,
+        audio_duration=3.0,
+        cancelled=False,
+        characters_count=42,
+        streamed=True,
+        speech_id=speech_id,
+    )

@@ -1,0 +1,101 @@
+"""The recorder: nothing raises into a call, and what can't be handled is kept as it was."""
+
+import pytest
+from livekit import rtc
+
+from callrecord.db.events import CallConnected, CallEnded, Unhandled, now
+from tests.callrecord.recording.outbox import Outbox
+from tests.callrecord.recording.people import leave, participant
+
+
+class Emitter(rtc.EventEmitter[str]):
+    """LiveKit's emitter."""
+
+
+class Odd:
+    """Something no handler was written for."""
+
+    def __repr__(self) -> str:
+        """Return a text that is too long to keep."""
+        return "odd" * 5000
+
+
+def test_the_first_connect_counts(outbox: Outbox) -> None:
+    outbox.recorder.connected(now())
+    outbox.recorder.connected(now())
+    assert len(outbox.of(CallConnected)) == 1
+
+
+def test_the_end_closes_legs_and_file(outbox: Outbox) -> None:
+    outbox.recorder.legs.joined(participant("ada"))
+    at = now()
+    outbox.recorder.finish("caller_hangup", at, {"x": 1})
+    outbox.recorder.finish("error", now(), {})
+    assert outbox.writer.closed
+    (end,) = outbox.of(CallEnded)
+    assert (end.end_reason, end.at, end.detail) == ("caller_hangup", at, {"x": 1})
+    assert outbox.legs()[0].left_at is not None
+
+
+def test_an_event_after_the_end_is_counted_and_logged(
+    outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    outbox.recorder.finish("caller_hangup", now(), {})
+    outbox.recorder.legs.joined(participant("late"))
+    assert outbox.recorder.failures == 1
+    assert "event not recorded" in caplog.text
+
+
+@pytest.mark.parametrize("error", [TypeError, ValueError, KeyError])
+def test_a_failing_handler_keeps_the_event(
+    outbox: Outbox, caplog: pytest.LogCaptureFixture, error: type[Exception]
+) -> None:
+    """LiveKit's emitter lets a TypeError through to whoever emits."""
+
+    def fails(event: Odd) -> None:
+        raise error(type(event).__name__)
+
+    emitter = Emitter()
+    emitter.on("x", outbox.recorder.guard("x", fails))
+    emitter.emit("x", Odd())
+    (kept,) = outbox.of(Unhandled)
+    assert kept.source == "x"
+    assert kept.error == repr(error("Odd"))
+    assert kept.raw.startswith("oddodd")
+    assert len(kept.raw) == 4096
+    assert outbox.recorder.failures == 1
+    assert "event handler failed" in caplog.text
+    assert "oddodd" not in caplog.text
+
+
+def test_guarded_handlers_get_the_arguments_they_take(outbox: Outbox) -> None:
+    """LiveKit's emitter hands over as many as the signature says, through the guard too."""
+    emitter = Emitter()
+    got: list[tuple[int, ...]] = []
+    emitter.on("x", outbox.recorder.guard("x", lambda one: got.append((one,))))
+    emitter.on("x", outbox.recorder.guard("x", lambda one, two: got.append((one, two))))
+    emitter.emit("x", 1, 2, 3)
+    assert got == [(1,), (1, 2)]
+    assert outbox.recorder.failures == 0
+
+
+def test_a_room_is_followed_from_before_it_is_connected(outbox: Outbox) -> None:
+    class Room(rtc.EventEmitter[rtc.room.EventTypes]):
+        """The emitter that a room is."""
+
+    room, ada = Room(), participant("ada")
+    outbox.recorder.attach_room(room)  # type: ignore[arg-type]
+    room.emit("participant_connected", ada)
+    room.emit("participant_disconnected", leave(ada))
+    assert outbox.legs()[0].left_at is not None
+
+
+def test_a_participant_that_can_not_be_read_is_kept_raw(outbox: Outbox) -> None:
+    """And its leg begins with the next word of it."""
+    ada = participant("ada", metadata='{"deep": ' + "[" * 100_000 + "]" * 100_000 + "}")
+    joined = outbox.recorder.guard("participant_connected", outbox.recorder.legs.joined)
+    joined(ada)
+    assert len(outbox.of(Unhandled)) == 1
+    ada._info.metadata = ""
+    joined(ada)
+    assert [leg.identity for leg in outbox.legs()] == ["ada"]
