@@ -14,6 +14,7 @@ from livekit.agents import CloseEvent, JobContext, JobProcess, room_io
 
 from agent import logs
 from agent.assistant import Assistant
+from agent.phrases import Phrases
 from agent.pipeline import Session, build_session, prepare
 from agent.settings import Settings
 from callrecord.db.events import now
@@ -25,6 +26,10 @@ from callrecord.recording.recorder import Recorder
 logger = structlog.get_logger("voice.call")
 
 HANG_UP_TIMEOUT_S = 5.0
+LAST_WORDS_TIMEOUT_S = 20.0
+
+_HANG_UP = ("agent_hangup", "silence", "max_duration")
+"""Ends after which nobody is to be left in the room."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,8 @@ class Call:
         self._ready = asyncio.Event()  # a caller is there, or the call is over already
         self._ending: tuple[str, datetime] | None = None
         self._detail: dict[str, Any] = {}
+        self._session: Session | None = None
+        self.phrases = Phrases()
 
     async def run(self) -> None:
         """Connect and talk. Returns when the conversation runs; what follows is events."""
@@ -63,6 +70,7 @@ class Call:
             closed = partial(self._session_closed, session)
             session.on("close", self.recorder.guard("close", closed))
             self.recorder.attach_session(session)
+            self._session = session
             await connecting
             self._entered()
             await self._talk(session)
@@ -86,7 +94,7 @@ class Call:
         end_reason, at = self._ending
         self.recorder.finish(end_reason, at, self._detail)
         logger.info("call ended", end_reason=end_reason, failures=self.recorder.failures)
-        if end_reason == "agent_hangup":
+        if end_reason in _HANG_UP:
             await self._hang_up()
         if (parts := self._ctx.proc.userdata.pop("parts", None)) is not None:
             await parts.client.close()
@@ -111,6 +119,22 @@ class Call:
             self._detail |= detail
         self._ended(end_reason, at or now())
 
+    async def say_and_end(self, end_reason: str, message: str, **detail: Any) -> None:
+        """Say last words that cannot be interrupted, then end the call.
+
+        A speech that does not come to its end in time ends the call all the same.
+        """
+        if self._session is not None and self._ending is None:
+            await self._say_last(self._session, message)
+        self.end(end_reason, **detail)
+
+    async def _say_last(self, session: Session, message: str) -> None:
+        try:
+            speech = self.phrases.say(session, message, allow_interruptions=False)
+            await asyncio.wait_for(speech.wait_for_playout(), LAST_WORDS_TIMEOUT_S)
+        except (RuntimeError, TimeoutError):  # the session is closing; the speech stalls
+            logger.warning("last words not said in time", exc_info=True)
+
     async def _talk(self, session: Session) -> None:
         agent = Assistant()
         agent.recorder = self.recorder
@@ -122,7 +146,7 @@ class Call:
         )
         await self._ready.wait()
         if self._ending is None:
-            session.say(agent.greeting)
+            self.phrases.say(session, agent.greeting)
 
     async def _hang_up(self) -> None:
         # Leaving alone would keep a caller by phone on a silent line.

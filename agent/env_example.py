@@ -26,13 +26,17 @@ def _entries() -> Iterator[str]:
 
 
 def _to_fill_in(name: str, field: FieldInfo) -> bool:
-    return not name.startswith("agent_") and not _default(field)
+    return not name.startswith(("agent_", "azure_")) and not _default(field)
 
 
 def _default(field: FieldInfo) -> str:
     if field.default_factory is not None:  # depends on the machine; its description says how
         return ""
     value = field.default
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
     return value.get_secret_value() if isinstance(value, SecretStr) else f"{value}"
 
 

@@ -74,7 +74,7 @@ def turn_handling(settings: "Settings") -> TurnHandlingOptions:
     Both choices are those that run in the worker: left to itself, LiveKit asks a gateway of its
     cloud first, whichever server the worker belongs to.
     """
-    interruption = InterruptionOptions(mode="vad")
+    interruption = InterruptionOptions(mode=settings.agent_interruption_mode)
     if settings.agent_turn_detection == "model":
         local = inference.TurnDetector(version="v1-mini")
         return TurnHandlingOptions(turn_detection=local, interruption=interruption)
