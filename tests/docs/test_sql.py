@@ -11,7 +11,7 @@ from local.places import PROJECT
 from tests.callrecord.db.rows import add_call, add_leg, add_message, add_usage, add_user
 from tests.postgres import Connection
 
-DOCUMENTS = ("docs/tables.md", "docs/front-end.md")
+DOCUMENTS = ("docs/tables.md",)
 
 
 def shown() -> Iterator[Any]:
