@@ -1,6 +1,7 @@
 """One call, from the job's start to its last event."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -14,6 +15,7 @@ from livekit.agents import CloseEvent, JobContext, JobProcess, room_io
 
 from agent import logs
 from agent.assistant import Assistant
+from agent.limits import Duration, Silence
 from agent.phrases import Phrases
 from agent.pipeline import Session, build_session, prepare
 from agent.settings import Settings
@@ -58,7 +60,18 @@ class Call:
         self._ending: tuple[str, datetime] | None = None
         self._detail: dict[str, Any] = {}
         self._session: Session | None = None
+        self._silence: Silence | None = None
+        self._duration = Duration(
+            self._settings.agent_max_duration_s,
+            self._settings.agent_max_duration_warning_s,
+            warn=self.recorder.guard("near the end", self._warn),
+            end=self.recorder.guard("longest duration", self._too_long),
+        )
+        self._leaving: asyncio.Task[None] | None = None
         self.phrases = Phrases()
+        self._shutdown = ctx.shutdown
+        # A tool of the user's may end the job in LiveKit's way: no drain, but the agent's hang-up.
+        setattr(ctx, "shutdown", self._shut_down)  # noqa: B010 - mypy: a method
 
     async def run(self) -> None:
         """Connect and talk. Returns when the conversation runs; what follows is events."""
@@ -70,6 +83,7 @@ class Call:
             closed = partial(self._session_closed, session)
             session.on("close", self.recorder.guard("close", closed))
             self.recorder.attach_session(session)
+            self._silence = self._listen_for_silence(session)
             self._session = session
             await connecting
             self._entered()
@@ -89,6 +103,7 @@ class Call:
     async def finish(self) -> None:
         """Record the end: the last thing that is done for a call, however it ends."""
         self._presence.stop()
+        self._duration.stop()
         if self._ending is None:
             self._ending = self._cut()
         end_reason, at = self._ending
@@ -127,6 +142,32 @@ class Call:
         if self._session is not None and self._ending is None:
             await self._say_last(self._session, message)
         self.end(end_reason, **detail)
+
+    def _listen_for_silence(self, session: Session) -> Silence:
+        silence = Silence(
+            session,
+            present=lambda: bool(self._presence.callers) and self._ending is None,
+            ask=lambda: self.phrases.say(session, self._settings.agent_silence_message),
+            end=lambda: self._leave("silence"),
+        )
+        silence.listen(self.recorder.guard)
+        return silence
+
+    def _warn(self) -> None:
+        if self._session is not None and self._ending is None and self._leaving is None:
+            self.phrases.say(self._session, self._settings.agent_max_duration_message)
+
+    def _too_long(self) -> None:
+        if self._session is not None and self._leaving is None:
+            # A speech that may not be interrupted is heard to its end, in the time of last words.
+            with contextlib.suppress(RuntimeError):
+                self._session.interrupt()
+        self._leave("max_duration")
+
+    def _leave(self, end_reason: str) -> None:
+        if self._leaving is None:
+            message = self._settings.agent_goodbye_message
+            self._leaving = asyncio.create_task(self.say_and_end(end_reason, message))
 
     async def _say_last(self, session: Session, message: str) -> None:
         try:
@@ -183,6 +224,9 @@ class Call:
             self.recorder.turns.caller = self._presence.callers[0].identity
             if self._ctx.room.isconnected():
                 self.recorder.connected(now())
+                self._duration.start()
+            if self._silence is not None:
+                self._silence.broken()
 
     def _left(self, participant: rtc.RemoteParticipant) -> None:
         self._presence.left(participant)
@@ -203,7 +247,10 @@ class Call:
         if self._ending is None:
             self._ending = (end_reason, at)
             self._ready.set()
-            self._ctx.shutdown(end_reason)
+            self._shutdown(end_reason)
+
+    def _shut_down(self, reason: str = "user requested") -> None:
+        self.end("agent_hangup", shutdown=reason)
 
 
 def prewarm(config: JobConfig, proc: JobProcess) -> None:

@@ -65,6 +65,7 @@ def build_session(settings: "Settings", parts: Parts) -> Session:
             model=settings.agent_tts_model, voice=settings.agent_tts_voice, client=client
         ),
         turn_handling=turn_handling(settings),
+        user_away_timeout=settings.agent_silence_timeout_s or None,  # agent/limits.py
     )
 
 
