@@ -178,7 +178,6 @@ class Call:
 
     async def _talk(self, session: Session) -> None:
         agent = Assistant()
-        agent.recorder = self.recorder
         await session.start(
             agent,
             room=self._ctx.room,

@@ -1,47 +1,23 @@
-"""What every persona shares: its words are recorded as they are spoken, and it can end the call."""
+"""What every persona shares: it greets, and it can end the call or hand it over."""
 
-import re
-from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import structlog
-from livekit.agents import Agent, ModelSettings, RunContext, get_job_context
-from livekit.agents.types import TimedString
-
-from callrecord.recording.recorder import Recorder
+from livekit.agents import Agent, RunContext, get_job_context
 
 if TYPE_CHECKING:
     from agent.call import Call
 
 logger = structlog.get_logger("voice.persona")
 
-_SENTENCE_END = re.compile(r"[.!?\u3002\uff01\uff1f][\"')\u201d]?\s*$")
-
 
 class Persona(Agent):
-    """An agent with a greeting, whose replies are recorded from their first sentence on."""
+    """An agent with a greeting."""
 
     def __init__(self, *, instructions: str, greeting: str) -> None:
         super().__init__(instructions=instructions)
         self.greeting = greeting
-        self.recorder: Recorder | None = None
-
-    async def transcription_node(
-        self, text: AsyncIterable[str | TimedString], model_settings: ModelSettings
-    ) -> AsyncGenerator[str | TimedString, None]:
-        """Pass the reply's text on, and record it sentence by sentence on its way."""
-        waiting = ""
-        async for part in Agent.default.transcription_node(self, text, model_settings):
-            waiting += part
-            if _SENTENCE_END.search(waiting):
-                self._saying(waiting)
-                waiting = ""
-            yield part
-        self._saying(waiting)
-
-    def _saying(self, text: str) -> None:
-        if self.recorder is not None:
-            self.recorder.guard("saying", self.recorder.turns.saying)(text)
 
 
 async def end_call(context: RunContext[None], *, farewell: str) -> None:

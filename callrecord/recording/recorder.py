@@ -26,6 +26,7 @@ from callrecord.db.events import CallConnected, CallEnded, Event, Unhandled, now
 from callrecord.db.outbox import OutboxWriter
 from callrecord.recording.ledger import Ledger
 from callrecord.recording.legs import Legs
+from callrecord.recording.tap import tap, untap
 from callrecord.recording.turns import Turns
 
 logger = logging.getLogger("voice.recorder")
@@ -69,6 +70,9 @@ class Recorder:
     def attach_session(self, session: AgentSession[None]) -> None:
         """Listen to the session; before it is started."""
         self.turns.follow(session)
+        saying = self.guard("saying", self.turns.saying)
+        self._on(session, "speech_created", lambda _: tap(session, saying))
+        self._on(session, "close", lambda _: untap(session))
         self._on(session, "speech_created", self._speech_created)
         self._on(session, "agent_state_changed", self._agent_state_changed)
         self._on(session, "user_input_transcribed", self._transcribed)

@@ -5,9 +5,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from livekit.agents import AgentSession
+from livekit.agents import Agent, AgentSession
 
-from agent.persona import Persona
 from tests.callrecord.recording.outbox import Outbox
 from tests.callrecord.recording.scripted import Reply, ScriptedLLM
 
@@ -27,13 +26,11 @@ async def talk(outbox: Outbox) -> AsyncIterator[Talk]:
     """Start a session on text alone, recorded, whose language model gives these replies."""
     async with AsyncExitStack() as stack:
 
-        async def start(*replies: Reply, agent: Persona | None = None) -> AgentSession[None]:
+        async def start(*replies: Reply, agent: Agent | None = None) -> AgentSession[None]:
             session = AgentSession[None](llm=ScriptedLLM(replies))
             stack.push_async_callback(session.aclose)
             outbox.recorder.attach_session(session)
-            agent = agent or Persona(instructions="Be brief.", greeting="Hello!")
-            agent.recorder = outbox.recorder
-            await session.start(agent)
+            await session.start(agent or Agent(instructions="Be brief."))
             return session
 
         yield start

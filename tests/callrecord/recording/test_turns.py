@@ -4,9 +4,8 @@ import asyncio
 import logging
 
 import pytest
-from livekit.agents import function_tool
+from livekit.agents import Agent, function_tool
 
-from agent.persona import Persona
 from callrecord.db.events import Message
 from tests.callrecord.recording.conftest import Talk
 from tests.callrecord.recording.outbox import Outbox
@@ -14,11 +13,11 @@ from tests.callrecord.recording.scripted import TOKENS, Reply
 from tests.waiting import until
 
 
-class Clerk(Persona):
+class Clerk(Agent):
     """An agent with a function that speaks itself before it answers."""
 
     def __init__(self) -> None:
-        super().__init__(instructions="Be brief.", greeting="Hello!")
+        super().__init__(instructions="Be brief.")
 
     @function_tool()
     async def look_up(self) -> str:
