@@ -1,11 +1,11 @@
 """The header of a call: what a job tells about it before anything has happened."""
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from callrecord.db.events import CallStarted, new_id, now
+from callrecord.recording.told import told
 
 
 def call_header(job: Any, worker_id: UUID, agent_identity: str) -> CallStarted:
@@ -15,7 +15,7 @@ def call_header(job: Any, worker_id: UUID, agent_identity: str) -> CallStarted:
     server, never by a participant.
     """
     room = job.room
-    job_metadata, room_metadata = _metadata(job.metadata), _metadata(room.metadata)
+    job_metadata, room_metadata = told(job.metadata) or {}, told(room.metadata) or {}
     created_ms = room.creation_time_ms or room.creation_time * 1000
     call_id = job_metadata.get("callId") or room_metadata.get("callId")
     return CallStarted(
@@ -31,11 +31,3 @@ def call_header(job: Any, worker_id: UUID, agent_identity: str) -> CallStarted:
         at=now(),
         metadata={"livekit": {"dispatch_id": job.dispatch_id}} if job.dispatch_id else {},
     )
-
-
-def _metadata(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text) if text else {}
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -1,6 +1,6 @@
 """Legs: each stay of a participant in the room, from join to leave."""
 
-import json
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -10,40 +10,31 @@ import msgspec
 from livekit import rtc
 
 from callrecord.db.events import Event, Leg, ParticipantType, new_id, now
+from callrecord.recording.kinds import is_agent, is_device, kind_of
+from callrecord.recording.pace import Pace
+from callrecord.recording.told import told
 
-_KINDS = {
-    rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD: "standard",
-    rtc.ParticipantKind.PARTICIPANT_KIND_SIP: "sip",
-    rtc.ParticipantKind.PARTICIPANT_KIND_AGENT: "agent",
-    rtc.ParticipantKind.PARTICIPANT_KIND_EGRESS: "egress",
-    rtc.ParticipantKind.PARTICIPANT_KIND_INGRESS: "ingress",
-    rtc.ParticipantKind.PARTICIPANT_KIND_CONNECTOR: "connector",
-}
-_HUMAN = ("standard", "sip", "connector")
-_NOBODY = ("egress", "ingress")
-
-
-def kind_of(participant: rtc.Participant) -> str:
-    """Return LiveKit's kind of a participant, as the schema names it."""
-    return _KINDS.get(participant.kind, "standard")
-
-
-def is_human(participant: rtc.Participant) -> bool:
-    """Whether the participant is a person, and so keeps a call going."""
-    return kind_of(participant) in _HUMAN
+_LIVEKITS = "lk."
+"""How attributes of LiveKit's own begin."""
 
 
 class Legs:
-    """Records legs. LiveKit's events may come late, twice, or before one listens."""
+    """Records legs. LiveKit's events may come late, twice, or before one listens.
+
+    Changes within a stay are written at most once a second: a participant may change its own
+    attributes as fast as it likes.
+    """
 
     def __init__(self, append: Callable[[Event], None]) -> None:
         self._append = append
         self._open: dict[str, Leg] = {}
+        self._changes: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         self._seen: set[str] = set()
+        self._pace = Pace(self._write)
 
     def joined(self, participant: rtc.Participant) -> None:
         """Begin a leg; the same join told twice (an event and a listing) begins one only."""
-        if participant.sid in self._seen or kind_of(participant) in _NOBODY:
+        if participant.sid in self._seen or is_device(participant):
             return
         user_id, metadata = _identity(participant)
         leg = Leg(
@@ -55,6 +46,7 @@ class Legs:
             sid=participant.sid,
             user_id=user_id,
             joined_at=now(),
+            is_muted=_is_muted(participant),
             metadata=metadata,
         )
         self._seen.add(participant.sid)
@@ -67,29 +59,79 @@ class Legs:
         leg = self._open.pop(participant.sid, None)
         if leg is None:
             return
+        self._pace.forget(participant.sid)
         reason = participant.disconnect_reason
         name = None if reason is None else rtc.DisconnectReason.Name(reason).lower()
         self._append(msgspec.structs.replace(leg, left_at=now(), disconnect_reason=name))
 
-    def muted(
-        self, participant: rtc.Participant, track: rtc.TrackPublication, *, value: bool
-    ) -> None:
-        """Note that the participant's microphone was muted or unmuted."""
+    def track_changed(self, participant: rtc.Participant) -> None:
+        """Note whether the participant's microphone is muted now."""
+        self._change(participant, is_muted=_is_muted(participant))
+
+    def named(self, participant: rtc.Participant) -> None:
+        """Note a new name; the signed one is kept in the metadata."""
+        if (leg := self._open.get(participant.sid)) is not None:
+            self._changes[leg.sid].setdefault("name_at_join", leg.name)
+            self._change(participant, name=participant.name)
+
+    def metadata_changed(self, participant: rtc.Participant) -> None:
+        """Note new metadata, beside what was signed: it may be the participant's own word."""
+        if participant.sid in self._open:
+            value = told(participant.metadata)
+            kept = participant.metadata if value is None else value
+            self._changes[participant.sid]["metadata"] = kept
+            self._change(participant)
+
+    def attributes_changed(self, participant: rtc.Participant) -> None:
+        """Note new attributes, all of them, beside those at the join."""
         leg = self._open.get(participant.sid)
-        if leg is None or track.source != rtc.TrackSource.SOURCE_MICROPHONE:
+        if leg is None:
             return
-        self._open[participant.sid] = msgspec.structs.replace(leg, is_muted=value)
-        self._append(self._open[participant.sid])
+        changes = self._changes[leg.sid]
+        before = changes.get("attributes", leg.metadata.get("attributes", {}))
+        # LiveKit's own, such as the agent's state, change with every turn.
+        if _without_own(participant.attributes) != _without_own(before):
+            changes["attributes"] = participant.attributes
+            self._change(participant)
 
     def close(self, at: datetime) -> None:
         """End all legs that are still open: the call is over."""
-        for leg in self._open.values():
+        for sid, leg in self._open.items():
+            self._pace.forget(sid)
             self._append(msgspec.structs.replace(leg, left_at=max(at, leg.joined_at)))
         self._open.clear()
 
+    def _change(self, participant: rtc.Participant, **columns: Any) -> None:
+        old = self._open.get(participant.sid)
+        if old is None:
+            return
+        if changes := self._changes[old.sid]:
+            columns["metadata"] = old.metadata | {"changed": dict(changes)}
+        new = msgspec.structs.replace(old, **columns)
+        if new != old:
+            self._open[new.sid] = new
+            self._pace.due(new.sid)
+
+    def _write(self, sid: str) -> None:
+        self._append(self._open[sid])
+
 
 def _type_of(participant: rtc.Participant) -> ParticipantType:
-    return "agent" if kind_of(participant) == "agent" else "user"
+    return "agent" if is_agent(participant) else "user"
+
+
+def _is_muted(participant: rtc.Participant) -> bool:
+    """Whether there is a microphone, and it is muted: who only listens is not."""
+    microphones = [
+        track.muted
+        for track in participant.track_publications.values()
+        if track.source == rtc.TrackSource.SOURCE_MICROPHONE
+    ]
+    return bool(microphones) and all(microphones)
+
+
+def _without_own(attributes: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in attributes.items() if not name.startswith(_LIVEKITS)}
 
 
 def _identity(participant: rtc.Participant) -> tuple[UUID | None, dict[str, Any]]:
@@ -100,14 +142,11 @@ def _identity(participant: rtc.Participant) -> tuple[UUID | None, dict[str, Any]
     kept: dict[str, Any] = {}
     if participant.attributes:
         kept["attributes"] = dict(participant.attributes)
+    value = told(participant.metadata)
+    if value is None:
+        return None, {"raw": participant.metadata} | kept
+    user_id = value.pop("userId", None)
     try:
-        told = json.loads(participant.metadata) if participant.metadata else {}
+        return UUID(str(user_id)) if user_id else None, value | kept
     except ValueError:
-        return None, kept | {"raw": participant.metadata}
-    if not isinstance(told, dict):
-        return None, kept | {"raw": participant.metadata}
-    user_id = told.pop("userId", None)
-    try:
-        return UUID(str(user_id)) if user_id else None, kept | told
-    except ValueError:
-        return None, kept | told | {"userId": user_id}
+        return None, value | kept | {"userId": user_id}

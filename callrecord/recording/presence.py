@@ -7,7 +7,7 @@ from datetime import datetime
 from livekit import rtc
 
 from callrecord.db.events import now
-from callrecord.recording.legs import is_human
+from callrecord.recording.kinds import is_person
 
 _ROOM_CLOSED = (
     rtc.DisconnectReason.ROOM_DELETED,
@@ -54,7 +54,7 @@ class Presence:
 
     def joined(self, participant: rtc.RemoteParticipant) -> None:
         """Count a person in; told twice counts once."""
-        if not is_human(participant):
+        if not is_person(participant):
             return
         self._here[participant.sid] = participant
         self._cancel()

@@ -64,8 +64,19 @@ class Recorder:
         """Listen to the room; before it is connected, so that no early event is missed."""
         self._on(room, "participant_connected", self.legs.joined)
         self._on(room, "participant_disconnected", self.legs.left)
-        self._on(room, "track_muted", lambda who, track: self.legs.muted(who, track, value=True))
-        self._on(room, "track_unmuted", lambda who, track: self.legs.muted(who, track, value=False))
+        for change in ("track_muted", "track_unmuted"):
+            self._on(room, change, lambda who, _track: self.legs.track_changed(who))
+        for change in ("track_published", "track_unpublished"):
+            self._on(room, change, lambda _track, who: self.legs.track_changed(who))
+        self._on(room, "participant_name_changed", lambda who, *_: self.legs.named(who))
+        self._on(
+            room, "participant_metadata_changed", lambda who, *_: self.legs.metadata_changed(who)
+        )
+        self._on(
+            room,
+            "participant_attributes_changed",
+            lambda _changed, who: self.legs.attributes_changed(who),
+        )
 
     def attach_session(self, session: AgentSession[None]) -> None:
         """Listen to the session; before it is started."""
@@ -105,7 +116,7 @@ class Recorder:
             except Exception as error:
                 self.failures += 1
                 logger.exception("event handler failed, event kept raw", extra={"event_type": name})
-                raw = " ".join(repr(arg) for arg in args)[:RAW_LIMIT]
+                raw = " ".join(map(_repr, args))[:RAW_LIMIT]
                 self.append(Unhandled(at=now(), source=name, error=repr(error), raw=raw))
 
         return guarded
@@ -149,3 +160,10 @@ class Recorder:
                 "recoverable": getattr(event.error, "recoverable", None),
             },
         )
+
+
+def _repr(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception as error:  # noqa: BLE001 - what could not be handled may not be told either
+        return f"<{type(value).__name__}: {type(error).__name__}>"

@@ -28,6 +28,7 @@ def participant(
         attributes=attributes or {},
         kind=kind,
     )
+    made._track_publications = {}
     return made
 
 
@@ -40,10 +41,35 @@ def leave(
     return who
 
 
-def track(
+def publish(
+    who: rtc.RemoteParticipant,
     source: rtc.TrackSource.ValueType = rtc.TrackSource.SOURCE_MICROPHONE,
+    *,
+    muted: bool = False,
 ) -> rtc.RemoteTrackPublication:
-    """Return a publication of that source."""
+    """Give the participant a track of that source, as LiveKit's client tells it."""
     made = object.__new__(rtc.RemoteTrackPublication)
-    made._info = track_pb2.TrackPublicationInfo(source=source)
+    made._info = track_pb2.TrackPublicationInfo(sid=f"TR_{next(_sids)}", source=source, muted=muted)
+    who._track_publications[made.sid] = made
     return made
+
+
+def renamed(who: rtc.RemoteParticipant, name: str) -> rtc.RemoteParticipant:
+    """Return the participant as LiveKit's client tells a change of its name."""
+    who._info.name = name
+    return who
+
+
+def described(
+    who: rtc.RemoteParticipant,
+    *,
+    metadata: str | None = None,
+    attributes: dict[str, str] | None = None,
+) -> rtc.RemoteParticipant:
+    """Return the participant as LiveKit's client tells new metadata or attributes."""
+    if metadata is not None:
+        who._info.metadata = metadata
+    if attributes is not None:
+        who._info.attributes.clear()
+        who._info.attributes.update(attributes)
+    return who

@@ -8,8 +8,10 @@ import pytest
 from livekit import rtc
 
 from callrecord.db.events import Leg, now
+from callrecord.recording.told import told
 from tests.callrecord.recording.outbox import Outbox
-from tests.callrecord.recording.people import leave, participant, track
+from tests.callrecord.recording.people import described, leave, participant, publish, renamed
+from tests.waiting import until
 
 Kind = rtc.ParticipantKind
 
@@ -84,7 +86,10 @@ def test_kinds_are_told(
     assert (leg.kind, leg.participant_type) == (name, type_)
 
 
-@pytest.mark.parametrize("kind", [Kind.PARTICIPANT_KIND_EGRESS, Kind.PARTICIPANT_KIND_INGRESS])
+@pytest.mark.parametrize(
+    "kind",
+    [Kind.PARTICIPANT_KIND_EGRESS, Kind.PARTICIPANT_KIND_INGRESS, Kind.PARTICIPANT_KIND_BRIDGE],
+)
 def test_recorders_are_nobody(outbox: Outbox, kind: "rtc.ParticipantKind.ValueType") -> None:
     recorder = participant("egress", kind=kind)
     outbox.recorder.legs.joined(recorder)
@@ -100,6 +105,16 @@ def test_recorders_are_nobody(outbox: Outbox, kind: "rtc.ParticipantKind.ValueTy
         ("[1]", None, {"raw": "[1]"}),
         ({"userId": 7, "plan": "x"}, None, {"userId": 7, "plan": "x"}),
         ({"userId": None}, None, {}),
+        ({"userId": {"id": [1]}}, None, {"userId": {"id": [1]}}),
+        ({"userId": 10**30}, None, {"userId": 10**30}),
+        ("[" * 100_000, None, {"raw": "[" * 65_536 + "\ufffd [cut: 100000 characters]"}),
+        ('{"a":' * 40 + "1" + "}" * 40, None, {"raw": '{"a":' * 40 + "1" + "}" * 40}),
+        ('{"name": "\\u0000\\ud800"}', None, {"name": "\ufffd\ufffd"}),
+        (
+            '{"x": NaN, "attributes": 1, "changed": 2}',
+            None,
+            {"x": None, "attributes": 1, "changed": 2},
+        ),
     ],
 )
 def test_odd_token_metadata_is_kept(
@@ -120,12 +135,77 @@ def test_the_user_is_told_by_signed_metadata(outbox: Outbox) -> None:
     assert leg.metadata == {"callId": "c", "attributes": {"sip.phoneNumber": "+1"}}
 
 
-def test_only_the_microphone_mutes(outbox: Outbox) -> None:
+async def test_only_the_microphone_mutes(outbox: Outbox) -> None:
     legs, ada = outbox.recorder.legs, participant("ada")
     legs.joined(ada)
-    legs.muted(ada, track(rtc.TrackSource.SOURCE_CAMERA), value=True)
+    publish(ada, rtc.TrackSource.SOURCE_CAMERA, muted=True)
+    legs.track_changed(ada)
     assert not outbox.legs()[0].is_muted
-    legs.muted(ada, track(), value=True)
+    microphone = publish(ada)
+    legs.track_changed(ada)
+    assert len(outbox.of(Leg)) == 1
+    microphone._info.muted = True
+    legs.track_changed(ada)
     assert outbox.legs()[0].is_muted
-    legs.muted(participant("stranger"), track(), value=True)
+    legs.track_changed(participant("stranger"))
     assert len(outbox.legs()) == 1
+
+
+async def test_a_microphone_may_be_muted_from_the_start(outbox: Outbox) -> None:
+    legs, ada = outbox.recorder.legs, participant("ada")
+    microphone = publish(ada, muted=True)
+    legs.joined(ada)
+    assert outbox.legs()[0].is_muted
+    ada._track_publications.pop(microphone.sid)
+    legs.track_changed(ada)
+    assert not outbox.legs()[0].is_muted, "who has no microphone is not muted"
+
+
+async def test_what_changes_later_is_marked(outbox: Outbox) -> None:
+    """The signed user id and metadata stay: a participant may be allowed to change its own."""
+    legs, user_id = outbox.recorder.legs, uuid4()
+    ada = participant("ada", metadata={"userId": str(user_id), "plan": "x"}, attributes={"a": "1"})
+    legs.joined(ada)
+    legs.named(renamed(ada, "Countess"))
+    legs.named(renamed(ada, "Ada L."))
+    legs.metadata_changed(described(ada, metadata=f'{{"userId": "{uuid4()}", "plan": "y"}}'))
+    claimed = told(ada.metadata)
+    legs.attributes_changed(described(ada, attributes={"a": "1", "lk.agent.state": "speaking"}))
+    assert "attributes" not in outbox.recorder.legs._changes[ada.sid]
+    legs.attributes_changed(described(ada, attributes={"a": "2"}))
+    legs.left(leave(ada))
+    (leg,) = outbox.legs()
+    assert (leg.user_id, leg.name) == (user_id, "Ada L.")
+    assert leg.metadata == {
+        "plan": "x",
+        "attributes": {"a": "1"},
+        "changed": {"name_at_join": "Ada", "metadata": claimed, "attributes": {"a": "2"}},
+    }
+
+
+async def test_many_changes_are_few_versions(outbox: Outbox) -> None:
+    """A hundred changes within a second: the first, and the last with the leave."""
+    legs, ada = outbox.recorder.legs, participant("ada")
+    legs.joined(ada)
+    for number in range(100):
+        legs.attributes_changed(described(ada, attributes={"n": str(number)}))
+    legs.left(leave(ada))
+    assert len(outbox.of(Leg)) == 3
+    assert outbox.legs()[0].metadata["changed"] == {"attributes": {"n": "99"}}
+
+
+async def test_the_last_of_many_changes_is_written_without_a_leave(outbox: Outbox) -> None:
+    legs, ada = outbox.recorder.legs, participant("ada")
+    legs.joined(ada)
+    for number in range(3):
+        legs.attributes_changed(described(ada, attributes={"n": str(number)}))
+    await until(lambda: len(outbox.of(Leg)) == 3, what="the held version")
+    assert outbox.legs()[0].metadata["changed"] == {"attributes": {"n": "2"}}
+    legs.close(now())
+
+
+def test_an_avatar_is_an_agent(outbox: Outbox) -> None:
+    """It publishes in the agent's place, whatever its kind."""
+    avatar = participant("avatar", attributes={"lk.publish_on_behalf": "agent-AJ_1"})
+    outbox.recorder.legs.joined(avatar)
+    assert outbox.legs()[0].participant_type == "agent"
