@@ -1,32 +1,69 @@
-"""`python -m agent.env_example > .env.example`: each setting with its meaning and its default."""
+"""The settings as text, each with its meaning and its default.
+
+`python -m agent.env_example > .env.example`, and with `--markdown` > `docs/settings.md`.
+"""
 
 import sys
+import textwrap
 from collections.abc import Iterator
 
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
 
-from agent.settings import Settings
+from agent.settings.all import SECTIONS
 
 HEAD = """\
 # Settings of the worker: copy this file to `.env` and fill in the first lines.
 # The environment wins over `.env`. What is commented out shows the default.
 """
 
+MARKDOWN_HEAD = """\
+# Settings
+
+From the environment, or a file `.env` in the working directory; the environment wins, and an empty
+value counts as not set. A name that begins with `AGENT_` and is not here, or a bad value, is one
+clear line at start, exit code 2. `python -m agent check` tries them all without taking a call. How
+to use those of the models: [models.md](models.md). Made from the code, by
+`python -m agent.env_example --markdown`.
+"""
+
 
 def render() -> str:
     """Return the text of `.env.example`."""
-    return HEAD + "".join(_entries())
+    return HEAD + "".join(_section(section) for section in SECTIONS)
 
 
-def _entries() -> Iterator[str]:
-    for name, field in Settings.model_fields.items():
-        mark = "" if _to_fill_in(name, field) else "# "
-        yield f"\n# {field.description}\n{mark}{name.upper()}={_default(field)}\n"
+def render_markdown() -> str:
+    """Return the text of `docs/settings.md`."""
+    return MARKDOWN_HEAD + "".join(_table(section) for section in SECTIONS)
 
 
-def _to_fill_in(name: str, field: FieldInfo) -> bool:
-    return not name.startswith(("agent_", "azure_")) and not _default(field)
+def _section(section: type[BaseSettings]) -> str:
+    return f"\n\n# --- {_heading(section)}\n" + "".join(_entries(section))
+
+
+def _entries(section: type[BaseSettings]) -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        meaning = textwrap.fill(field.description or "", 100, break_on_hyphens=False)
+        mark = "" if section is SECTIONS[0] else "# "
+        comment = textwrap.indent(meaning, "# ")
+        yield f"\n{comment}\n{mark}{name.upper()}={_default(field)}\n"
+
+
+def _table(section: type[BaseSettings]) -> str:
+    head = "| name | default | meaning |\n| --- | --- | --- |\n"
+    return f"\n## {_heading(section)}\n\n{head}" + "".join(_rows(section))
+
+
+def _rows(section: type[BaseSettings]) -> Iterator[str]:
+    for name, field in section.model_fields.items():
+        default = f"`{_default(field)}`" if _default(field) else "-"
+        yield f"| `{name.upper()}` | {default} | {field.description} |\n"
+
+
+def _heading(section: type[BaseSettings]) -> str:
+    return (section.__doc__ or "").strip().removesuffix(".")
 
 
 def _default(field: FieldInfo) -> str:
@@ -41,4 +78,4 @@ def _default(field: FieldInfo) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(render())
+    sys.stdout.write(render_markdown() if sys.argv[1:] == ["--markdown"] else render())

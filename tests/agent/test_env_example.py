@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.env_example import render
+from agent.env_example import render, render_markdown
 from agent.settings import Settings, load
 
 EXAMPLE = Path(__file__).parents[2] / ".env.example"
+TABLE = EXAMPLE.parent / "docs" / "settings.md"
 
 
 def test_the_file_is_what_the_code_says() -> None:
@@ -17,9 +18,15 @@ def test_the_file_is_what_the_code_says() -> None:
     assert text == render(), "run `uv run python -m agent.env_example > .env.example`"
 
 
+def test_the_table_is_what_the_code_says() -> None:
+    command = "uv run python -m agent.env_example --markdown > docs/settings.md"
+    assert TABLE.read_text() == render_markdown(), f"run `{command}`"
+
+
 def test_each_setting_is_described() -> None:
     names = re.findall(r"^(?:# )?([A-Z_]+)=", render(), re.MULTILINE)
-    assert names == [name.upper() for name in Settings.model_fields]
+    assert sorted(names) == sorted(name.upper() for name in Settings.model_fields)
+    assert names[0] == "LIVEKIT_URL", "first what everybody fills in"
     assert all(field.description for field in Settings.model_fields.values())
 
 

@@ -88,14 +88,17 @@ def test_a_bad_value_is_one_line(monkeypatch: pytest.MonkeyPatch, name: str, val
 
 
 def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
-    secrets = ("DATABASE_URL", "LIVEKIT_API_SECRET", "OPENAI_API_KEY")
-    for name in secrets:
-        monkeypatch.setenv(name, f"hidden-{name}")
+    for name, field in Settings.model_fields.items():
+        if "SecretStr" in str(field.annotation):
+            monkeypatch.setenv(name.upper(), f"postgres://hidden-{name}")
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", "https://name.openai.azure.com")
+    monkeypatch.setenv("AGENT_FALLBACK_BASE_URL", "https://other/v1")
+    monkeypatch.setenv("AGENT_FALLBACK_LLM_MODEL", "other")
     settings = load()
     assert "hidden" not in repr(settings)
     assert "hidden" not in str(settings)
     assert "hidden" not in settings.model_dump_json()
-    assert require_database(settings) == "hidden-DATABASE_URL"
+    assert require_database(settings) == "postgres://hidden-database_url"
 
 
 def test_a_database_must_be_named() -> None:

@@ -1,0 +1,60 @@
+"""What a command cannot do without."""
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from agent.settings.all import Settings
+from agent.settings.servers import kinds_used, server_of
+from callrecord.db.errors import Stop
+
+_LIVEKIT_SCHEMES = ("ws", "wss", "http", "https")
+
+
+def require_database(settings: Settings) -> str:
+    """Return the DSN.
+
+    Raises:
+        Stop: There is none.
+    """
+    dsn = settings.database_url.get_secret_value()
+    if not dsn:
+        raise Stop("DATABASE_URL is not set: name the Postgres that gets the calls")
+    return dsn
+
+
+def require_models(settings: Settings) -> None:
+    """Check that the models can be asked at all.
+
+    Raises:
+        Stop: A model has no key.
+    """
+    if all(server_of(settings, kind).key for kind in kinds_used(settings)):
+        return
+    # An endpoint of Azure, or a server of its own, would not have been loaded without a key.
+    raise Stop("OPENAI_API_KEY is not set: a server without keys takes any word for one")
+
+
+def require_livekit(settings: Settings, arguments: Sequence[str] = ()) -> None:
+    """Check that a LiveKit project is named, by settings or by LiveKit's own options.
+
+    Raises:
+        Stop: A part of it is missing.
+    """
+    options = {argument.partition("=")[0] for argument in arguments}
+    given = {
+        "livekit_url": settings.livekit_url,
+        "livekit_api_key": settings.livekit_api_key,
+        "livekit_api_secret": settings.livekit_api_secret.get_secret_value(),
+    }
+    missing = [
+        name.upper()
+        for name, value in given.items()
+        if not value and name.replace("livekit_", "--").replace("_", "-") not in options
+    ]
+    if len(missing) == 1:
+        raise Stop(f"{missing[0]} is not set: it names the LiveKit project to work for")
+    if missing:
+        raise Stop(f"{', '.join(missing)} are not set: they name the LiveKit project to work for")
+    url = urlsplit(settings.livekit_url)
+    if "--url" not in options and (url.scheme not in _LIVEKIT_SCHEMES or not url.netloc):
+        raise Stop("LIVEKIT_URL is no such address as wss://name.livekit.cloud or ws://host:7880")

@@ -1,0 +1,63 @@
+"""Types of settings, each with what makes a value wrong."""
+
+import re
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr
+
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
+
+
+def _split(value: str, schemes: tuple[str, ...], example: str) -> SplitResult:
+    # What is wrong is said without the value: a password may stand in it.
+    try:
+        url = urlsplit(value)
+        right = url.scheme in schemes and bool(url.hostname) and (url.port or True)
+    except ValueError:
+        right = False
+    if not right or any(letter.isspace() for letter in value):
+        raise ValueError(f"is no such address as {example}")
+    return url
+
+
+def _base_url(value: str) -> str:
+    if not value:
+        return value
+    url = _split(value, ("http", "https"), "https://host/v1")
+    if url.username or url.password:
+        raise ValueError("must not hold a password: give the key in the setting for it")
+    if url.query or url.fragment:
+        raise ValueError("must end with the path, without ? or #")
+    return value.rstrip("/")
+
+
+def _azure_endpoint(value: str) -> str:
+    if not value:
+        return value
+    if urlsplit(_base_url(value)).path:
+        raise ValueError("must be without a path, as https://name.openai.azure.com")
+    return value.rstrip("/")
+
+
+def _postgres_url(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    # Several hosts, or a socket's path, are right too: only what is surely wrong is refused here.
+    if text and not text.startswith(("postgresql://", "postgres://")):
+        raise ValueError("is no such address as postgresql://user:password@host:5432/name")
+    return value
+
+
+def _language(value: str) -> str:
+    if not _LANGUAGE.fullmatch(value):
+        raise ValueError("is no language code such as en or pt-BR")
+    return value
+
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+AzureEndpoint = Annotated[str, AfterValidator(_azure_endpoint)]
+PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
+Language = Annotated[str, AfterValidator(_language)]
+
+NO_SECRET = SecretStr("")
