@@ -16,6 +16,7 @@ from livekit.agents import CloseEvent, JobContext, JobProcess, room_io
 from agent import logs
 from agent.assistant import Assistant
 from agent.limits import Duration, Silence
+from agent.people import People
 from agent.phrases import Phrases
 from agent.pipeline import Session, build_session, prepare
 from agent.settings import Settings
@@ -178,12 +179,15 @@ class Call:
 
     async def _talk(self, session: Session) -> None:
         agent = Assistant()
+        people = People(self._ctx.room, session, self.recorder, lambda: self._presence.callers)
+        people.listen()
         await session.start(
             agent,
             room=self._ctx.room,
             # A caller who drops may rejoin: who is present decides, not the first disconnect.
-            room_options=room_io.RoomOptions(close_on_disconnect=False),
+            room_options=room_io.RoomOptions(close_on_disconnect=False, text_input=False),
         )
+        people.session_started()
         await self._ready.wait()
         if self._ending is None:
             self.phrases.say(session, agent.greeting)
@@ -220,7 +224,6 @@ class Call:
         self._presence.joined(participant)
         if self._presence.callers:
             self._ready.set()
-            self.recorder.turns.caller = self._presence.callers[0].identity
             if self._ctx.room.isconnected():
                 self.recorder.connected(now())
                 self._duration.start()

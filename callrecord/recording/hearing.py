@@ -11,10 +11,17 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One final transcript, and when it came."""
+    """One final transcript, and when it came.
+
+    Attributes:
+        speaker: Identity of the participant that was listened to.
+        voice: Speech to text's own name of the voice, if it tells voices apart.
+    """
 
     text: str
     at: datetime
+    speaker: str | None = None
+    voice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +29,14 @@ class Taken:
     """How a committed turn relates to what was heard.
 
     Attributes:
+        words: What the turn was made of.
         dropped: Heard before the turn's first word, and never to be committed.
-        edited: What was heard in place of the turn's text; empty if it was heard as committed.
+        edited: Whether the turn's text is another than its words.
     """
 
+    words: list[Piece]
     dropped: list[Piece] = field(default_factory=list)
-    edited: list[Piece] = field(default_factory=list)
+    edited: bool = False
 
 
 class Hearing:
@@ -36,9 +45,9 @@ class Hearing:
     def __init__(self) -> None:
         self.waiting: list[Piece] = []
 
-    def add(self, text: str, at: datetime) -> None:
+    def add(self, piece: Piece) -> None:
         """Add a transcript."""
-        self.waiting.append(Piece(text, at))
+        self.waiting.append(piece)
 
     def take(self, turn: str) -> Taken:
         """Take out what a committed turn consists of; what came after it goes on waiting.
@@ -48,10 +57,11 @@ class Hearing:
         """
         found = self._find(_words(turn))
         if found is None:
-            taken, self.waiting = Taken(edited=self.waiting), []
+            taken, self.waiting = Taken(self.waiting, edited=bool(self.waiting)), []
             return taken
         first, end = found
-        taken, self.waiting = Taken(dropped=self.waiting[:first]), self.waiting[end:]
+        taken = Taken(self.waiting[first:end], dropped=self.waiting[:first])
+        self.waiting = self.waiting[end:]
         return taken
 
     def _find(self, turn: list[str]) -> tuple[int, int] | None:

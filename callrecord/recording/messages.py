@@ -9,6 +9,9 @@ from livekit.agents import ChatMessage, FunctionCall, FunctionCallOutput
 
 from callrecord.db.events import Message, new_id, now
 
+SENDER = "participant_identity"
+"""Key in a chat message's `extra`, with which an app names who has typed it."""
+
 
 def when(item: ChatMessage | FunctionCall) -> datetime:
     """Return when LiveKit made the item."""
@@ -29,8 +32,13 @@ def committed(message: Message, item: ChatMessage) -> Message:
         llm_ttft_ms=_ms(metrics.get("llm_node_ttft")),
         tts_ttfb_ms=_ms(metrics.get("tts_node_ttfb")),
         e2e_latency_ms=_ms(metrics.get("e2e_latency")),
-        metadata={},
+        metadata=_extra(item),
     )
+
+
+def _extra(item: ChatMessage) -> dict[str, Any]:
+    extra = {name: value for name, value in item.extra.items() if name != SENDER}
+    return {"extra": extra} if extra else {}
 
 
 def tool_call(call: FunctionCall, output: FunctionCallOutput | None) -> Message:

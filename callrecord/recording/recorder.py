@@ -134,7 +134,7 @@ class Recorder:
 
     def _transcribed(self, event: UserInputTranscribedEvent) -> None:
         if event.is_final:
-            self.turns.heard(event.transcript)
+            self.turns.heard(event.transcript, event.speaker_id)
 
     def _item_added(self, event: ConversationItemAddedEvent) -> None:
         if event.item.type == "message":

@@ -14,9 +14,10 @@ from livekit.agents import AgentSession, ChatMessage, FunctionCall, FunctionCall
 from livekit.agents.voice import SpeechHandle
 
 from callrecord.db.events import Event, Message, new_id, now
-from callrecord.recording.hearing import Hearing, text_of
+from callrecord.recording.hearing import Hearing, Piece, text_of
 from callrecord.recording.ledger import HEARD, Ledger
 from callrecord.recording.messages import committed, tool_call, when
+from callrecord.recording.speakers import Speakers, speaker_of, voices_of
 
 
 class Turns:
@@ -33,19 +34,33 @@ class Turns:
         self._replies: dict[str, Message] = {}
         self._sounded: set[str] = set()
         self._last: dict[str, Message] = {}
-        self.caller: str | None = None
+        self._speakers = Speakers()
+        self._typed: dict[str, Message] = {}
         self.agent: str | None = None
 
     def follow(self, session: AgentSession[None]) -> None:
         """Name the session whose turns these are."""
         self._session = session
+        self._speakers.follow(session)
 
-    def heard(self, transcript: str) -> None:
-        """Record what the caller said, before the turn is over."""
+    def heard(self, transcript: str, voice: str | None = None) -> None:
+        """Record what a caller said, before the turn is over.
+
+        Args:
+            transcript: Final, of a part of the turn.
+            voice: Speech to text's own name of the voice, if it tells voices apart.
+        """
         text = transcript.strip()
         if text:
-            self._hearing.add(text, now())
+            self._hearing.add(Piece(text, now(), self._speakers.listened_to(), voice))
             self._record_draft()
+
+    def typed(self, item: ChatMessage) -> None:
+        """Record what somebody typed, before LiveKit takes it for a turn."""
+        draft = self._user_message(new_id(), when(item), self._speakers.of_text(item))
+        draft = msgspec.structs.replace(draft, content=item.text_content or "", model=None)
+        self._typed[item.id] = draft
+        self._append(draft)
 
     def saying(self, text: str) -> None:
         """Record what the agent is about to say, of a reply not yet committed."""
@@ -95,31 +110,37 @@ class Turns:
     def _record_draft(self) -> None:
         waiting = self._hearing.waiting
         if self._draft is None:
-            self._draft = self._user_message(new_id(), waiting[0].at)
-        self._draft = msgspec.structs.replace(self._draft, content=text_of(waiting))
+            self._draft = self._user_message(new_id(), waiting[0].at, None)
+        self._draft = _spoken(self._draft, waiting)
         self._append(self._draft)
 
     def _commit_user(self, item: ChatMessage) -> None:
-        at = when(item)
         if item.transcript_confidence is None:
             # Typed, or put in by code: what is being heard meanwhile is a turn of its own.
-            typed = committed(self._user_message(new_id(), at), item)
-            self._append(msgspec.structs.replace(typed, model=None))
+            self._commit_typed(item)
             return
         draft, self._draft = self._draft, None
         taken = self._hearing.take(item.text_content or "")
         message_id = new_id() if draft is None else draft.id
         if draft is not None and taken.dropped:
             # What LiveKit passed over stays, as a turn of its own.
-            self._append(msgspec.structs.replace(draft, content=text_of(taken.dropped)))
+            self._append(_spoken(draft, taken.dropped))
             message_id = new_id()
-        message = committed(self._user_message(message_id, at), item)
+        speaker = speaker_of(taken.words) if taken.words else self._speakers.listened_to()
+        message = committed(self._user_message(message_id, when(item), speaker), item)
+        metadata = message.metadata | voices_of(taken.words)
         if taken.edited:
-            message = msgspec.structs.replace(message, metadata={"heard": text_of(taken.edited)})
-        self._append(message)
+            metadata["heard"] = text_of(taken.words)
+        self._append(msgspec.structs.replace(message, metadata=metadata))
         self._ledger.assign(HEARD, message_id)
         if self._hearing.waiting:
             self._record_draft()
+
+    def _commit_typed(self, item: ChatMessage) -> None:
+        draft = self._typed.pop(item.id, None)
+        message_id = new_id() if draft is None else draft.id
+        message = self._user_message(message_id, when(item), self._speakers.of_text(item))
+        self._append(msgspec.structs.replace(committed(message, item), model=None))
 
     def _commit_assistant(self, item: ChatMessage) -> None:
         speech_id = self._current()
@@ -174,13 +195,13 @@ class Turns:
                 return speech_id
         return None
 
-    def _user_message(self, message_id: UUID, at: datetime) -> Message:
+    def _user_message(self, message_id: UUID, at: datetime, speaker: str | None) -> Message:
         return Message(
             id=message_id,
             role="user",
             content="",
             at=at,
-            participant_identity=self.caller,
+            participant_identity=speaker,
             model=self._session.stt.model if self._session and self._session.stt else None,
             metadata={"final": False},
         )
@@ -202,3 +223,12 @@ class Turns:
             return None
         maker = self._session.tts if scripted else self._session.llm
         return maker.model if maker else None
+
+
+def _spoken(draft: Message, pieces: list[Piece]) -> Message:
+    return msgspec.structs.replace(
+        draft,
+        content=text_of(pieces),
+        participant_identity=speaker_of(pieces),
+        metadata={"final": False} | voices_of(pieces),
+    )

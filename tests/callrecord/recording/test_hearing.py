@@ -14,9 +14,12 @@ from livekit.agents import (
 from livekit.agents.metrics import STTMetrics
 
 from callrecord.db.events import now
-from callrecord.recording.hearing import Hearing, text_of
+from callrecord.recording.hearing import Hearing, Piece, text_of
+from callrecord.recording.messages import SENDER
+from callrecord.recording.speakers import speaker_of
 from tests.callrecord.recording.conftest import Talk
 from tests.callrecord.recording.outbox import Outbox
+from tests.callrecord.recording.scripted import Reply
 
 
 def hear(session: AgentSession[None], *transcripts: str) -> None:
@@ -103,6 +106,40 @@ async def test_a_turn_nobody_heard_is_recorded(outbox: Outbox, talk: Talk) -> No
     assert final(outbox) == {"From a realtime model.": True}
 
 
+async def test_voices_that_are_told_apart_are_kept(outbox: Outbox, talk: Talk) -> None:
+    """Speech to text with diarization names each voice; the participant is the same for all."""
+    session = await talk()
+    for words, voice in (("We would like", "S1"), ("a table", "S2"), ("please.", "S1")):
+        event = UserInputTranscribedEvent(transcript=words, is_final=True, speaker_id=voice)
+        session.emit("user_input_transcribed", event)
+    (draft,) = outbox.messages()
+    assert draft.metadata == {"final": False, "speaker_ids": ["S1", "S2"]}
+    commit(session, "We would like a table please.")
+    (turn,) = outbox.messages()
+    assert turn.metadata == {"speaker_ids": ["S1", "S2"]}
+    assert turn.participant_identity is None, "a session without a room knows nobody"
+
+
+def test_words_of_two_people_in_one_turn_are_nobodys() -> None:
+    """The session was linked to another caller in mid-turn."""
+    ada, bob = Piece("I am", now(), "ada"), Piece("here.", now(), "bob")
+    assert speaker_of([ada, ada]) == "ada"
+    assert speaker_of([ada, bob]) is None
+    assert speaker_of([ada, Piece("too", now(), None)]) is None
+
+
+async def test_typed_text_is_its_senders_before_it_is_committed(outbox: Outbox, talk: Talk) -> None:
+    session = await talk(Reply("I see."))
+    item = ChatMessage(role="user", content=["0451"], extra={SENDER: "bob", "from": "web"})
+    outbox.recorder.turns.typed(item)
+    (draft,) = outbox.messages()
+    assert (draft.participant_identity, draft.metadata) == ("bob", {"final": False})
+    await session.generate_reply(user_input=item)
+    turn = outbox.messages()[0]
+    assert (turn.id, turn.participant_identity, turn.model) == (draft.id, "bob", None)
+    assert turn.metadata == {"extra": {"from": "web"}}
+
+
 @pytest.mark.parametrize("text", ["\0", "\ud800 lone", "x" * 200_000])
 async def test_hostile_text_is_recorded(outbox: Outbox, talk: Talk, text: str) -> None:
     session = await talk()
@@ -119,12 +156,12 @@ def test_no_piece_is_lost_or_doubled(pieces: Sequence[str], cut: tuple[int, int]
     """Whatever run of the pieces is committed: each is dropped, in the turn, or waiting."""
     hearing = Hearing()
     for piece in pieces:
-        hearing.add(piece, now())
+        hearing.add(Piece(piece, now()))
     first, end = min(cut), max(cut)
     turn = " ".join(pieces[first:end])
     taken = hearing.take(turn)
-    rest = [*taken.dropped, *taken.edited, *hearing.waiting]
-    words = (text_of(rest) + " " + ("" if taken.edited else turn)).split()
+    assert taken.edited or text_of(taken.words) == turn or not taken.words
+    words = text_of([*taken.dropped, *taken.words, *hearing.waiting]).split()
     assert sorted(words) == sorted(" ".join(pieces).split())
 
 

@@ -1,0 +1,112 @@
+"""Several people in one room: whom the session listens to, and whose typed text it takes."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from livekit import rtc
+from livekit.agents import AgentSession, ChatMessage
+from livekit.agents.types import TOPIC_CHAT
+
+from callrecord.recording.messages import SENDER
+from callrecord.recording.recorder import Recorder
+
+logger = structlog.get_logger("voice.people")
+
+TEXT_LIMIT = 16 * 1024
+"""Characters taken of one typed text: the language model is paid for each."""
+
+
+class People:
+    """Lets a session hear whoever is there.
+
+    LiveKit links a session to the first caller, and to none but him: one who stays when he leaves
+    would not be heard, and what others type is dropped.
+
+    Args:
+        room: Not necessarily connected yet.
+        session: Not started yet.
+        recorder: Of the call.
+        present: Gives the people in the room, those who came first at first.
+    """
+
+    def __init__(
+        self,
+        room: rtc.Room,
+        session: AgentSession[None],
+        recorder: Recorder,
+        present: Callable[[], list[rtc.RemoteParticipant]],
+    ) -> None:
+        self._room = room
+        self._session = session
+        self._recorder = recorder
+        self._present = present
+        self._linked: str | None = None
+        self._started = asyncio.Event()
+        self._reading: set[asyncio.Task[None]] = set()
+
+    def listen(self) -> None:
+        """Begin to listen; before the session's start, so that it is asked first."""
+        guard = self._recorder.guard
+        self._room.on("participant_connected", guard("linking", self._link))
+        self._room.on("participant_disconnected", guard("linking", self._link))
+        self._room.register_text_stream_handler(TOPIC_CHAT, guard("text", self._text_opened))
+
+    def session_started(self) -> None:
+        """Answer what was typed until now, and from now on at once."""
+        self._started.set()
+
+    def _link(self, _: rtc.RemoteParticipant) -> None:
+        if not self._started.is_set():
+            return
+        room_io = self._session.room_io
+        if (linked := room_io.linked_participant) is not None:
+            self._linked = linked.identity
+        people = [each.identity for each in self._present()]
+        # One who left and may come back is waited for, and the first caller found, by LiveKit.
+        if self._linked is None or not people or self._linked in people:
+            return
+        self._linked = people[0]
+        room_io.set_participant(people[0])
+        logger.info("listening to another caller", callers=len(people))
+
+    def _text_opened(self, reader: rtc.TextStreamReader, identity: str) -> None:
+        if not any(each.identity == identity for each in self._present()):
+            reader.close()  # an agent's, or of somebody hidden
+            return
+        task = asyncio.create_task(self._answer(reader, identity))
+        self._reading.add(task)
+        task.add_done_callback(self._reading.discard)
+
+    async def _answer(self, reader: rtc.TextStreamReader, identity: str) -> None:
+        try:
+            text = await _read(reader)
+        except rtc.StreamError:
+            logger.warning("typed text did not arrive", exc_info=True)
+            return
+        if not text.strip():
+            return
+        extra: dict[str, Any] = {SENDER: identity}
+        item = ChatMessage(role="user", content=[text], extra=extra)
+        self._recorder.guard("typed", self._recorder.turns.typed)(item)
+        await self._started.wait()
+        try:
+            async with self._session._claim_user_turn():  # noqa: SLF001 - as LiveKit's own does
+                with contextlib.suppress(RuntimeError):  # a speech that is to be heard to its end
+                    await self._session.interrupt()
+                self._session.generate_reply(user_input=item)
+        except RuntimeError:  # the session is closing
+            logger.warning("typed text not answered", exc_info=True)
+
+
+async def _read(reader: rtc.TextStreamReader) -> str:
+    text = ""
+    async for chunk in reader:
+        text += chunk
+        if len(text) > TEXT_LIMIT:
+            logger.warning("typed text cut", limit=TEXT_LIMIT)
+            reader.close()
+            return text[:TEXT_LIMIT]
+    return text

@@ -1,0 +1,51 @@
+"""Speakers: who said what LiveKit heard.
+
+A session hears one participant at a time, the one it is linked to. Words of two of them in one
+turn, and of a session without a room, are nobody's: what is not known is not guessed.
+"""
+
+from typing import Any
+
+from livekit.agents import AgentSession, ChatMessage
+
+from callrecord.recording.hearing import Piece
+from callrecord.recording.messages import SENDER
+
+
+class Speakers:
+    """Knows whom a session listens to."""
+
+    def __init__(self) -> None:
+        self._session: AgentSession[None] | None = None
+        self._last: str | None = None
+
+    def follow(self, session: AgentSession[None]) -> None:
+        """Name the session."""
+        self._session = session
+
+    def listened_to(self) -> str | None:
+        """Return the identity that is listened to, or was until it left."""
+        try:
+            linked = self._session.room_io.linked_participant if self._session else None
+        except RuntimeError:  # a session without a room, such as the console's
+            linked = None
+        if linked is not None:
+            self._last = linked.identity
+        return self._last
+
+    def of_text(self, item: ChatMessage) -> str | None:
+        """Return who typed a message: LiveKit takes text of the one it listens to."""
+        sender = item.extra.get(SENDER)
+        return sender if isinstance(sender, str) else self.listened_to()
+
+
+def speaker_of(pieces: list[Piece]) -> str | None:
+    """Return the one speaker of these words; None if they are of several."""
+    speakers = {piece.speaker for piece in pieces}
+    return speakers.pop() if len(speakers) == 1 else None
+
+
+def voices_of(pieces: list[Piece]) -> dict[str, Any]:
+    """Return what speech to text told of voices that it can tell apart, as metadata."""
+    voices = list(dict.fromkeys(piece.voice for piece in pieces if piece.voice))
+    return {"speaker_ids": voices} if voices else {}
