@@ -1,1 +1,34 @@
-"""Call records of LiveKit voice agents in your own Postgres, of which none is lost."""
+"""Call records of LiveKit voice agents in your own Postgres, of which none is lost.
+
+In an agent's entrypoint, before the session is started:
+
+    from callrecord import record
+    record(ctx, session)
+
+Nothing of LiveKit is imported before `record`, `Recording` or `RecordingServer` is asked for: what
+talks to Postgres runs without it.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from callrecord.recording.record import Recording, record
+    from callrecord.recording.server import RecordingServer
+
+__all__ = ["Recording", "RecordingServer", "record"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in {"record", "Recording"}:
+        from callrecord.recording import record as module
+
+        return getattr(module, name)
+    if name == "RecordingServer":
+        from callrecord.recording.server import RecordingServer
+
+        return RecordingServer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -123,15 +123,42 @@ class OutboxHome:
             return self.take()
         return directory
 
+    def for_one_job(self) -> Path:
+        """Return a subdirectory for a job whose worker has none; it may be gone any moment.
+
+        It takes no lock: the call's own file has one, and who ships a subdirectory, or adopts it
+        one day, ships all files in it. One that is shipped now is preferred.
+        """
+        free = None
+        for path in self._subdirectories():
+            if not os.access(path, os.W_OK | os.X_OK):
+                continue
+            directory = _lock(path)
+            if directory is None:
+                return path
+            directory.release()
+            free = path
+        logger.warning(
+            "nothing ships this outbox yet: events wait on disk, run `callrecord ship`",
+            extra={"directory": str(self.root)},
+        )
+        if free is None:
+            free = self.root / str(uuid.uuid4())
+            free.mkdir(mode=0o700)
+        return free
+
     def adopt(self, limit: int | None = None) -> list[WorkerDirectory]:
         """Lock and return subdirectories that no worker holds."""
         found: list[WorkerDirectory] = []
-        for path in sorted(self.root.iterdir()):
+        for path in self._subdirectories():
             if limit is not None and len(found) == limit:
                 break
-            if _is_uuid(path.name) and path.is_dir() and (directory := _lock(path)):
+            if directory := _lock(path):
                 found.append(directory)
         return found
+
+    def _subdirectories(self) -> list[Path]:
+        return sorted(path for path in self.root.iterdir() if _is_uuid(path.name) and path.is_dir())
 
 
 def file_system(path: Path) -> str:

@@ -16,10 +16,11 @@ from livekit.agents.job import JobExecutorType
 from livekit.protocol import agent as job_pb
 from livekit.protocol import models
 
-from agent.server import SETTLE_EVERY_S, VoiceServer
+from agent.server import VoiceServer
 from agent.settings import load
 from callrecord.db.outbox import hidden_path
 from callrecord.db.outbox_home import OutboxHome
+from callrecord.recording.server import SETTLE_EVERY_S
 from tests.agent.processes import LIVEKIT
 from tests.callrecord.db.calls import started
 from tests.postgres import Connection

@@ -1,0 +1,60 @@
+"""What shipping needs to know, from the environment: the names and defaults of our own worker."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from callrecord.db.errors import Stop
+from callrecord.db.migrate import checked_url
+
+OUTBOX_DIR = "var/outbox"
+MIN_FREE_MB = 200
+SHIP_TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True)
+class ShipSettings:
+    """Settings of what ships an outbox.
+
+    Attributes:
+        dsn: Of the Postgres that gets the calls; it holds a password, and is not printed.
+        outbox_dir: Local directory of events on their way there.
+        min_free_mb: Free megabytes on its disk below which no new calls are taken.
+        ship_timeout_s: Seconds to bring the last events to Postgres at the end.
+    """
+
+    dsn: str = field(repr=False)
+    outbox_dir: Path = Path(OUTBOX_DIR)
+    min_free_mb: int = MIN_FREE_MB
+    ship_timeout_s: float = SHIP_TIMEOUT_S
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> "ShipSettings":
+        """Return what DATABASE_URL and the AGENT_ variables say; an empty one is not set.
+
+        Raises:
+            Stop: One is missing or does not do; one line that says which.
+        """
+        return cls(
+            dsn=checked_url(environment.get("DATABASE_URL")),
+            outbox_dir=outbox_dir(environment),
+            min_free_mb=int(_number(environment, "AGENT_OUTBOX_MIN_FREE_MB", MIN_FREE_MB)),
+            ship_timeout_s=_number(environment, "AGENT_SHIP_TIMEOUT_S", SHIP_TIMEOUT_S),
+        )
+
+
+def outbox_dir(environment: Mapping[str, str]) -> Path:
+    """Return the directory of AGENT_OUTBOX_DIR."""
+    return Path(environment.get("AGENT_OUTBOX_DIR") or OUTBOX_DIR)
+
+
+def _number(environment: Mapping[str, str], name: str, default: float) -> float:
+    text = environment.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise Stop(f"{name}={text}: not a number of zero or more")
+    return value

@@ -1,0 +1,117 @@
+"""Attendance: who was in the room, and what that tells about how a call ended.
+
+It only looks: the call is somebody else's agent's to end. Our own worker, which ends calls itself,
+has `callrecord.recording.presence`.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from livekit import rtc
+from livekit.agents import CloseEvent, CloseReason
+
+from callrecord.db.events import now
+from callrecord.recording.kinds import is_person
+
+CRASHED = "job crashed"
+DRAINED = "parent process shutdown"
+"""What LiveKit gives as a job's shutdown reason, if it was not the agent's own code or the room."""
+
+_ROOM_CLOSED = (
+    rtc.DisconnectReason.ROOM_DELETED,
+    rtc.DisconnectReason.ROOM_CLOSED,
+    rtc.DisconnectReason.PARTICIPANT_REMOVED,
+)
+_BY_THE_AGENT = (CloseReason.USER_INITIATED, CloseReason.TASK_COMPLETED)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a call ended.
+
+    Attributes:
+        end_reason: One of those that `callrecord.db.events` lists.
+        at: When; for a caller's hang-up, when the last one left.
+        detail: Kept in the row, under `metadata.end`.
+    """
+
+    end_reason: str
+    at: datetime
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+class Attendance:
+    """Takes in what happens, in order, and says at the end how the call ended."""
+
+    def __init__(self) -> None:
+        self._here: dict[str, rtc.RemoteParticipant] = {}
+        self._last_left: tuple[datetime, rtc.DisconnectReason.ValueType | None] | None = None
+        self._disconnected: tuple[datetime, rtc.DisconnectReason.ValueType] | None = None
+        self._failed: Ending | None = None
+        self._closed_by_agent: datetime | None = None
+
+    @property
+    def callers(self) -> list[rtc.RemoteParticipant]:
+        """The people in the room, in the order in which they came."""
+        return list(self._here.values())
+
+    def joined(self, participant: rtc.RemoteParticipant) -> None:
+        """Count a person in; told twice counts once."""
+        if is_person(participant):
+            self._here[participant.sid] = participant
+
+    def left(self, participant: rtc.RemoteParticipant) -> None:
+        """Count a person out."""
+        if self._disconnected is None and self._here.pop(participant.sid, None) is not None:
+            self._last_left = (now(), participant.disconnect_reason)
+
+    def disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
+        """The agent is out of the room: no leave of anybody will be told any more."""
+        self._disconnected = self._disconnected or (now(), reason)
+
+    def session_started(self) -> None:
+        """A session talks, perhaps the next one after one that was closed."""
+        self._closed_by_agent = None
+
+    def session_closed(self, event: CloseEvent) -> None:
+        """A session has closed: what that means depends on who is still there."""
+        if self._disconnected is not None or not self._here:
+            return
+        if event.error is not None:
+            self._failed = Ending("error", now(), {"error": str(event.error)})
+        elif event.reason in _BY_THE_AGENT:
+            self._closed_by_agent = now()
+
+    def ending(self, shutdown_reason: str) -> Ending:
+        """Return how the call ended, given why the job was shut down."""
+        drained = shutdown_reason == DRAINED
+        if self._failed is not None:
+            return self._failed
+        if self._closed_by_agent is not None and not (drained and self._here):
+            return Ending("agent_hangup", self._closed_by_agent)
+        if not self._here and self._last_left is not None:
+            return _left(*self._last_left)
+        if shutdown_reason == CRASHED:
+            return Ending("error", now(), {"error": "the job's entrypoint failed"})
+        if drained:
+            return Ending("drained", now())
+        return self._otherwise(shutdown_reason)
+
+    def _otherwise(self, shutdown_reason: str) -> Ending:
+        if not self._here:
+            return Ending("no_caller", now())
+        return self._cut() or Ending("agent_hangup", now(), {"shutdown_reason": shutdown_reason})
+
+    def _cut(self) -> Ending | None:
+        if self._disconnected is None:
+            return None
+        at, reason = self._disconnected
+        if reason == rtc.DisconnectReason.CLIENT_INITIATED:
+            return None  # by the job's own shutdown
+        detail = {"disconnect_reason": rtc.DisconnectReason.Name(reason).lower()}
+        return Ending("room_closed" if reason in _ROOM_CLOSED else "error", at, detail)
+
+
+def _left(at: datetime, reason: rtc.DisconnectReason.ValueType | None) -> Ending:
+    return Ending("room_closed" if reason in _ROOM_CLOSED else "caller_hangup", at)

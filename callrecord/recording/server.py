@@ -1,0 +1,227 @@
+"""LiveKit's AgentServer with the shipper in its life cycle: an exchange of one class name."""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from livekit.agents import AgentServer, AssignmentTimeoutError, JobProcess, JobRequest
+from livekit.agents.job import JobAcceptArguments
+
+from callrecord.db.disk import DiskReserve
+from callrecord.db.orphans import settle
+from callrecord.db.outbox_home import OutboxHome, WorkerDirectory
+from callrecord.db.ship_settings import ShipSettings
+from callrecord.db.shipper import Shipper
+from callrecord.recording.header import call_header
+from callrecord.recording.record import PLACE, Place
+
+logger = logging.getLogger("voice.worker")
+
+SETTLE_EVERY_S = 1.0
+
+Setup = Callable[[JobProcess], Any]
+
+
+class RecordingServer(AgentServer):
+    """Takes calls, and ships what they record for as long as it runs.
+
+    Takes what AgentServer takes. Its jobs are recorded by `callrecord.record`; a job that dies
+    before it gets there leaves a call that ended as `worker_crashed` all the same.
+
+    Attributes:
+        failed: Whether `run` ended with an error, which LiveKit's command line only logs.
+    """
+
+    def __init__(self, *, max_calls: int | None = None, **options: Any) -> None:
+        """Make a server, as AgentServer does with the same options.
+
+        Args:
+            max_calls: Calls at once; without it LiveKit's load alone decides.
+            options: LiveKit's.
+        """
+        super().__init__(**options)
+        self.failed = False
+        self._max_calls = max_calls
+        self._ship_timeout_s = 0.0
+        self._directory: WorkerDirectory | None = None
+        self._shipper: Shipper | None = None
+        self._reserve: DiskReserve | None = None
+        self._starting: set[str] = set()
+        self._settling: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
+        self._notes = asyncio.Lock()
+        self._stopping = asyncio.Lock()
+
+    async def run(self, *, devmode: bool = False, unregistered: bool = False) -> None:
+        """Start the shipper, then take calls until closed.
+
+        Raises:
+            Stop: A setting does not do; one line that says which.
+        """
+        setup, request = self.setup_fnc, self._request_fnc
+        try:
+            self.setup_fnc = self.job_setup(self._start_shipping(), setup)
+            self._request_fnc = partial(self._on_request, request)
+            await super().run(devmode=devmode, unregistered=unregistered)
+        except Exception:
+            self.failed = True
+            raise
+        finally:
+            self.setup_fnc, self._request_fnc = setup, request
+        # Here too: the console ends its loop when this returns, and does not wait for aclose.
+        await self._stop_shipping()
+
+    async def aclose(self) -> None:
+        """Stop taking calls, then ship what is left and stop the shipper."""
+        try:
+            await super().aclose()
+        finally:
+            await self._stop_shipping()
+
+    def ship_settings(self) -> ShipSettings:
+        """Return where to ship from and to: the environment's DATABASE_URL, AGENT_OUTBOX_DIR...
+
+        Raises:
+            Stop: One is missing or does not do; one line that says which.
+        """
+        return ShipSettings.of(os.environ)
+
+    def job_setup(self, place: Place, setup: Setup | None) -> Setup:
+        """Return what prepares a job's process: the setup given, and the place to write to."""
+        return partial(_setup, place, setup)
+
+    def _start_shipping(self) -> Place:
+        settings = self.ship_settings()
+        self._ship_timeout_s = settings.ship_timeout_s
+        home = OutboxHome(settings.outbox_dir)
+        self._directory = home.take()
+        path = self._directory.path
+        self._reserve = DiskReserve(path, low_bytes=settings.min_free_mb * 1024 * 1024)
+        self._shipper = Shipper(home, self._directory, settings.dsn, reserve=self._reserve)
+        left = len(self._directory.files())
+        logger.info("outbox taken", extra={"directory": str(path), "files": left})
+        try:
+            settle(self._directory, alive=set())
+        except OSError:  # a full disk: shipping is what frees it
+            logger.exception("dead jobs not settled, will try again")
+        self._shipper.start()
+        self._closing.clear()
+        self._settling = asyncio.create_task(self._settle_forever())
+        return Place(path.resolve(), self._directory.worker_id)
+
+    async def _stop_shipping(self) -> None:
+        async with self._stopping:
+            await self._stop_shipping_once()
+
+    async def _stop_shipping_once(self) -> None:
+        settling, self._settling = self._settling, None
+        if settling is not None:
+            self._closing.set()
+            await settling
+        shipper, self._shipper = self._shipper, None
+        if shipper is not None:
+            done = await asyncio.to_thread(shipper.stop, self._ship_timeout_s)
+            stats = shipper.stats
+            logger.info(
+                "shipper stopped",
+                extra={
+                    "all_shipped": done,
+                    "events": stats.events,
+                    "refused": stats.refused,
+                    "files_left": stats.backlog_files,
+                },
+            )
+        self._give_back()
+
+    def _give_back(self) -> None:
+        if self._reserve is not None:
+            self._reserve.remove()
+            self._reserve = None
+        if self._directory is not None:
+            self._directory.release()
+            self._directory = None
+
+    async def _on_request(
+        self, theirs: Callable[[JobRequest], Any] | None, request: JobRequest
+    ) -> None:
+        """Refuse a job that can't be served; else let the agent's own code decide."""
+        directory, reserve = self._directory, self._reserve
+        if directory is None or reserve is None or await asyncio.to_thread(reserve.nearly_full):
+            text = "call refused, the outbox's disk is nearly full"
+            logger.error(text, extra={"job_id": request.id})
+            await request.reject(terminate=False)
+            return
+        # A job that is just being launched is in both.
+        taken = self._starting | {info.job.id for info in self.active_jobs}
+        if self._max_calls is not None and len(taken) >= self._max_calls:
+            logger.warning("call refused, all places are taken", extra={"job_id": request.id})
+            await request.reject(terminate=False)
+            return
+        self._starting.add(request.id)
+        noted = _NotedRequest(request, directory, self._notes)
+        try:
+            await (noted.accept() if theirs is None else theirs(noted))
+        finally:
+            self._starting.discard(request.id)
+
+    async def _settle_forever(self) -> None:
+        closing = False
+        while not closing:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), SETTLE_EVERY_S)
+            closing = self._closing.is_set()
+            # No note may be written meanwhile: its job would not be among the living.
+            async with self._notes:
+                running = set() if closing else {info.job.id for info in self.active_jobs}
+                await self._settle(alive=self._starting | running)
+
+    async def _settle(self, alive: set[str]) -> None:
+        if self._directory is None:
+            return
+        try:
+            await asyncio.to_thread(settle, self._directory, alive=alive)
+        except OSError:
+            logger.exception("dead jobs not settled, will try again")
+
+
+class _NotedRequest(JobRequest):
+    """A request whose acceptance leaves a note on disk, which outlives a job that dies at once."""
+
+    def __init__(
+        self, request: JobRequest, directory: WorkerDirectory, notes: asyncio.Lock
+    ) -> None:
+        super().__init__(
+            job=request.job, on_reject=self._reject_as_before, on_accept=self._accept_with_note
+        )
+        self._request = request
+        self._directory = directory
+        self._notes = notes
+
+    async def _reject_as_before(self, terminate: bool) -> None:  # noqa: FBT001 - LiveKit's
+        await self._request.reject(terminate=terminate)
+
+    async def _accept_with_note(self, arguments: JobAcceptArguments) -> None:
+        header = call_header(self.job, self._directory.worker_id, arguments.identity)
+        async with self._notes:
+            note = await asyncio.to_thread(self._directory.note_accepted, header)
+        try:
+            await self._request.accept(
+                name=arguments.name,
+                identity=arguments.identity,
+                metadata=arguments.metadata,
+                attributes=arguments.attributes,
+            )
+        except (AssignmentTimeoutError, asyncio.CancelledError):
+            # LiveKit gave the job to somebody else, or took it back: the call is not ours.
+            self._directory.forget_accepted(note)
+            raise
+
+
+def _setup(place: Place, theirs: Setup | None, proc: JobProcess) -> None:
+    proc.userdata[PLACE] = place
+    if theirs is not None:
+        theirs(proc)
