@@ -187,6 +187,13 @@ end
 $$;
 revoke all on function voice_worker.end_call(uuid, jsonb) from public;
 
+-- Beside user_exists, the only other thing the worker learns of a user.
+create or replace function voice_worker.user_is_admin(candidate uuid) returns boolean
+language sql stable security definer set search_path = '' as $$
+    select exists (select from public.users where id = candidate and role::text = 'admin')
+$$;
+revoke all on function voice_worker.user_is_admin(uuid) from public;
+
 create or replace function voice_worker.apply_legs(ids jsonb, legs jsonb) returns void
 language sql set search_path = '' as $$
     insert into public.call_participants as p (
@@ -196,7 +203,9 @@ language sql set search_path = '' as $$
     select
         r.id, (ids ->> r.call)::uuid,
         case when voice_worker.user_exists(r.user_id) then r.user_id end,
-        left(r.identity, 255), nullif(left(r.name, 255), ''), coalesce(r.participant_type, 'user'),
+        left(r.identity, 255), nullif(left(r.name, 255), ''),
+        case when coalesce(r.participant_type, 'user') <> 'user' then r.participant_type
+            when voice_worker.user_is_admin(r.user_id) then 'admin' else 'user' end,
         coalesce(r.kind, 'standard'), coalesce(r.sid, ''), r.joined_at, r.left_at,
         r.disconnect_reason, coalesce(r.is_muted, false),
         -- An id that is no user's (any more) is kept, never an error.
@@ -350,6 +359,31 @@ language sql set search_path = '' as $$
 $$;
 revoke all on function voice_worker.apply_usage(jsonb, jsonb) from public;
 
+-- A call with a leg by phone says so in metadata.sip, without the numbers, which stand in the leg.
+create or replace function voice_worker.note_phone_calls(ids jsonb, legs jsonb) returns void
+language sql set search_path = '' as $$
+    update public.voice_calls v
+    set metadata = coalesce(v.metadata, '{}') || jsonb_build_object('sip', first.sip)
+    from (
+        select distinct on (p.call_id) p.call_id, jsonb_strip_nulls(jsonb_build_object(
+            'callID', told.by ->> 'sip.callID',
+            'trunkID', told.by ->> 'sip.trunkID',
+            'ruleID', told.by ->> 'sip.ruleID'
+        )) as sip
+        from jsonb_to_recordset(legs) as r (call text, kind text)
+        join public.call_participants p on p.call_id = (ids ->> r.call)::uuid and p.kind = r.kind
+        cross join lateral (
+            select coalesce(
+                p.metadata -> 'changed' -> 'attributes', p.metadata -> 'attributes'
+            ) as by
+        ) told
+        where r.kind = 'sip'
+        order by p.call_id, p.joined_at, p.id
+    ) first
+    where v.id = first.call_id and v.metadata -> 'sip' is distinct from first.sip
+$$;
+revoke all on function voice_worker.note_phone_calls(jsonb, jsonb) from public;
+
 -- Applies a batch: {"calls": [...], "legs": [...], "messages": [...], "usage": [...]}, each row with
 -- "call" = the key of its call; what a row leaves out has its default. Returns
 -- {"call_ids": {key: id}}, id null for a call whose owner has deleted it: its rows were discarded.
@@ -394,6 +428,7 @@ begin
         order by p.call_id, p.joined_at, p.id
     ) first
     where v.id = first.call_id and v.user_id is null;
+    perform voice_worker.note_phone_calls(ids, batch -> 'legs');
     perform set_config('voice_worker.applying', 'off', true);
     return jsonb_build_object('call_ids', ids);
 end
@@ -407,7 +442,9 @@ grant execute on function
     voice_worker.progress_call(uuid, jsonb),
     voice_worker.end_call(uuid, jsonb),
     voice_worker.close_legs(jsonb, jsonb),
+    voice_worker.user_is_admin(uuid),
     voice_worker.apply_legs(jsonb, jsonb),
+    voice_worker.note_phone_calls(jsonb, jsonb),
     voice_worker.apply_messages(jsonb, jsonb),
     voice_worker.apply_usage(jsonb, jsonb),
     voice_worker.apply_batch(jsonb)

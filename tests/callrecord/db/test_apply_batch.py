@@ -1,8 +1,10 @@
 """What a batch makes of the rows, how a call ends, and that replay is safe."""
 
+import json
 from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -100,6 +102,35 @@ async def test_an_unknown_users_id_is_kept_and_a_known_one_owns_the_call(
     stray = await pg.fetchrow("select user_id, metadata from call_participants order by joined_at")
     assert stray is not None
     assert tuple(stray) == (None, f'{{"userId": "{nobody}"}}')
+
+
+async def test_an_admins_leg_is_an_admins(store: Store, pg: Connection) -> None:
+    """By the role of the signed user id, whatever the leg says of itself."""
+    ann, bob = await add_user(pg, "ann", role="admin"), await add_user(pg, "bob")
+    legs = [
+        leg("ann", user_id=ann),
+        leg("bob", user_id=bob, metadata={"role": "admin"}),
+        leg("bot", user_id=ann, participant_type="agent"),
+    ]
+    await apply(store, batch(started(), *legs))
+    rows = await pg.fetch("select participant_identity, participant_type from call_participants")
+    assert dict(map(tuple, rows)) == {"ann": "admin", "bob": "user", "bot": "agent"}
+
+
+async def test_a_call_by_phone_says_so_without_its_numbers(store: Store, pg: Connection) -> None:
+    """The first leg by phone tells, with the newest attributes; numbers stay with the leg."""
+    attributes = {"sip.callID": "SCL_1", "sip.phoneNumber": "+15550100"}
+    phone = leg("sip_+15550100", kind="sip", metadata={"attributes": attributes})
+    later = leg("sip_2", kind="sip", joined_at=at(9), metadata={"attributes": {"sip.callID": "2"}})
+    header = started(metadata={"livekit": {"dispatch_id": "AD_1"}})
+    row = await apply(store, batch(header, phone, later, leg("web")))
+    now = {"attributes": attributes | {"sip.trunkID": "ST_1"}}
+    newer = msgspec.structs.replace(phone, metadata=phone.metadata | {"changed": now})
+    await apply(store, batch(header, newer, first=9))
+    told = json.loads((await call_of(pg, row))["metadata"])
+    assert told == header.metadata | {"sip": {"callID": "SCL_1", "trunkID": "ST_1"}}
+    await apply(store, batch(started(), leg("web")))
+    assert await pg.fetchval("select count(*) from voice_calls where metadata ? 'sip'") == 1
 
 
 async def test_widths_and_clocks_cost_no_row(store: Store, pg: Connection) -> None:

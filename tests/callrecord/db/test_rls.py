@@ -218,6 +218,7 @@ CLOSED = (
     "select * from voice_worker.workers",
     "select * from voice_worker.tombstones",
     "select voice_worker.user_exists(gen_random_uuid())",
+    "select voice_worker.user_is_admin(gen_random_uuid())",
     "select voice_worker.enlist('authenticated')",
     "select voice_worker.uuid_v7()",
     "select voice_access.is_admin()",
