@@ -121,7 +121,7 @@ async def _models(settings: Settings) -> list[Finding]:
         await _try("text to speech", lambda: _tts(session.tts, spoken)),
         await _try("speech to text", lambda: _stt(session.stt, spoken)),
     ]
-    await parts.client.close()
+    await parts.aclose()
     return found
 
 

@@ -1,14 +1,35 @@
-"""The voice pipeline of a call, built from settings: speech to text, language model, speech."""
+"""The voice pipeline of a call: the models put together to a session, and how it takes turns."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from livekit.agents import AgentSession, InterruptionOptions, TurnHandlingOptions, inference, vad
-from livekit.plugins import openai, silero
-from openai import AsyncOpenAI, Timeout
+from livekit.agents import (
+    AgentSession,
+    APIConnectOptions,
+    EndpointingOptions,
+    InterruptionOptions,
+    PreemptiveGenerationOptions,
+    TurnHandlingOptions,
+    inference,
+    llm,
+    room_io,
+    stt,
+    tts,
+)
+from livekit.agents.llm import LLM, RealtimeModel
+from livekit.agents.stt import STT
+from livekit.agents.tts import TTS
+from livekit.agents.types import NOT_GIVEN
+from livekit.agents.voice.agent_session import SessionConnectOptions
+
+from agent.clients import Clients
+from agent.models import Models, build_models
 
 if TYPE_CHECKING:
     from agent.settings import Settings
+
+RETRIES = 1
+"""Of a model that failed, before the failure counts: a caller does not wait for more."""
 
 
 class Session(AgentSession[None]):
@@ -30,55 +51,116 @@ class Parts:
     """What a job's process makes before it gets a call, because it takes long.
 
     Attributes:
-        vad: Silero's voice activity detection.
-        client: One for all three models: each would bring its own SSL context, and block the
-            call's loop for it. To be closed after the call.
+        models: All models, each by itself.
+        clients: Of OpenAI's API.
+        stt: Speech to text, with all its providers in one.
+        llm: The language model likewise, or the realtime model.
+        tts: Text to speech likewise.
     """
 
-    vad: vad.VAD
-    client: AsyncOpenAI
+    models: Models
+    clients: Clients
+    stt: STT[Any] | None
+    llm: LLM[Any] | RealtimeModel | None
+    tts: TTS[Any] | None
+
+    async def aclose(self) -> None:
+        """Close all connections, after the call."""
+        for model in (self.stt, self.llm, self.tts):
+            if model is not None:
+                await model.aclose()
+        await self.clients.aclose()
 
 
 def prepare(settings: "Settings") -> Parts:
     """Load what does not depend on a call."""
+    clients = Clients(settings.agent_model_timeout_s)
+    models = build_models(settings, clients)
     return Parts(
-        vad=silero.VAD.load(),
-        client=AsyncOpenAI(
-            api_key=settings.openai_api_key.get_secret_value(),
-            base_url=settings.openai_base_url,
-            max_retries=0,  # LiveKit retries, and says so
-            timeout=Timeout(connect=15.0, read=5.0, write=5.0, pool=5.0),
-        ),
+        models=models,
+        clients=clients,
+        stt=_hearing(models, settings.agent_model_timeout_s),
+        llm=models.realtime or _thinking(models, settings.agent_model_timeout_s),
+        tts=_speaking(models),
     )
 
 
 def build_session(settings: "Settings", parts: Parts) -> Session:
     """Return a session for one call, not started."""
-    client = parts.client
+    asked = APIConnectOptions(max_retry=RETRIES, timeout=settings.agent_model_timeout_s)
+    turns = turn_handling(settings, realtime=parts.models.realtime is not None)
     return Session(
-        vad=parts.vad,
-        stt=openai.STT(
-            model=settings.agent_stt_model, language=settings.agent_language, client=client
+        # A realtime model that ends the turns itself also tells speech from silence.
+        vad=None if turns["turn_detection"] == "realtime_llm" else parts.models.vad,
+        stt=parts.stt or NOT_GIVEN,
+        llm=parts.llm or NOT_GIVEN,
+        tts=parts.tts or NOT_GIVEN,
+        turn_handling=turns,
+        conn_options=SessionConnectOptions(
+            stt_conn_options=asked, llm_conn_options=asked, tts_conn_options=asked
         ),
-        llm=openai.LLM(model=settings.agent_llm_model, client=client),
-        tts=openai.TTS(
-            model=settings.agent_tts_model, voice=settings.agent_tts_voice, client=client
-        ),
-        turn_handling=turn_handling(settings),
         user_away_timeout=settings.agent_silence_timeout_s or None,  # agent/limits.py
     )
 
 
-def turn_handling(settings: "Settings") -> TurnHandlingOptions:
+def audio_input(parts: Parts) -> room_io.AudioInputOptions:
+    """Return how the caller's audio is taken in."""
+    return room_io.AudioInputOptions(noise_cancellation=parts.models.noise_cancellation)
+
+
+def turn_handling(settings: "Settings", *, realtime: bool = False) -> TurnHandlingOptions:
     """Return LiveKit's options for turns; "model" is its own end-of-turn model.
 
-    Both choices are those that run in the worker: left to itself, LiveKit asks a gateway of its
+    The choices are those that run in the worker: left to itself, LiveKit asks a gateway of its
     cloud first, whichever server the worker belongs to.
     """
-    interruption = InterruptionOptions(mode=settings.agent_interruption_mode)
-    if settings.agent_turn_detection == "model":
-        local = inference.TurnDetector(version="v1-mini")
-        return TurnHandlingOptions(turn_detection=local, interruption=interruption)
+    chosen = settings.agent_turn_detection or ("realtime_llm" if realtime else "model")
+    endpointing = EndpointingOptions(mode=settings.agent_endpointing_mode)
+    if settings.agent_endpointing_min_delay is not None:
+        endpointing["min_delay"] = settings.agent_endpointing_min_delay
+    if settings.agent_endpointing_max_delay is not None:
+        endpointing["max_delay"] = settings.agent_endpointing_max_delay
     return TurnHandlingOptions(
-        turn_detection=settings.agent_turn_detection, interruption=interruption
+        turn_detection=inference.TurnDetector(version="v1-mini") if chosen == "model" else chosen,
+        endpointing=endpointing,
+        interruption=InterruptionOptions(
+            enabled=settings.agent_interruption_enabled,
+            mode=settings.agent_interruption_mode,
+            min_duration=settings.agent_interruption_min_duration,
+            min_words=settings.agent_interruption_min_words,
+            resume_false_interruption=settings.agent_resume_false_interruption,
+            false_interruption_timeout=settings.agent_false_interruption_timeout,
+        ),
+        preemptive_generation=PreemptiveGenerationOptions(
+            enabled=settings.agent_preemptive_generation,
+            preemptive_tts=settings.agent_preemptive_tts,
+        ),
     )
+
+
+def _hearing(models: Models, timeout_s: float) -> STT[Any] | None:
+    several = list(models.stt)
+    if len(several) < 2:  # noqa: PLR2004 - nobody stands by
+        return several[0] if several else None
+    both = stt.FallbackAdapter(
+        several, vad=models.vad, attempt_timeout=timeout_s, max_retry_per_stt=0
+    )
+    if any(model.capabilities.streaming for model in several):
+        return both
+    # By whole utterances: LiveKit's adapter would change providers between two of them, and what
+    # the first one failed to hear would be lost.
+    return stt.StreamAdapter(stt=both, vad=models.vad)
+
+
+def _thinking(models: Models, timeout_s: float) -> LLM[Any] | None:
+    several = list(models.llm)
+    if len(several) < 2:  # noqa: PLR2004
+        return several[0] if several else None
+    return llm.FallbackAdapter(several, attempt_timeout=timeout_s)
+
+
+def _speaking(models: Models) -> TTS[Any] | None:
+    several = list(models.tts)
+    if len(several) < 2:  # noqa: PLR2004
+        return several[0] if several else None
+    return tts.FallbackAdapter(several, max_retry_per_tts=0)

@@ -51,10 +51,9 @@ def require_livekit(settings: Settings, arguments: Sequence[str] = ()) -> None:
         for name, value in given.items()
         if not value and name.replace("livekit_", "--").replace("_", "-") not in options
     ]
-    if len(missing) == 1:
-        raise Stop(f"{missing[0]} is not set: it names the LiveKit project to work for")
     if missing:
-        raise Stop(f"{', '.join(missing)} are not set: they name the LiveKit project to work for")
+        others = f", nor {', '.join(missing[1:])}" if missing[1:] else ""
+        raise Stop(f"{missing[0]} is not set{others}: it names the LiveKit project to work for")
     url = urlsplit(settings.livekit_url)
     if "--url" not in options and (url.scheme not in _LIVEKIT_SCHEMES or not url.netloc):
         raise Stop("LIVEKIT_URL is no such address as wss://name.livekit.cloud or ws://host:7880")

@@ -40,14 +40,6 @@ def _azure_endpoint(value: str) -> str:
     return value.rstrip("/")
 
 
-def _postgres_url(value: SecretStr) -> SecretStr:
-    text = value.get_secret_value()
-    # Several hosts, or a socket's path, are right too: only what is surely wrong is refused here.
-    if text and not text.startswith(("postgresql://", "postgres://")):
-        raise ValueError("is no such address as postgresql://user:password@host:5432/name")
-    return value
-
-
 def _language(value: str) -> str:
     if not _LANGUAGE.fullmatch(value):
         raise ValueError("is no language code such as en or pt-BR")
@@ -57,7 +49,6 @@ def _language(value: str) -> str:
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 AzureEndpoint = Annotated[str, AfterValidator(_azure_endpoint)]
-PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
 Language = Annotated[str, AfterValidator(_language)]
 
 NO_SECRET = SecretStr("")
