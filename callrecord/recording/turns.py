@@ -7,6 +7,7 @@ keeps what was said until then.
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -36,6 +37,7 @@ class Turns:
         self._last: dict[str, Message] = {}
         self._speakers = Speakers()
         self._typed: dict[str, Message] = {}
+        self._notes: dict[str, dict[str, Any]] = {}
         self.agent: str | None = None
 
     def follow(self, session: AgentSession[None]) -> None:
@@ -80,6 +82,15 @@ class Turns:
             self._commit_user(item)
         elif item.role == "assistant":
             self._commit_assistant(item)
+
+    def note(self, speech_id: str, metadata: dict[str, Any]) -> None:
+        """Give what is said in a speech a note, kept in its message's metadata."""
+        self._notes[speech_id] = metadata
+
+    def announced(self, text: str, metadata: dict[str, Any]) -> None:
+        """Record what is said to the room besides any session."""
+        message = self._agent_message(new_id(), now(), None)
+        self._append(msgspec.structs.replace(message, content=text, model=None, metadata=metadata))
 
     def speech_created(self, speech: SpeechHandle, *, scripted: bool) -> None:
         """Follow a speech to its end. A scripted one (`say`) has no language model's words."""
@@ -148,6 +159,8 @@ class Turns:
         message_id = reply.id if reply else new_id()
         message = self._agent_message(message_id, when(item), speech_id)
         message = committed(message, item)
+        if (note := self._notes.get(speech_id or "")) is not None:
+            message = msgspec.structs.replace(message, metadata=message.metadata | note)
         # First, so that the message exists when its requests name it.
         self._append(message)
         if speech_id is not None:
@@ -164,6 +177,7 @@ class Turns:
             self._append(message)
         self._scripted.discard(speech.id)
         self._sounded.discard(speech.id)
+        self._notes.pop(speech.id, None)
         if message is not None:
             self._settle(speech.id, message)
 
