@@ -18,7 +18,7 @@ from agent.assistant import Assistant
 from agent.limits import Duration, Silence
 from agent.people import People
 from agent.phrases import Phrases
-from agent.pipeline import Session, audio_input, build_session, prepare
+from agent.pipeline import Session, build_session, prepare
 from agent.settings import Settings
 from callrecord.db.events import now
 from callrecord.db.outbox import OutboxWriter
@@ -113,7 +113,7 @@ class Call:
         if end_reason in _HANG_UP:
             await self._hang_up()
         if (parts := self._ctx.proc.userdata.pop("parts", None)) is not None:
-            await parts.aclose()
+            await parts.client.close()
 
     def _cut(self) -> tuple[str, datetime]:
         """Return how a call ended that nobody ended: it was cut from outside."""
@@ -185,11 +185,7 @@ class Call:
             agent,
             room=self._ctx.room,
             # A caller who drops may rejoin: who is present decides, not the first disconnect.
-            room_options=room_io.RoomOptions(
-                audio_input=audio_input(self._ctx.proc.userdata["parts"]),
-                close_on_disconnect=False,
-                text_input=False,
-            ),
+            room_options=room_io.RoomOptions(close_on_disconnect=False, text_input=False),
         )
         people.session_started()
         await self._ready.wait()

@@ -108,6 +108,8 @@ class Shipper:
                 stopping = self._deadline is not None
                 try:
                     busy = await self._turn()
+                    if backoff:
+                        logger.info("shipping again")
                     backoff = 0.0
                     if stopping and len(self._tails) == 0:
                         break

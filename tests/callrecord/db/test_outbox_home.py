@@ -145,6 +145,23 @@ def test_only_regular_files_are_outbox_files_and_notes(tmp_path: Path) -> None:
     directory.release()
 
 
+def test_a_job_without_a_worker_writes_where_it_is_shipped(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where nothing is shipped yet, in a subdirectory that whoever comes will take."""
+    home = OutboxHome(tmp_path)
+    first = home.for_one_job()
+    assert "nothing ships this outbox yet" in caplog.text
+    assert home.for_one_job() == first
+    taken, second = home.take(), home.take()
+    assert taken.path == first
+    taken.release()
+    caplog.clear()
+    assert home.for_one_job() == second.path
+    assert caplog.text == ""
+    second.release()
+
+
 def test_a_place_that_cannot_be_written_stops_with_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(Stop, match=r"^AGENT_OUTBOX_DIR=\S+ can't be written .*: name another$"):

@@ -1,0 +1,115 @@
+"""`python -m db ship`: the shipper as a process of its own, beside workers that ship nothing."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import threading
+from argparse import ArgumentParser, Namespace
+from datetime import UTC, datetime
+from typing import Any
+
+from callrecord.db.disk import DiskReserve
+from callrecord.db.errors import Transient
+from callrecord.db.outbox_home import OutboxHome
+from callrecord.db.ship_settings import ShipSettings
+from callrecord.db.shipper import Shipper, ShipperOptions
+from callrecord.db.store import check_schema
+
+NAME = "ship"
+HELP = "bring what agents of this host record to Postgres, until SIGTERM"
+
+SCHEMA_TIMEOUT_S = 5.0
+ADOPT_EVERY_S = 0.5
+"""Each call may begin in a subdirectory of its own."""
+
+logger = logging.getLogger("voice.ship")
+
+
+def add_arguments(_parser: ArgumentParser) -> None:
+    """Declare nothing: the environment says it all, as for a worker."""
+
+
+def run(_arguments: Namespace) -> int:
+    """Ship until SIGTERM or SIGINT, then what is left; what remains stays on the disk."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    _log()
+    settings = ShipSettings.of(os.environ)
+    home = OutboxHome(settings.outbox_dir)
+    _check_schema(settings.dsn)
+    directory = home.take()
+    reserve = DiskReserve(directory.path, low_bytes=settings.min_free_mb * 1024 * 1024)
+    options = ShipperOptions(adopt_every_s=ADOPT_EVERY_S)
+    shipper = Shipper(home, directory, settings.dsn, reserve=reserve, options=options)
+    shipper.start()
+    logger.info("shipping", extra={"outbox": str(home.root), "directory": directory.path.name})
+    stop.wait()
+    done = shipper.stop(settings.ship_timeout_s)
+    stats = shipper.stats
+    logger.info(
+        "shipper stopped",
+        extra={
+            "all_shipped": done,
+            "events": stats.events,
+            "refused": stats.refused,
+            "files_left": stats.backlog_files,
+        },
+    )
+    reserve.remove()
+    directory.release()
+    return 0
+
+
+def _check_schema(dsn: str) -> None:
+    try:
+        asyncio.run(asyncio.wait_for(check_schema(dsn), SCHEMA_TIMEOUT_S))
+    except (Transient, TimeoutError) as error:
+        why = str(error) or "no answer"
+        logger.warning("Postgres is away, events wait on disk", extra={"error": why})
+
+
+def _log() -> None:
+    formatter = _Json() if os.environ.get("AGENT_LOG_FORMAT") == "json" else _Line()
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(formatter)
+    logging.getLogger("voice").setLevel(logging.INFO)
+
+
+_STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime"}
+
+
+def _values(record: logging.LogRecord) -> dict[str, Any]:
+    return {key: value for key, value in vars(record).items() if key not in _STANDARD}
+
+
+def _when(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+
+
+class _Line(logging.Formatter):
+    """For people: time, level, message, and the values behind it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, and a traceback below it if there is one."""
+        values = "".join(f" {key}={value}" for key, value in _values(record).items())
+        line = f"{_when(record)} {record.levelname.lower()} {record.getMessage()}{values}"
+        return line + (f"\n{self.formatException(record.exc_info)}" if record.exc_info else "")
+
+
+class _Json(logging.Formatter):
+    """For machines: one object a line, with the worker's names."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the object."""
+        known = {
+            "message": record.getMessage(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "timestamp": _when(record),
+        }
+        if record.exc_info:
+            known["exception"] = self.formatException(record.exc_info)
+        return json.dumps(known | _values(record), default=str)
