@@ -2,7 +2,15 @@
 
 from local.caller.errors import CallerError, NobodyAnsweredError, TooLateError
 from local.caller.participant import Caller
-from local.caller.server import Server
+from local.caller.server import Role, Server
 from local.caller.voice import Voice
 
-__all__ = ["Caller", "CallerError", "NobodyAnsweredError", "Server", "TooLateError", "Voice"]
+__all__ = [
+    "Caller",
+    "CallerError",
+    "NobodyAnsweredError",
+    "Role",
+    "Server",
+    "TooLateError",
+    "Voice",
+]

@@ -55,6 +55,10 @@ class Line:
         await self.microphone.aclose()
         await self.room.disconnect()
 
+    async def unpublish(self) -> None:
+        """Take the microphone out of the room."""
+        await self.room.local_participant.unpublish_track(self._track.sid)
+
     def mute(self) -> None:
         """Mute the microphone; the others are told."""
         self._track.mute()

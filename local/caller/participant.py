@@ -13,7 +13,7 @@ from local.caller.ear import Ear
 from local.caller.errors import CallerError, NobodyAnsweredError, TooLateError
 from local.caller.line import Line
 from local.caller.microphone import Utterance
-from local.caller.server import Server
+from local.caller.server import CALLER, Role, Server
 from local.caller.sound import Samples, Sound, decode
 from local.caller.voice import Voice
 
@@ -38,6 +38,7 @@ class Caller:
         name: For people; the identity if empty.
         metadata: The caller's, signed in the token.
         attributes: Likewise.
+        role: What LiveKit takes it for.
         voice: Needed to speak texts and to transcribe; sounds and files go without.
         hear_anyone: Listen to whoever publishes audio, not only to agents.
         keep_audio: Keep what is heard; needed to transcribe.
@@ -52,6 +53,7 @@ class Caller:
         name: str = "",
         metadata: str = "",
         attributes: dict[str, str] | None = None,
+        role: Role = CALLER,
         voice: Voice | None = None,
         hear_anyone: bool = False,
         keep_audio: bool = True,
@@ -60,7 +62,12 @@ class Caller:
         self.identity = identity
         self._server = server
         self._token = server.token(
-            room, identity, name=name, metadata=metadata, attributes=attributes
+            room,
+            identity,
+            name=name,
+            metadata=metadata,
+            attributes=attributes,
+            role=role,
         )
         self._voice = voice
         self._hear_anyone = hear_anyone
@@ -75,12 +82,15 @@ class Caller:
 
     # Coming and going
 
-    async def join(self, *, create: bool = True, room_metadata: str = "") -> None:
-        """Enter the room with a live, silent microphone.
+    async def join(
+        self, *, create: bool = True, room_metadata: str = "", muted: bool = False
+    ) -> None:
+        """Enter the room with a silent microphone.
 
         Args:
             create: Create the room first, as a front end does; a named agent is dispatched then.
             room_metadata: The room's, if it is created.
+            muted: The microphone is published muted.
 
         Raises:
             CallerError: The server cannot be reached, or refuses.
@@ -90,6 +100,8 @@ class Caller:
         if create:
             await self._server.create_room(self.room_name, room_metadata)
         line = Line(self._on_audio)
+        if muted:
+            line.mute()
         await line.join(self._server.url, self._token)
         self._line = line
 
@@ -112,6 +124,30 @@ class Caller:
     def unmute(self) -> None:
         """Unmute the microphone."""
         self._joined().unmute()
+
+    async def unpublish(self) -> None:
+        """Take the microphone out of the room."""
+        await self._joined().unpublish()
+
+    async def change(
+        self,
+        *,
+        name: str | None = None,
+        metadata: str | None = None,
+        attributes: dict[str, str] | None = None,
+    ) -> None:
+        """Change what the others are told of it; the role has to allow it."""
+        me = self._joined().room.local_participant
+        if name is not None:
+            await me.set_name(name)
+        if metadata is not None:
+            await me.set_metadata(metadata)
+        if attributes is not None:
+            await me.set_attributes(attributes)
+
+    async def type(self, text: str) -> None:
+        """Send a text to the agent, as LiveKit's chat does."""
+        await self._joined().room.local_participant.send_text(text, topic="lk.chat")
 
     # Speaking
 

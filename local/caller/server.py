@@ -1,11 +1,30 @@
 """The caller's dealings with the LiveKit server outside a room: rooms, tokens, dispatch."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import aiohttp
 from livekit import api
 
 from local.caller.errors import CallerError
+
+
+@dataclass(frozen=True)
+class Role:
+    """What LiveKit takes a participant for.
+
+    Attributes:
+        kind: A caller by phone is "sip".
+        hidden: The others are not told of it, as of a supervisor who listens in.
+        may_change_itself: It may change its name, metadata and attributes.
+    """
+
+    kind: Literal["standard", "sip", "agent", "egress", "ingress"] = "standard"
+    hidden: bool = False
+    may_change_itself: bool = False
+
+
+CALLER = Role()
 
 
 @dataclass(frozen=True)
@@ -53,7 +72,7 @@ class Server:
         except (api.TwirpError, aiohttp.ClientError, TimeoutError) as error:
             raise CallerError(f"cannot delete room {name} at {self.url}: {error}") from error
 
-    def token(
+    def token(  # noqa: PLR0913 - what a token holds
         self,
         room: str,
         identity: str,
@@ -61,15 +80,24 @@ class Server:
         name: str = "",
         metadata: str = "",
         attributes: dict[str, str] | None = None,
+        role: Role = CALLER,
     ) -> str:
         """Return a signed token that lets this participant into this room."""
+        grants = api.VideoGrants(
+            room_join=True,
+            room=room,
+            hidden=role.hidden,
+            can_update_own_metadata=role.may_change_itself,
+            agent=role.kind == "agent",
+        )
         token = (
             api.AccessToken(self.api_key, self.api_secret)
             .with_identity(identity)
             .with_name(name or identity)
             .with_metadata(metadata)
             .with_attributes(attributes or {})
-            .with_grants(api.VideoGrants(room_join=True, room=room))
+            .with_kind(role.kind)
+            .with_grants(grants)
         )
         return token.to_jwt()
 
