@@ -1,0 +1,107 @@
+"""Silence and the longest duration end a call, after words that say so; in real rooms."""
+
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from livekit import api
+
+from local.caller import Caller, Server
+from local.caller.voice import Voice
+from local.demo.rows import Rows
+from local.stack import Stack
+from tests.e2e.rows import Reader, said
+from tests.e2e.worker import Worker
+from tests.postgres import Connection
+from tests.waiting import until
+
+pytestmark = pytest.mark.room
+
+GREETING = "Hello! How can I help you today?"
+ASKED = "Are you still there?"
+NEAR = "We have to come to an end soon."
+GOODBYE = "Thank you for your call. Goodbye!"
+NAME = "My name is Robin. What is yours?"
+
+
+async def test_silence(
+    stack: Stack, server: Server, voice: Voice, tmp_path: Path, database_url: str, pg: Connection
+) -> None:
+    """Asked once and answered, by voice and by text, it goes on; not answered, it ends."""
+    room = f"silence-{uuid4().hex[:8]}"
+    worker = Worker(
+        stack, tmp_path, database_url, name=server.agent_name, AGENT_SILENCE_TIMEOUT_S="3"
+    )
+    reader = Reader(pg)
+    await worker.start()
+    try:
+        async with Caller(server, room=room, voice=voice) as caller:
+            answer = await caller.prepare("What is your name?")
+            await caller.join()
+            await _heard(caller)
+            await _heard(caller)
+            await caller.speak(answer)
+            await _heard(caller)
+            await _heard(caller)
+            await _type(caller, "What is your name?")
+            await _heard(caller)
+            rows = await reader.ended(room, timeout_s=40)
+            await until(lambda: _closed(server, room), what="the room to be closed")
+    finally:
+        await worker.stop()
+    expected = [GREETING, ASKED, NAME, ASKED, NAME, ASKED, GOODBYE]
+    assert said(rows, "assistant") == expected
+    _check_end(rows, "silence")
+    times = [message["timestamp"].timestamp() for message in rows.messages]
+    assert times[-1] - times[-2] > 3, "asked, and as long again"
+
+
+async def test_longest_duration(
+    stack: Stack, server: Server, tmp_path: Path, database_url: str, pg: Connection
+) -> None:
+    """A warning, then the goodbye, over a story that goes on; a rejoin gives no more time."""
+    room = f"duration-{uuid4().hex[:8]}"
+    limits = {"AGENT_MAX_DURATION_S": "10", "AGENT_MAX_DURATION_WARNING_S": "6"}
+    worker = Worker(stack, tmp_path, database_url, name=server.agent_name, **limits)
+    reader = Reader(pg)
+    await worker.start()
+    try:
+        async with Caller(server, room=room) as caller:
+            await caller.join()
+            await _heard(caller)
+            await caller.rejoin()
+            await _heard(caller)
+            await _type(caller, "Tell me a story, please.")
+            rows = await reader.ended(room, timeout_s=40)
+            await until(lambda: _closed(server, room), what="the room to be closed")
+    finally:
+        await worker.stop()
+    greeting, near, story, goodbye = said(rows, "assistant")
+    assert (greeting, near, goodbye) == (GREETING, NEAR, GOODBYE)
+    assert story.startswith("Once upon a time")
+    assert [message["interrupted"] for message in rows.messages][-2:] == [True, False]
+    _check_end(rows, "max_duration")
+    assert 10 < rows.call["duration_seconds"] < 18
+
+
+def _check_end(rows: Rows, end_reason: str) -> None:
+    assert (rows.call["status"], rows.call["end_reason"]) == ("completed", end_reason)
+    assert all(leg["left_at"] is not None for leg in rows.participants)
+
+
+async def _heard(caller: Caller) -> None:
+    """Wait for the next thing the agent says, to its end."""
+    await caller.agent_speech(time.monotonic())
+    await caller.agent_quiet(0.5)
+
+
+async def _closed(server: Server, room: str) -> bool:
+    async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as client:
+        found = await client.room.list_rooms(api.ListRoomsRequest(names=[room]))
+    return not found.rooms
+
+
+async def _type(caller: Caller, text: str) -> None:
+    assert caller._line is not None
+    await caller._line.room.local_participant.send_text(text, topic="lk.chat")
