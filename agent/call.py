@@ -12,13 +12,16 @@ from uuid import UUID
 import structlog
 from livekit import rtc
 from livekit.agents import CloseEvent, JobContext, JobProcess, room_io
+from livekit.agents.voice import SpeechHandle
 
 from agent import logs
+from agent.announce import announce
 from agent.assistant import Assistant
 from agent.limits import Duration, Silence
 from agent.people import People
 from agent.phrases import Phrases
-from agent.pipeline import Session, build_session, prepare
+from agent.pipeline import Parts, Session, audio_input, build_session, prepare
+from agent.rescue import Failure, Rescue
 from agent.settings import Settings
 from callrecord.db.events import now
 from callrecord.db.outbox import OutboxWriter
@@ -28,10 +31,11 @@ from callrecord.recording.recorder import Recorder
 
 logger = structlog.get_logger("voice.call")
 
+ENTER_TIMEOUT_S = 10.0
 HANG_UP_TIMEOUT_S = 5.0
 LAST_WORDS_TIMEOUT_S = 20.0
 
-_HANG_UP = ("agent_hangup", "silence", "max_duration")
+_HANG_UP = ("agent_hangup", "silence", "max_duration", "error")
 """Ends after which nobody is to be left in the room."""
 
 
@@ -69,7 +73,13 @@ class Call:
             end=self.recorder.guard("longest duration", self._too_long),
         )
         self._leaving: asyncio.Task[None] | None = None
-        self.phrases = Phrases()
+        self._rescue: Rescue | None = None
+        self._inside = False
+        self._told = False  # the caller was told of the error
+        parts: Parts | None = ctx.proc.userdata.get("parts")
+        voices = parts.models.tts if parts is not None else ()
+        self.phrases = Phrases(self._settings, voices[0] if voices else None)
+        self._background: asyncio.Task[None] | None = None
         self._shutdown = ctx.shutdown
         # A tool of the user's may end the job in LiveKit's way: no drain, but the agent's hang-up.
         setattr(ctx, "shutdown", self._shut_down)  # noqa: B010 - mypy: a method
@@ -77,6 +87,7 @@ class Call:
     async def run(self) -> None:
         """Connect and talk. Returns when the conversation runs; what follows is events."""
         connecting: asyncio.Task[None] | None = None
+        talking: asyncio.Task[None] | None = None
         try:
             self._follow_room()
             connecting = asyncio.create_task(self._ctx.connect())
@@ -85,10 +96,12 @@ class Call:
             session.on("close", self.recorder.guard("close", closed))
             self.recorder.attach_session(session)
             self._silence = self._listen_for_silence(session)
+            self._rescue = self._watch_models(session)
             self._session = session
+            talking = asyncio.create_task(self._talk(session))
             await connecting
             self._entered()
-            await self._talk(session)
+            await talking
         except Exception as error:
             if self._ending is not None:
                 # Ended on the way, by the caller or the room: no error of this job's.
@@ -96,24 +109,33 @@ class Call:
                 return
             self._detail["error"] = repr(error)
             self._ending = ("error", now())
+            await self._enter_anyway(connecting)
             raise
         finally:
-            if connecting is not None:
-                connecting.cancel()
+            for task in (connecting, talking):
+                if task is not None:
+                    task.cancel()
 
     async def finish(self) -> None:
         """Record the end: the last thing that is done for a call, however it ends."""
         self._presence.stop()
         self._duration.stop()
+        if self._rescue is not None:
+            self._rescue.stop()
+        if self._background is not None:
+            self._background.cancel()
         if self._ending is None:
             self._ending = self._cut()
         end_reason, at = self._ending
+        untold = await self._untold() if end_reason == "error" else None
         self.recorder.finish(end_reason, at, self._detail)
         logger.info("call ended", end_reason=end_reason, failures=self.recorder.failures)
+        if untold is not None:
+            await self._announce(untold)
         if end_reason in _HANG_UP:
             await self._hang_up()
         if (parts := self._ctx.proc.userdata.pop("parts", None)) is not None:
-            await parts.client.close()
+            await parts.aclose()
 
     def _cut(self) -> tuple[str, datetime]:
         """Return how a call ended that nobody ended: it was cut from outside."""
@@ -144,6 +166,25 @@ class Call:
             await self._say_last(self._session, message)
         self.end(end_reason, **detail)
 
+    def _watch_models(self, session: Session) -> Rescue:
+        rescue = Rescue(
+            session,
+            timeout_s=self._settings.agent_model_timeout_s,
+            apologise=lambda failure: self._apologise(session, failure),
+            give_up=self._give_up,
+        )
+        rescue.listen(self.recorder.guard)
+        return rescue
+
+    def _apologise(self, session: Session, failure: Failure) -> SpeechHandle:
+        speech = self.phrases.say(session, self._settings.agent_fallback_message)
+        self.recorder.turns.note(speech.id, {"kind": "fallback", "cause": str(failure)})
+        return speech
+
+    def _give_up(self, failure: Failure) -> None:
+        message = self._settings.agent_error_message
+        self._leave("error", message, error=str(failure))
+
     def _listen_for_silence(self, session: Session) -> Silence:
         silence = Silence(
             session,
@@ -165,32 +206,74 @@ class Call:
                 self._session.interrupt()
         self._leave("max_duration")
 
-    def _leave(self, end_reason: str) -> None:
-        if self._leaving is None:
-            message = self._settings.agent_goodbye_message
-            self._leaving = asyncio.create_task(self.say_and_end(end_reason, message))
+    def _leave(self, end_reason: str, message: str = "", **detail: Any) -> None:
+        if self._leaving is not None:
+            return
+        if self._rescue is not None:
+            self._rescue.stop()
+        message = message or self._settings.agent_goodbye_message
+        self._leaving = asyncio.create_task(self.say_and_end(end_reason, message, **detail))
 
     async def _say_last(self, session: Session, message: str) -> None:
         try:
             speech = self.phrases.say(session, message, allow_interruptions=False)
             await asyncio.wait_for(speech.wait_for_playout(), LAST_WORDS_TIMEOUT_S)
+            self._told = bool(speech.chat_items)
         except (RuntimeError, TimeoutError):  # the session is closing; the speech stalls
             logger.warning("last words not said in time", exc_info=True)
 
     async def _talk(self, session: Session) -> None:
         agent = Assistant()
+        loading = asyncio.create_task(self.phrases.load(agent.greeting))
         people = People(self._ctx.room, session, self.recorder, lambda: self._presence.callers)
         people.listen()
         await session.start(
             agent,
             room=self._ctx.room,
             # A caller who drops may rejoin: who is present decides, not the first disconnect.
-            room_options=room_io.RoomOptions(close_on_disconnect=False, text_input=False),
+            room_options=room_io.RoomOptions(
+                audio_input=audio_input(self._ctx.proc.userdata["parts"]),
+                close_on_disconnect=False,
+                text_input=False,
+            ),
         )
         people.session_started()
+        await loading
         await self._ready.wait()
         if self._ending is None:
             self.phrases.say(session, agent.greeting)
+            self._background = asyncio.create_task(self.phrases.complete())
+
+    async def _untold(self) -> rtc.AudioFrame | None:
+        """Return the error message's audio if callers are there who have not heard it.
+
+        It becomes a row before the end does: nothing is recorded after the end.
+        """
+        here = self._presence.callers and self._ctx.room.isconnected()
+        if self._told or not here or self._ctx.is_fake_job():
+            return None
+        await self.phrases.load()
+        text = self._settings.agent_error_message
+        if (audio := self.phrases.audio(text)) is None:
+            return None
+        self.recorder.turns.announced(text, {"kind": "error"})
+        return audio
+
+    async def _announce(self, audio: rtc.AudioFrame) -> None:
+        try:
+            await announce(self._ctx.room, audio)
+        except Exception:
+            # Whatever the room says: nobody is to stay in it in silence.
+            logger.warning("error message not played", exc_info=True)
+
+    async def _enter_anyway(self, connecting: "asyncio.Task[None] | None") -> None:
+        """Look who is in the room although the call has failed: they are told, and recorded."""
+        try:
+            if connecting is not None and not self._inside:
+                await asyncio.wait_for(connecting, ENTER_TIMEOUT_S)
+                self._entered()
+        except Exception:
+            logger.warning("room not entered after an error", exc_info=True)
 
     async def _hang_up(self) -> None:
         # Leaving alone would keep a caller by phone on a silent line.
@@ -210,6 +293,7 @@ class Call:
     def _entered(self) -> None:
         # Who was there before us is told by no event, or by a late one: look.
         room = self._ctx.room
+        self._inside = True
         self.recorder.turns.agent = room.local_participant.identity
         joined = self.recorder.guard("already there", self.recorder.legs.joined)
         participants = list(room.remote_participants.values())

@@ -5,6 +5,7 @@ from functools import partial
 
 from agent import logs
 from agent.call import JobConfig, entrypoint, on_session_end, prewarm
+from agent.rendering import Rendering
 from agent.settings import Settings, require_database
 from callrecord.db.ship_settings import ShipSettings
 from callrecord.recording.record import Place
@@ -36,7 +37,12 @@ class VoiceServer(RecordingServer):
         """Take calls until closed."""
         chosen = self._settings.agent_log_format
         logs.take_over(as_json=chosen == "json" or (chosen == "auto" and not devmode))
-        await super().run(devmode=devmode, unregistered=unregistered)
+        rendering = Rendering(self._settings)
+        rendering.start()
+        try:
+            await super().run(devmode=devmode, unregistered=unregistered)
+        finally:
+            await rendering.stop()
 
     def ship_settings(self) -> ShipSettings:
         """Return what our settings say of it.

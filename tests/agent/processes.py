@@ -22,6 +22,7 @@ AWAY = {
     **LIVEKIT,
     "DATABASE_URL": "postgresql://u:p@127.0.0.1:1/x",
     "OPENAI_API_KEY": "key",
+    "OPENAI_BASE_URL": "http://127.0.0.1:1/v1",
 }
 """All that a worker needs to start, and everything away."""
 

@@ -44,6 +44,8 @@ async def start(
             for name, value in env.items():
                 monkeypatch.setenv(name, value)
             monkeypatch.setenv("AGENT_OUTBOX_DIR", str(tmp_path / "outbox"))
+            monkeypatch.setenv("AGENT_SPEECH_CACHE_DIR", str(tmp_path / "speech"))
+            monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
             server = VoiceServer(load(tmp_path / "none"))
             server.update_options(job_executor_type=JobExecutorType.THREAD, num_idle_processes=0)
             started = asyncio.Event()

@@ -1,0 +1,32 @@
+"""A last announcement in a room, without any session: the session may be what has failed."""
+
+import asyncio
+
+from livekit import rtc
+
+from agent.speech_cache import in_pieces
+
+ANNOUNCEMENT_TIMEOUT_S = 20.0
+
+_QUEUE_MS = 200
+
+
+async def announce(room: rtc.Room, audio: rtc.AudioFrame) -> None:
+    """Play audio to everybody in the room, to its end.
+
+    Raises:
+        PublishTrackError: The room does not take it.
+        TimeoutError: It did not come to its end in time, or nobody listens.
+    """
+    source = rtc.AudioSource(audio.sample_rate, audio.num_channels, queue_size_ms=_QUEUE_MS)
+    track = rtc.LocalAudioTrack.create_audio_track("announcement", source)
+    options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+    try:
+        async with asyncio.timeout(ANNOUNCEMENT_TIMEOUT_S):
+            publication = await room.local_participant.publish_track(track, options)
+            await publication.wait_for_subscription()
+            for piece in in_pieces(audio):
+                await source.capture_frame(piece)
+            await source.wait_for_playout()
+    finally:
+        await source.aclose()

@@ -1,0 +1,94 @@
+"""Rendering ahead: the worker has its messages spoken before any call needs them."""
+
+import asyncio
+import contextlib
+
+import structlog
+from livekit.agents import utils
+
+from agent.assistant import Assistant
+from agent.phrases import messages
+from agent.pipeline import prepare
+from agent.settings import Settings
+from agent.speech_cache import Speaker, SpeechCache, render, voice_of
+
+logger = structlog.get_logger("voice.rendering")
+
+FIRST_PAUSE_S = 2.0
+LONGEST_PAUSE_S = 60.0
+
+
+class Rendering:
+    """Renders what is missing, in the background of the worker; safe to stop unstarted or twice.
+
+    No call waits for it: what is not there yet is spoken by the model in the call. A model that
+    does not answer is asked again, at longer and longer intervals.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._task = asyncio.create_task(self._run(), name="rendering ahead")
+
+    async def stop(self) -> None:
+        """Stop, in the midst of a message if need be."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _run(self) -> None:
+        try:
+            parts = await asyncio.to_thread(prepare, self._settings)
+            try:
+                if parts.models.tts:
+                    async with utils.http_context.open():
+                        await self._render(parts.models.tts[0])
+            finally:
+                await parts.aclose()
+        except Exception:
+            logger.exception("messages are not rendered ahead: the model speaks them in each call")
+
+    async def _render(self, model: Speaker) -> None:
+        cache = SpeechCache(self._settings.agent_speech_cache_dir, voice_of(model))
+        try:
+            await asyncio.to_thread(cache.check)
+        except OSError as error:
+            logger.warning(
+                "AGENT_SPEECH_CACHE_DIR is not writable: messages are spoken anew in each call",
+                directory=str(cache.directory),
+                error=str(error),
+            )
+            return
+        pause_s = FIRST_PAUSE_S
+        while not await self._rendered(model, cache):
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        await asyncio.to_thread(cache.sweep)
+
+    async def _rendered(self, model: Speaker, cache: SpeechCache) -> bool:
+        """Render what is missing; tell whether all is there."""
+        rendered = 0
+        try:
+            for text in (*_greeting(), *messages(self._settings)):
+                if await asyncio.to_thread(cache.read, text) is None:
+                    await asyncio.to_thread(cache.keep, text, await render(model, text))
+                    rendered += 1
+        except Exception as error:  # noqa: BLE001 - any provider's, and a full disk: asked again
+            logger.warning("message not rendered, will try again", error=type(error).__name__)
+            return False
+        logger.info("messages rendered ahead", rendered=rendered)
+        return True
+
+
+def _greeting() -> tuple[str, ...]:
+    """Return the persona's greeting as it is without a call."""
+    try:
+        return (Assistant().greeting,)
+    except Exception as error:  # noqa: BLE001 - a persona that only works within a call
+        logger.info("greeting not rendered ahead", error=type(error).__name__)
+        return ()
