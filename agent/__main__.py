@@ -28,6 +28,7 @@ def main() -> int:
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     try:
         settings = load()
+        logs.configure(settings)
         if command == "check":
             return check.run(settings)
         if not _HELP.intersection(sys.argv):

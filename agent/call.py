@@ -24,6 +24,7 @@ from agent.pipeline import Parts, Session, audio_input, build_session, prepare
 from agent.rescue import Failure, Rescue
 from agent.settings import Settings
 from callrecord.db.events import now
+from callrecord.db.log_fields import log_fields
 from callrecord.db.outbox import OutboxWriter
 from callrecord.recording.header import call_header
 from callrecord.recording.presence import Presence
@@ -55,6 +56,7 @@ class Call:
         self._ctx = ctx
         self._settings = config.settings
         header = call_header(ctx.job, config.worker_id, ctx.local_participant_identity)
+        logs.name_call(ctx, log_fields(header))
         self.recorder = Recorder(OutboxWriter(config.outbox, header))
         self._presence = Presence(
             grace_s=self._settings.agent_rejoin_grace_s,
@@ -341,14 +343,13 @@ class Call:
 
 def prewarm(config: JobConfig, proc: JobProcess) -> None:
     """Prepare a job's process before it gets a call."""
-    logs.configure()
+    logs.configure(config.settings)
     proc.userdata["config"] = config
     proc.userdata["parts"] = prepare(config.settings)
 
 
 async def entrypoint(ctx: JobContext) -> None:
     """Run a job: LiveKit calls this in the job's process."""
-    ctx.log_context_fields = {"job_id": ctx.job.id, "room": ctx.room.name}
     call = Call(ctx, ctx.proc.userdata["config"])
     ctx.proc.userdata["call"] = call
     await call.run()

@@ -1,61 +1,33 @@
 """One log: our lines and LiveKit's through structlog, for people or as JSON for machines."""
 
 import logging
-import re
 import sys
+from collections import OrderedDict
+from uuid import UUID
 
 import structlog
+from livekit.agents import JobContext, JobExecutorType
+from pydantic import SecretStr
 from structlog.typing import EventDict, WrappedLogger
 
-_SPOKEN = "lk.pii."
-"""LiveKit's mark for log values that people said."""
+from agent import privacy
+from agent.settings import Settings
+
+_KNOWN_CALLS = 10_000
+_SHORT = {"job_id": "job", "call_id": "call"}
+_FOR_MACHINES = ("room_id", "pid", "agent_name", "logger")
 
 
-def _leave_out(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    event.pop("message", None)  # the event again, left on the record by LiveKit's queue
-    for key in [key for key in event if key.startswith(_SPOKEN)]:
-        del event[key]
-    return event
-
-
-def _part_traceback(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    # A traceback does not pass the border of a process: LiveKit's queue puts its text at the end
-    # of the message.
-    text = event["_record"].exc_text
-    if text and event["event"].endswith(text):
-        event["event"] = event["event"].removesuffix(text).rstrip()
-        event["exception"] = text
-    return event
-
-
-_SHARED: list[structlog.typing.Processor] = [
-    structlog.stdlib.add_log_level,
-    structlog.stdlib.add_logger_name,
-    structlog.stdlib.ExtraAdder(),
-    _leave_out,
-    _part_traceback,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-    structlog.processors.StackInfoRenderer(),
-]
-
-
-_TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
-
-
-def _mask_tokens(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    # LiveKit logs the request it was refused, and with it the token that it carries.
-    for name, value in event.items():
-        text = repr(value) if isinstance(value, BaseException) else value
-        if isinstance(text, str) and "eyJ" in text:
-            event[name] = _TOKEN.sub("<token>", text)
-    return event
-
-
-def configure() -> None:
+def configure(settings: Settings | None = None) -> None:
     """Send structlog's lines through the standard library, values in `extra`.
 
     So they travel from a job's process to the worker in LiveKit's own way, with its job fields.
+
+    Args:
+        settings: Whose secrets no line may show.
     """
+    values = dict(settings or ()).values()
+    privacy.hide(each.get_secret_value() for each in values if isinstance(each, SecretStr))
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -66,6 +38,7 @@ def configure() -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+    _filter_handlers()
 
 
 def take_over(*, as_json: bool) -> None:
@@ -75,22 +48,121 @@ def take_over(*, as_json: bool) -> None:
         # LiveKit's queue handler in a job ships records to the worker, which formats them.
         if isinstance(handler, logging.StreamHandler):
             handler.setFormatter(formatter)
+    _filter_handlers()
+
+
+def name_call(ctx: JobContext, fields: dict[str, str]) -> None:
+    """Put these on every line of a job from now on, those after LiveKit's clean-up too."""
+    ctx.log_context_fields = dict(fields)
+    if ctx.proc.executor_type == JobExecutorType.PROCESS:  # it serves one call, and then ends
+        _calls.of_process = fields
+
+
+class _Calls(logging.Filter):
+    """Completes lines about a job: what one line of it tells, the others need not.
+
+    LiveKit's own lines about a job are logged in the worker, with less than the job's own.
+
+    Attributes:
+        of_process: Fields for all lines, in a process with one call only.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of_process: dict[str, str] = {}
+        self._known: OrderedDict[str, dict[str, str]] = OrderedDict()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change the record in place; it is always kept."""
+        values = vars(record)
+        if "call_id" in values and not _is_id(values["call_id"]):
+            values["tool_call_id"] = values.pop("call_id")  # a function call's, of LiveKit's lines
+        for key, value in self.of_process.items():
+            values.setdefault(key, value)
+        job_id = values.get("job_id")
+        if isinstance(job_id, str):
+            known = self._of(job_id)
+            for key in ("room", "call_id"):
+                if values.get(key):
+                    known[key] = values[key]
+                elif key in known:
+                    values[key] = known[key]
+        return True
+
+    def _of(self, job_id: str) -> dict[str, str]:
+        known = self._known.setdefault(job_id, {})
+        if len(self._known) > _KNOWN_CALLS:
+            self._known.popitem(last=False)
+        return known
+
+
+_calls = _Calls()
+_private = privacy.Private()
+
+
+def _filter_handlers() -> None:
+    for handler in logging.getLogger().handlers:
+        for each in (_calls, _private):
+            if each not in handler.filters:
+                handler.addFilter(each)
+
+
+def _is_id(value: object) -> bool:
+    try:
+        return bool(UUID(str(value)))
+    except ValueError:
+        return False
+
+
+def _leave_out(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    event.pop("message", None)  # the event again, left on the record by LiveKit's queue
+    return event
+
+
+def _part_traceback(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    # A traceback does not pass the border of a process: LiveKit's queue puts its text at the end
+    # of the message.
+    text = event["_record"].exc_text
+    if text:
+        event["event"] = event["event"].removesuffix(text).rstrip()
+        event["exception"] = text
+    return event
+
+
+def _for_people(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    for key in _FOR_MACHINES:
+        event.pop(key, None)
+    for key, short in _SHORT.items():
+        if key in event:
+            event[short] = str(event.pop(key))[-6:]
+    return event
+
+
+_SHARED: list[structlog.typing.Processor] = [
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.ExtraAdder(),
+    _leave_out,
+    _part_traceback,
+    structlog.processors.StackInfoRenderer(),
+]
 
 
 def _formatter(*, as_json: bool) -> logging.Formatter:
-    final: list[structlog.typing.Processor] = [
-        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-        _mask_tokens,
-    ]
+    processors: list[structlog.typing.Processor]
     if as_json:
-        final += [
-            structlog.processors.format_exc_info,
+        processors = [
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.EventRenamer("message"),
             structlog.processors.JSONRenderer(default=str),
         ]
     else:
-        # Plain tracebacks: the default ones show local variables, and so keys and spoken words.
-        plain = structlog.dev.plain_traceback
         colors = sys.stdout.isatty()
-        final.append(structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain))
-    return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_SHARED, processors=final)
+        processors = [
+            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            _for_people,
+            structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0),
+        ]
+    return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_SHARED, processors=processors)

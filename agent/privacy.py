@@ -1,0 +1,186 @@
+"""What no log line may show: what people said, phone numbers, secrets.
+
+A filter on every handler, in the worker and in each job's process, since most lines are LiveKit's
+and its plugins': they quote errors, and errors quote conversations.
+"""
+
+import logging
+import re
+import traceback
+from collections.abc import Iterable
+from datetime import date, timedelta
+from pathlib import PurePath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from uuid import UUID
+
+from callrecord.db.errors import Stop, Transient
+
+_SPOKEN = "lk.pii."
+"""LiveKit's mark for log values that people said."""
+
+_FOREIGN = ("livekit", "asyncio", "openai", "httpx", "httpcore", "aiohttp", "websockets")
+"""Whose messages are put together with values: they are cut before the first of them."""
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_PLAIN = (int, float, bool, UUID, date, timedelta, type(None))
+_SHORTEST_SECRET = 8
+_FACTS = ("status_code", "status", "code", "sqlstate", "errno")
+_FACT = re.compile(r"[\w.-]{1,40}")
+_ERROR_NAME = re.compile(r"[A-Z]\w*(?:Error|Exception|Timeout)\b")
+
+_SECRETS: list[tuple[re.Pattern[str], str]] = [
+    (re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+"), "<token>"),
+    (re.compile(r"\b[spr]k-[\w-]{16,}"), "<key>"),
+    (re.compile(r"\b(Bearer|Basic) [\w.~+/=-]{8,}", re.IGNORECASE), r"\1 <token>"),
+    (re.compile(r"://[^/\s:@]*:[^/\s@]+@"), "://<login>@"),
+    (
+        re.compile(
+            r"\b((?:access_token|token|sig|signature|x-amz-[\w-]+|x-goog-[\w-]+|api[-_]?key"
+            r"|secret|password)=)[^&\s'\"]+",
+            re.IGNORECASE,
+        ),
+        r"\1<hidden>",
+    ),
+]
+
+_NUMBER = re.compile(
+    r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"  # an id, which is no number
+    r"|(?<![0-9A-Za-z])1\d{12}(?![0-9A-Za-z])"  # milliseconds: no such number can be dialled
+    r"|(?P<phone>\+\d[\d ().-]{4,}\d|(?<![0-9A-Za-z.])\d{7,15}(?![0-9A-Za-z]))",
+    re.IGNORECASE,
+)
+
+_hidden: set[str] = set()
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """Have these texts masked in every line of this process; the password in a URL as well."""
+    for secret in secrets:
+        parts = [secret]
+        if "://" in secret and (password := urlsplit(secret).password):
+            parts += [password, unquote(password)]
+        _hidden.update(part for part in parts if len(part) >= _SHORTEST_SECRET)
+
+
+def masked(text: str) -> str:
+    """Return the text without secrets, and with no more than the last two digits of numbers."""
+    for secret in sorted(_hidden, key=len, reverse=True):
+        text = text.replace(secret, "<hidden>")
+    for pattern, mask in _SECRETS:
+        text = pattern.sub(mask, text)
+    return _NUMBER.sub(_last_digits, text)
+
+
+def describe(error: BaseException) -> str:
+    """Return an error's class and facts; its text only where no program's data can be in it."""
+    name = type(error).__name__
+    if text := _safe_text(error):
+        return f"{name}: {text}"
+    facts = [f"{fact}={value}" for fact in _FACTS if (value := _fact(error, fact)) is not None]
+    inner = getattr(error, "exceptions", ()) if isinstance(error, BaseExceptionGroup) else ()
+    facts += [describe(each) for each in inner]
+    return f"{name}({', '.join(facts)})" if facts else name
+
+
+def traceback_of(error: BaseException) -> str:
+    """Return the traceback of an error and of what caused it, with descriptions for texts."""
+    parts: list[str] = []
+    seen: set[int] = set()
+    at: BaseException | None = error
+    while at is not None and id(at) not in seen:
+        seen.add(id(at))
+        frames = "".join(traceback.format_tb(at.__traceback__))
+        parts.append(f"Traceback (most recent call last):\n{frames}{describe(at)}")
+        at = at.__cause__ or (None if at.__suppress_context__ else at.__context__)
+    return "\n\nThen, from that:\n\n".join(reversed(parts))
+
+
+class Private(logging.Filter):
+    """Takes out of each record what must not be shown."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change the record in place; it is always kept."""
+        error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+        if error is not None:
+            record.exc_text = traceback_of(error)
+        record.exc_info = None
+        if record.exc_text:
+            record.exc_text = masked(record.exc_text)
+        record.msg, record.args = masked(self._message(record)), None
+        foreign = _is_foreign(record)
+        for key in [key for key in vars(record) if key not in _STANDARD]:
+            if key.startswith(_SPOKEN):
+                delattr(record, key)
+                continue
+            value = getattr(record, key)
+            if foreign and key == "error" and isinstance(value, str):
+                value = _name_of_error(value)
+            setattr(record, key, _shown(value))
+        return True
+
+    def _message(self, record: logging.LogRecord) -> str:
+        if isinstance(record.msg, BaseException):
+            return describe(record.msg)
+        text = _interpolated(record)
+        if _is_foreign(record):
+            text = text.partition("\n")[0].partition(": ")[0]
+        return text
+
+
+def _interpolated(record: logging.LogRecord) -> str:
+    args = record.args
+    if isinstance(args, tuple):
+        args = tuple(describe(arg) if isinstance(arg, BaseException) else arg for arg in args)
+    try:
+        return str(record.msg) % args if args else str(record.msg)
+    except (TypeError, ValueError, KeyError):  # a line with the wrong arguments is still a line
+        return str(record.msg)
+
+
+def _is_foreign(record: logging.LogRecord) -> bool:
+    return record.name.partition(".")[0] in _FOREIGN
+
+
+def _name_of_error(text: str) -> str:
+    found = _ERROR_NAME.match(text)
+    return found.group() if found else "(left out)"
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, str | PurePath):
+        return masked(str(value))
+    if isinstance(value, BaseException):
+        return masked(describe(value))
+    if isinstance(value, _PLAIN):
+        return value
+    if isinstance(value, dict):
+        return {masked(str(key)): _shown(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_shown(each) for each in value]
+    return type(value).__name__
+
+
+def _last_digits(found: re.Match[str]) -> str:
+    if found["phone"] is None:
+        return found.group()
+    plus = "+" if found.group().startswith("+") else ""
+    return f"{plus}***{found.group()[-2:]}"
+
+
+def _safe_text(error: BaseException) -> str | None:
+    """Return the text of an error that the interpreter, the system or this project has worded."""
+    if isinstance(error, OSError):
+        return str(error) if error.errno is not None else None
+    if isinstance(error, ImportError | NameError | AttributeError):
+        return str(error) if error.name is not None else None
+    if isinstance(error, SyntaxError):
+        return f"{error.msg} ({error.filename}, line {error.lineno})"
+    return str(error) if isinstance(error, Stop | Transient) else None
+
+
+def _fact(error: BaseException, name: str) -> int | str | None:
+    value = getattr(error, name, None)
+    if isinstance(value, int) or (isinstance(value, str) and _FACT.fullmatch(value)):
+        return value
+    return None
