@@ -33,8 +33,6 @@ def is_agent(participant: rtc.Participant) -> bool:
 def is_person(participant: rtc.Participant) -> bool:
     """Whether the participant is a person who takes part, and so keeps a call going.
 
-    LiveKit does not announce hidden ones; one who is hidden later has been.
+    Hidden ones, such as supervisors who listen in, are never announced by LiveKit.
     """
-    if is_device(participant) or is_agent(participant):
-        return False
-    return not participant.permissions.hidden
+    return not is_device(participant) and not is_agent(participant)

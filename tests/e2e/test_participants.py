@@ -1,0 +1,240 @@
+"""Who is in a room besides one caller and the agent: each in a real room."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from local.caller import Caller, Role, Server
+from local.caller.voice import Voice
+from local.demo.rows import Row, Rows
+from local.stack import Stack
+from tests.e2e.rows import Reader, said
+from tests.e2e.worker import Worker
+from tests.postgres import Connection
+
+pytestmark = [pytest.mark.room, pytest.mark.usefixtures("worker")]
+
+
+@pytest.fixture
+def room() -> str:
+    """A room of the test's own."""
+    return f"people-{uuid4().hex[:8]}"
+
+
+@pytest.fixture
+async def worker(
+    stack: Stack, server: Server, database_url: str, tmp_path: Path
+) -> AsyncIterator[Worker]:
+    """The worker, with a grace so short that who keeps a call going shows at once."""
+    worker = Worker(stack, tmp_path, database_url, name=server.agent_name, AGENT_REJOIN_GRACE_S="1")
+    await worker.start()
+    yield worker
+    await asyncio.shield(worker.stop())
+
+
+async def test_a_call_by_phone(
+    server: Server, voice: Voice, pg: Connection, room: str, worker: Worker
+) -> None:
+    """The leg has what LiveKit's phone bridge tells; the log has no number."""
+    attributes = {
+        "sip.callID": "SCL_1",
+        "sip.trunkID": "ST_1",
+        "sip.phoneNumber": "+15550100",
+        "sip.trunkPhoneNumber": "+15550199",
+        "sip.callStatus": "active",
+    }
+    caller = Caller(
+        server,
+        room=room,
+        identity="sip_+15550100",
+        name="Phone +15550100",
+        attributes=attributes,
+        role=Role(kind="sip"),
+        voice=voice,
+    )
+    async with caller:
+        await caller.join()
+        await _greeted(caller)
+        await caller.speak("What is your name?")
+        await Reader(pg).when(room, lambda rows: bool(said(rows, "user")), what="the turn")
+    rows = await Reader(pg).ended(room)
+    leg = _leg(rows, "sip_+15550100")
+    assert (leg["kind"], leg["participant_type"]) == ("sip", "user")
+    assert leg["metadata"] == {"attributes": attributes}
+    assert rows.call["metadata"]["sip"] == {"callID": "SCL_1", "trunkID": "ST_1"}
+    assert rows.call["end_reason"] == "caller_hangup"
+    spoken = next(message for message in rows.messages if message["role"] == "user")
+    assert spoken["participant_identity"] == "sip_+15550100"
+    assert "5550100" not in worker.log.read_text()
+
+
+async def test_devices_agents_and_hidden_ones_keep_no_call_going(
+    server: Server, pg: Connection, room: str
+) -> None:
+    """A recorder and a stream have no leg, a second agent has one, a supervisor is not told of."""
+    async with (
+        Caller(server, room=room) as caller,
+        Caller(server, room=room, identity="rec", role=Role(kind="egress")) as recorder,
+        Caller(server, room=room, identity="stream", role=Role(kind="ingress")) as stream,
+        Caller(server, room=room, identity="bot", role=Role(kind="agent")) as bot,
+        Caller(server, room=room, identity="boss", role=Role(hidden=True)) as supervisor,
+    ):
+        await caller.join()
+        for other in (recorder, stream, bot, supervisor):
+            await other.join(create=False)
+        await _greeted(caller)
+        await caller.hang_up()
+        rows = await Reader(pg).ended(room)
+    legs = {leg["participant_identity"]: leg["participant_type"] for leg in rows.participants}
+    assert legs == {"caller": "user", "bot": "agent", rows.call["agent_identity"]: "agent"}
+    assert rows.call["end_reason"] == "caller_hangup"
+    assert _ended_with(rows, "caller")
+
+
+async def test_a_hidden_participant_is_no_caller(
+    stack: Stack, server: Server, pg: Connection, room: str, database_url: str, tmp_path: Path
+) -> None:
+    """A supervisor who waits for a caller in vain: the call ends as one that nobody came to."""
+    name = f"{server.agent_name}-alone"
+    worker = Worker(stack, tmp_path / "own", database_url, name=name, AGENT_NO_CALLER_TIMEOUT_S="2")
+    (tmp_path / "own").mkdir()
+    alone = Server(server.url, server.api_key, server.api_secret, agent_name=name)
+    await worker.start()
+    try:
+        async with Caller(alone, room=room, role=Role(hidden=True)) as supervisor:
+            await supervisor.join()
+            rows = await Reader(pg).ended(room)
+    finally:
+        await worker.stop()
+    assert rows.call["end_reason"] == "no_caller"
+    assert [leg["participant_type"] for leg in rows.participants] == ["agent"]
+
+
+async def test_what_a_participant_changes_is_marked(
+    server: Server, pg: Connection, room: str
+) -> None:
+    """A user id that it gives itself later is not its; a hundred changes a second are few rows."""
+    user_id, other_id = uuid4(), uuid4()
+    for each in (user_id, other_id):
+        await pg.execute("insert into users (id, name) values ($1, 'x')", each)
+    signed = {"userId": str(user_id), "plan": "basic"}
+    caller = Caller(
+        server,
+        room=room,
+        name="Ada",
+        metadata=json.dumps(signed),
+        attributes={"step": "0"},
+        role=Role(may_change_itself=True),
+    )
+    async with caller:
+        await caller.join(muted=True)
+        await _greeted(caller)
+        rows = await Reader(pg).when(room, lambda rows: len(rows.participants) == 2)
+        assert _leg(rows, "caller")["is_muted"]
+        caller.unmute()
+        claimed = {"userId": str(other_id), "plan": "gold", "role": "admin"}
+        await caller.change(name="Countess", metadata=json.dumps(claimed))
+        for step in range(1, 101):
+            await caller.change(attributes={"step": str(step)})
+        rows = await Reader(pg).when(
+            room,
+            lambda rows: _changed(rows).get("attributes") == {"step": "100"},
+            what="the last change",
+        )
+        leg = _leg(rows, "caller")
+        assert (leg["user_id"], leg["participant_type"]) == (user_id, "user")
+        assert (leg["participant_name"], leg["is_muted"]) == ("Countess", False)
+        assert leg["metadata"] == {
+            "plan": "basic",
+            "attributes": {"step": "0"},
+            "changed": {
+                "name_at_join": "Ada",
+                "metadata": claimed,
+                "attributes": {"step": "100"},
+            },
+        }
+        caller.mute()
+        await Reader(pg).when(room, lambda rows: _leg(rows, "caller")["is_muted"], what="mute")
+        await caller.unpublish()
+        await Reader(pg).when(room, lambda rows: not _leg(rows, "caller")["is_muted"])
+    rows = await Reader(pg).ended(room)
+    assert rows.call["user_id"] == user_id
+
+
+async def test_several_people_are_told_apart(
+    server: Server, voice: Voice, pg: Connection, room: str
+) -> None:
+    """Legs for all; what is typed is its sender's, and who stays behind is heard."""
+    reader = Reader(pg)
+    async with (
+        Caller(server, room=room, identity="ada", voice=voice) as ada,
+        Caller(server, room=room, identity="bob", voice=voice) as bob,
+    ):
+        await ada.join()
+        await bob.join(create=False)
+        await _greeted(ada)
+        await ada.speak("What is your name?")
+        await reader.when(room, lambda rows: len(said(rows, "user")) == 1, what="Ada's turn")
+        await ada.agent_speaking()
+        await bob.type("I am Bob, and I type.")
+        await reader.when(room, lambda rows: len(said(rows, "user")) == 2, what="Bob's text")
+        await bob.agent_quiet()
+        await ada.hang_up()
+        await bob.speak("Please do it for me now.")
+        rows = await reader.when(room, lambda rows: len(said(rows, "user")) == 3, what="Bob's turn")
+        await bob.agent_speaking()
+        await bob.agent_quiet()
+    rows = await reader.ended(room)
+    turns = [message for message in rows.messages if message["role"] == "user"]
+    assert [turn["participant_identity"] for turn in turns] == ["ada", "bob", "bob"]
+    assert [bool(turn["model_used"]) for turn in turns] == [True, False, True]
+    assert turns[1]["content"] == "I am Bob, and I type."
+    assert all(turn["metadata"].get("final") is not False for turn in turns)
+    assert _ended_with(rows, "bob")
+    assert _leg(rows, "ada")["left_at"] < _leg(rows, "bob")["left_at"]
+
+
+async def test_another_caller_comes_within_the_grace(
+    server: Server, voice: Voice, pg: Connection, room: str
+) -> None:
+    """LiveKit waits for the one who left: the worker has it listen to the new one."""
+    async with (
+        Caller(server, room=room, identity="ada", voice=voice) as ada,
+        Caller(server, room=room, identity="bob", voice=voice) as bob,
+    ):
+        await ada.join()
+        await _greeted(ada)
+        await ada.hang_up()
+        await bob.join(create=False)
+        await bob.agent_joined()
+        await bob.speak("What is your name?")
+        await bob.agent_speaking()
+        await bob.agent_quiet()
+    rows = await Reader(pg).ended(room)
+    (turn,) = (message for message in rows.messages if message["role"] == "user")
+    assert turn["participant_identity"] == "bob"
+    assert said(rows, "assistant")[-1] == "My name is Robin. What is yours?"
+
+
+async def _greeted(caller: Caller) -> None:
+    await caller.agent_speaking(timeout_s=40)
+    await caller.agent_quiet()
+
+
+def _leg(rows: Rows, identity: str) -> Row:
+    (leg,) = (each for each in rows.participants if each["participant_identity"] == identity)
+    return leg
+
+
+def _ended_with(rows: Rows, identity: str) -> bool:
+    late = rows.call["ended_at"] - _leg(rows, identity)["left_at"]
+    return bool(abs(late.total_seconds()) < 0.5)
+
+
+def _changed(rows: Rows) -> Row:
+    changed: Row = _leg(rows, "caller")["metadata"].get("changed", {})
+    return changed
