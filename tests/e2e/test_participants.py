@@ -96,9 +96,10 @@ async def test_devices_agents_and_hidden_ones_keep_no_call_going(
 
 
 async def test_a_hidden_participant_is_no_caller(
-    stack: Stack, server: Server, pg: Connection, room: str, database_url: str, tmp_path: Path
+    stack: Stack, server: Server, pg: Connection, database_url: str, tmp_path: Path
 ) -> None:
     """A supervisor who waits for a caller in vain: the call ends as one that nobody came to."""
+    room = f"supervised-{uuid4().hex[:8]}"
     name = f"{server.agent_name}-alone"
     worker = Worker(stack, tmp_path / "own", database_url, name=name, AGENT_NO_CALLER_TIMEOUT_S="2")
     (tmp_path / "own").mkdir()
