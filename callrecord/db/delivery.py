@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from callrecord.db.batch import CallBatch
 from callrecord.db.errors import Hold, Locked, Refused
 from callrecord.db.events import Unhandled
+from callrecord.db.log_fields import log_fields
 from callrecord.db.store import Store
 from callrecord.db.tail import Damage, Entry
 from callrecord.db.tails import Shipment
@@ -78,7 +79,11 @@ class Delivery:
         self._stats.held_calls += 1
         logger.error(
             "call held back, the database does not take it",
-            extra={"job_id": each.header.job_id, "error": str(error)},
+            # A refused row's text quotes the row, and so what people said.
+            extra={
+                **log_fields(each.header),
+                "error": error.sqlstate if isinstance(error, Refused) else str(error),
+            },
         )
 
     async def _apply_parts(self, each: Shipment, call: CallBatch) -> None:
@@ -132,7 +137,7 @@ class Delivery:
         logger.error(
             "event refused and kept aside",
             extra={
-                "job_id": header.job_id,
+                **log_fields(header),
                 "offset": item.offset,
                 "reason": reason,
                 "sqlstate": sqlstate,

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from callrecord.db.events import CallEnded, CallStarted, decode, now
+from callrecord.db.log_fields import log_fields
 from callrecord.db.outbox import OutboxWriter, hidden_path, job_of
 from callrecord.db.outbox_home import ACCEPTED, WorkerDirectory
 
@@ -36,7 +37,7 @@ def settle(directory: WorkerDirectory, *, alive: set[str]) -> list[str]:
             writer = OutboxWriter(directory.path, header)
             writer.append(CallEnded(at=now(), end_reason="worker_crashed"))
             writer.close()
-            logger.error("job died before its first event", extra={"job_id": job_id})
+            logger.error("job died before its first event", extra=log_fields(header))
             settled.append(job_id)
         note.unlink(missing_ok=True)
     return settled

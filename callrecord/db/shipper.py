@@ -33,11 +33,13 @@ class ShipperOptions:
         poll_s: Pause between two looks at the files: most of the way from event to row.
         backoff_max_s: Longest pause while Postgres is away; begins at a tenth of a second.
         adopt_every_s: How often directories of workers that died are looked for.
+        remind_every_s: How often it is said again that Postgres is away.
     """
 
     poll_s: float = 0.02
     backoff_max_s: float = 5.0
     adopt_every_s: float = 5.0
+    remind_every_s: float = 60.0
 
 
 class Shipper:
@@ -69,6 +71,8 @@ class Shipper:
         self._deadline: float | None = None
         self._next_tend = 0.0
         self._next_adoption = 0.0
+        self._away_since: float | None = None
+        self._next_reminder = 0.0
 
     def start(self) -> None:
         """Start the thread."""
@@ -109,7 +113,8 @@ class Shipper:
                 try:
                     busy = await self._turn()
                     if backoff:
-                        logger.info("shipping again")
+                        logger.info("shipping again", extra=self._waiting())
+                        self._away_since = None
                     backoff = 0.0
                     if stopping and len(self._tails) == 0:
                         break
@@ -177,10 +182,20 @@ class Shipper:
 
     def _away(self, error: Transient, backoff: float) -> float:
         self.stats.failures += 1
-        if not backoff:
-            logger.warning("database away, events wait on disk", extra={"error": str(error)})
+        at = time.monotonic()
+        if self._away_since is None:
+            self._away_since = at
+        if not backoff or at >= self._next_reminder:
+            self._next_reminder = at + self._options.remind_every_s
+            told = {"error": str(error), **self._waiting()}
+            logger.warning("database away, events wait on disk", extra=told)
         doubled = min(max(backoff * 2, 0.1), self._options.backoff_max_s)
         return doubled * random.uniform(0.75, 1.0)  # noqa: S311 - spreads workers, not a secret
+
+    def _waiting(self) -> dict[str, int]:
+        since = self._away_since
+        away_s = 0 if since is None else round(time.monotonic() - since)
+        return {"away_s": away_s, "files": len(self._tails)}
 
     def _limit(self) -> None:
         # A statement may wait far longer than a stop: when time is up it is broken off.

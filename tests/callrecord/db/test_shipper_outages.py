@@ -1,6 +1,8 @@
 """The shipper while Postgres or the way to it fails: all arrives once."""
 
 import asyncio
+import dataclasses
+import logging
 import os
 import subprocess
 import time
@@ -243,3 +245,28 @@ async def test_what_waits_for_a_silent_database_gets_to_the_disk_every_second(
         proxy.faults = Faults()
         proxy.cut()
     assert sorted(await stored(pg)) == ["a", "b", "c"]
+
+
+async def test_a_long_outage_is_told_again_with_what_waits(
+    tmp_path: Path, proxy: Proxy, pg: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "voice.shipper")
+    home = OutboxHome(tmp_path)
+    directory = home.take()
+    write(directory.path, started(), message("kept"), ended())
+    proxy.faults.refuse = True
+    options = dataclasses.replace(QUICK, remind_every_s=0.3)
+    shipper = Shipper(home, directory, proxy.url, options=options)
+    shipper.start()
+
+    def lines(text: str) -> list[logging.LogRecord]:
+        return [record for record in caplog.records if record.getMessage().startswith(text)]
+
+    await until(lambda: len(lines("database away")) >= 3)
+    assert shipper.stats.failures > len(lines("database away"))
+    proxy.faults.refuse = False
+    await until(lambda: lines("shipping again"))
+    assert await asyncio.to_thread(shipper.stop, 5)
+    assert [vars(line)["files"] for line in lines("database away")][:2] == [1, 1]
+    directory.release()
+    assert await stored(pg) == ["kept"]
