@@ -10,6 +10,7 @@ import sys
 from livekit.agents import cli
 
 from agent import check, logs
+from agent.livekit_project import count_rooms, project_of
 from agent.server import VoiceServer
 from agent.settings import Settings, load, require_database, require_livekit, require_models
 from callrecord.db.errors import Stop, Transient, VoiceError
@@ -19,7 +20,7 @@ from callrecord.db.store import check_schema
 _NEEDS_LIVEKIT = ("start", "dev", "connect")
 _TAKES_CALLS = (*_NEEDS_LIVEKIT, "console")
 _HELP = {"--help", "-h"}
-SCHEMA_TIMEOUT_S = 5.0
+START_TIMEOUT_S = 5.0
 
 
 def main() -> int:
@@ -55,12 +56,34 @@ def _check(settings: Settings, command: str) -> None:
     if command == "console":
         _check_sound()
     OutboxHome(settings.agent_outbox_dir)
-    dsn = require_database(settings)
+    require_database(settings)
+    for note in asyncio.run(_ask_servers(settings, needs_livekit=command in _NEEDS_LIVEKIT)):
+        _note(note)
+
+
+async def _ask_servers(settings: Settings, *, needs_livekit: bool) -> list[str]:
+    """Return what is to be noted of servers that are away: the worker starts all the same."""
+    checks = [_postgres(settings)]
+    if needs_livekit:
+        checks.append(_livekit(settings))
+    return [note for note in await asyncio.gather(*checks) if note]
+
+
+async def _postgres(settings: Settings) -> str:
     try:
-        asyncio.run(asyncio.wait_for(check_schema(dsn), SCHEMA_TIMEOUT_S))
+        await asyncio.wait_for(check_schema(require_database(settings)), START_TIMEOUT_S)
     except (Transient, TimeoutError) as error:
         why = str(error) or "no answer"
-        _note(f"Postgres is away ({why}): calls are taken, events wait on disk")
+        return f"Postgres is away ({why}): calls are taken, events wait on disk"
+    return ""
+
+
+async def _livekit(settings: Settings) -> str:
+    try:
+        await count_rooms(project_of(settings, sys.argv), timeout_s=START_TIMEOUT_S)
+    except Transient as error:
+        return f"LiveKit is away ({error}): it is tried again"
+    return ""
 
 
 def _check_sound() -> None:

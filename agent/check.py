@@ -5,12 +5,11 @@ import shutil
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from http import HTTPStatus
 
-import aiohttp
-from livekit import api, rtc
+from livekit import rtc
 from livekit.agents import APIError, llm, stt, tts, utils
 
+from agent.livekit_project import count_rooms, project_of
 from agent.pipeline import build_session, prepare
 from agent.settings import Settings, require_database, require_livekit, require_models
 from callrecord.db.errors import VoiceError
@@ -81,18 +80,8 @@ def _one_line(error: Exception) -> str:
 
 async def _livekit(settings: Settings) -> str:
     require_livekit(settings)
-    secret = settings.livekit_api_secret.get_secret_value()
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-    async with api.LiveKitAPI(
-        settings.livekit_url, settings.livekit_api_key, secret, timeout=timeout
-    ) as client:
-        try:
-            found = await client.room.list_rooms(api.ListRoomsRequest())
-        except api.TwirpError as error:
-            if error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-                raise VoiceError("LIVEKIT_API_KEY or LIVEKIT_API_SECRET is refused") from error
-            raise
-    return f"{settings.livekit_url}, {len(found.rooms)} rooms now"
+    rooms = await count_rooms(project_of(settings, []), timeout_s=TIMEOUT_S)
+    return f"{settings.livekit_url}, {rooms} rooms now"
 
 
 async def _postgres(settings: Settings) -> str:
