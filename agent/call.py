@@ -171,7 +171,9 @@ class Call:
     def _watch_models(self, session: Session) -> Rescue:
         rescue = Rescue(
             session,
-            timeout_s=self._settings.agent_model_timeout_s,
+            # Of several providers each has its time.
+            timeout_s=self._settings.agent_model_timeout_s
+            * self._ctx.proc.userdata["parts"].providers,
             apologise=lambda failure: self._apologise(session, failure),
             give_up=self._give_up,
         )

@@ -45,7 +45,7 @@ async def _say_last(context: RunContext[None], farewell: str, then: Callable[[],
         then()
         return
     # Not awaited: a tool that waits for a later speech would wait for itself.
-    last = context.session.say(farewell, allow_interruptions=False)
+    last = _call().phrases.say(context.session, farewell, allow_interruptions=False)
     last.add_done_callback(lambda _: then())
 
 

@@ -1,5 +1,6 @@
 """The voice pipeline of a call: the models put together to a session, and how it takes turns."""
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,7 @@ from livekit.agents import (
     PreemptiveGenerationOptions,
     TurnHandlingOptions,
     inference,
-    llm,
     room_io,
-    stt,
-    tts,
 )
 from livekit.agents.llm import LLM, RealtimeModel
 from livekit.agents.stt import STT
@@ -24,6 +22,7 @@ from livekit.agents.voice.agent_session import SessionConnectOptions
 
 from agent.clients import Clients
 from agent.models import Models, build_models
+from agent.providers import hearing, speaking, thinking
 
 if TYPE_CHECKING:
     from agent.settings import Settings
@@ -56,6 +55,7 @@ class Parts:
         stt: Speech to text, with all its providers in one.
         llm: The language model likewise, or the realtime model.
         tts: Text to speech likewise.
+        providers: How many may have to fail, one after the other, before an answer is late.
     """
 
     models: Models
@@ -63,6 +63,7 @@ class Parts:
     stt: STT[Any] | None
     llm: LLM[Any] | RealtimeModel | None
     tts: TTS[Any] | None
+    providers: int
 
     async def aclose(self) -> None:
         """Close all connections, after the call."""
@@ -79,9 +80,10 @@ def prepare(settings: "Settings") -> Parts:
     return Parts(
         models=models,
         clients=clients,
-        stt=_hearing(models, settings.agent_model_timeout_s),
-        llm=models.realtime or _thinking(models, settings.agent_model_timeout_s),
-        tts=_speaking(models),
+        stt=hearing(models, settings.agent_model_timeout_s),
+        llm=models.realtime or thinking(models, settings.agent_model_timeout_s),
+        tts=speaking(models),
+        providers=max(1, len(models.stt), len(models.llm), len(models.tts)),
     )
 
 
@@ -97,7 +99,10 @@ def build_session(settings: "Settings", parts: Parts) -> Session:
         tts=parts.tts or NOT_GIVEN,
         turn_handling=turns,
         conn_options=SessionConnectOptions(
-            stt_conn_options=asked, llm_conn_options=asked, tts_conn_options=asked
+            stt_conn_options=asked,
+            llm_conn_options=asked,
+            tts_conn_options=asked,
+            max_unrecoverable_errors=sys.maxsize,  # agent/rescue.py ends the call, and says so
         ),
         user_away_timeout=settings.agent_silence_timeout_s or None,  # agent/limits.py
     )
@@ -136,31 +141,3 @@ def turn_handling(settings: "Settings", *, realtime: bool = False) -> TurnHandli
             preemptive_tts=settings.agent_preemptive_tts,
         ),
     )
-
-
-def _hearing(models: Models, timeout_s: float) -> STT[Any] | None:
-    several = list(models.stt)
-    if len(several) < 2:  # noqa: PLR2004 - nobody stands by
-        return several[0] if several else None
-    both = stt.FallbackAdapter(
-        several, vad=models.vad, attempt_timeout=timeout_s, max_retry_per_stt=0
-    )
-    if any(model.capabilities.streaming for model in several):
-        return both
-    # By whole utterances: LiveKit's adapter would change providers between two of them, and what
-    # the first one failed to hear would be lost.
-    return stt.StreamAdapter(stt=both, vad=models.vad)
-
-
-def _thinking(models: Models, timeout_s: float) -> LLM[Any] | None:
-    several = list(models.llm)
-    if len(several) < 2:  # noqa: PLR2004
-        return several[0] if several else None
-    return llm.FallbackAdapter(several, attempt_timeout=timeout_s)
-
-
-def _speaking(models: Models) -> TTS[Any] | None:
-    several = list(models.tts)
-    if len(several) < 2:  # noqa: PLR2004
-        return several[0] if several else None
-    return tts.FallbackAdapter(several, max_retry_per_tts=0)

@@ -25,6 +25,7 @@ def committed(message: Message, item: ChatMessage) -> Message:
         message,
         content=item.text_content or "",
         interrupted=item.interrupted,
+        model=_model(item) or message.model,
         speech_started_at=_time(metrics.get("started_speaking_at")),
         speech_ended_at=_time(metrics.get("stopped_speaking_at")),
         transcription_delay_ms=_ms(metrics.get("transcription_delay")),
@@ -34,6 +35,19 @@ def committed(message: Message, item: ChatMessage) -> Message:
         e2e_latency_ms=_ms(metrics.get("e2e_latency")),
         metadata=_extra(item),
     )
+
+
+def _model(item: ChatMessage) -> str | None:
+    """Return the model that made the item: of several providers the one that did answer."""
+    metrics = item.metrics
+    for maker in (
+        metrics.get("stt_metadata"),
+        metrics.get("llm_metadata"),
+        metrics.get("tts_metadata"),  # of words that no model found
+    ):
+        if maker is not None:
+            return maker.get("model_name")
+    return None
 
 
 def _extra(item: ChatMessage) -> dict[str, Any]:
