@@ -79,7 +79,8 @@ class Attendance:
         if self._disconnected is not None or not self._here:
             return
         if event.error is not None:
-            self._failed = Ending("error", now(), {"error": str(event.error)})
+            error = getattr(event.error, "error", event.error)
+            self._failed = Ending("error", now(), {"error": repr(error)})
         elif event.reason in _BY_THE_AGENT:
             self._closed_by_agent = now()
 

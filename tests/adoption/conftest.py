@@ -1,0 +1,100 @@
+"""Real rooms for an agent that is not ours, as a process in a directory of its own."""
+
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from local.caller import Server
+from local.caller.voice import Voice
+from local.places import PROJECT
+from local.procs import Child
+from local.stack import Stack, running
+from tests.e2e.worker import Worker
+
+HERE = Path(__file__).parent
+STARTER = HERE / "starter" / "agent.py"
+
+IN_THE_WORKER = {
+    "from callrecord import record ": "from callrecord import RecordingServer, record ",
+    "server = AgentServer(": "server = RecordingServer(",
+    "    AgentServer,\n": "",
+}
+"""The change of one class name, after which the worker ships by itself."""
+
+
+@pytest.fixture(scope="session")
+async def stack() -> AsyncIterator[Stack]:
+    """LiveKit and models; each test brings its own database."""
+    async with running(postgres=False, script=HERE / "script.json") as stack:
+        yield stack
+
+
+@pytest.fixture
+async def voice(stack: Stack) -> AsyncIterator[Voice]:
+    """The callers' voice and ear."""
+    async with Voice(base_url=stack.openai_base_url, api_key=stack.openai_api_key) as voice:
+        yield voice
+
+
+@pytest.fixture
+def server(stack: Stack, request: pytest.FixtureRequest) -> Server:
+    """The LiveKit server, whose rooms ask for this test's own worker by name."""
+    name = request.node.name.replace("[", "-").replace("]", "")
+    return Server(stack.livekit_url, stack.api_key, stack.api_secret, agent_name=name)
+
+
+@pytest.fixture(params=["recording-server", "sidecar"])
+async def starter(
+    request: pytest.FixtureRequest,
+    stack: Stack,
+    server: Server,
+    database_url: str,
+    tmp_path: Path,
+) -> AsyncIterator[Worker]:
+    """The starter's worker, which ships by itself or has `python -m db ship` beside it."""
+    alone = request.param == "recording-server"
+    code = STARTER.read_text()
+    for before, after in (IN_THE_WORKER if alone else {}).items():
+        assert before in code
+        code = code.replace(before, after)
+    (tmp_path / "agent.py").write_text(code)
+    (tmp_path / "db.py").write_text("raise RuntimeError('a module of the agent's own')\n")
+    worker = Worker(
+        stack,
+        tmp_path,
+        database_url if alone else "",
+        name="",
+        command=["agent.py"],
+        LIVEKIT_AGENT_NAME=server.agent_name,
+        PORT="0",
+    )
+    async with _beside(None if alone else worker.outbox, tmp_path, database_url):
+        await worker.start()
+        yield worker
+        await worker.stop()
+
+
+@asynccontextmanager
+async def _beside(outbox: Path | None, directory: Path, database_url: str) -> AsyncIterator[None]:
+    if outbox is None:
+        yield
+        return
+    env = {key: os.environ[key] for key in os.environ if not key.startswith("AGENT_")}
+    env |= {
+        "PYTHONPATH": str(PROJECT),
+        "DATABASE_URL": database_url,
+        "AGENT_OUTBOX_DIR": str(outbox),
+    }
+    command = [sys.executable, "-m", "callrecord", "ship"]
+    sidecar = Child("sidecar", command, log=directory / "sidecar.log", cwd=directory, env=env)
+    sidecar.grace_s = 30
+    await sidecar.start()
+    try:
+        yield
+    finally:
+        await sidecar.stop()
+    assert await sidecar.wait() == 0, sidecar.tail()
