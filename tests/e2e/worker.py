@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -16,7 +17,7 @@ REGISTERED = b"registered worker"
 
 
 class Worker:
-    """`python -m agent start` with an outbox in the test's directory.
+    """`python -m agent start`, or another agent, with an outbox in the test's directory.
 
     Attributes:
         outbox: Its outbox directory, kept over a restart.
@@ -24,7 +25,14 @@ class Worker:
     """
 
     def __init__(
-        self, stack: Stack, directory: Path, database_url: str, *, name: str, **settings: str
+        self,
+        stack: Stack,
+        directory: Path,
+        database_url: str,
+        *,
+        name: str,
+        command: Sequence[str] = ("-m", "agent"),
+        **settings: str,
     ) -> None:
         self.outbox = directory / "outbox"
         self.log = directory / "worker.log"
@@ -32,7 +40,7 @@ class Worker:
         inherited = {key: os.environ[key] for key in os.environ if not key.startswith("AGENT_")}
         self._child = Child(
             "worker",
-            [sys.executable, "-m", "agent", "start"],
+            [sys.executable, *command, "start"],
             log=self.log,
             cwd=directory,
             env={
@@ -42,6 +50,7 @@ class Worker:
                 "PYTHONPATH": str(PROJECT),
                 "AGENT_NAME": name,
                 "AGENT_OUTBOX_DIR": str(self.outbox),
+                "AGENT_SPEECH_CACHE_DIR": str(directory.parent / "speech"),  # of all tests
                 "AGENT_TURN_DETECTION": "vad",
                 "AGENT_HTTP_PORT": "0",
                 "AGENT_REJOIN_GRACE_S": "3",
