@@ -4,13 +4,20 @@ UV := $(or $(shell command -v uv),$(CURDIR)/.cache/uv/bin/uv)
 RUN := $(UV) run --locked
 export UV_PYTHON_DOWNLOADS ?= never
 
-.PHONY: help demo up test check format bench clean
+.PHONY: help demo demo-newest up test check format bench clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/synced ## a whole call on this machine, then its rows; JSON=file writes them too
 	@$(RUN) python -m local demo $(if $(JSON),--json "$(JSON)")
+
+# Not the lock's versions, and the lock stays as it is: what a new release breaks shows here first.
+NEWEST := $(CURDIR)/.cache/newest
+demo-newest: | $(UV) ## the demo with the newest versions that pyproject.toml allows
+	@$(UV) venv -q --clear $(NEWEST)
+	@$(UV) pip install -q --upgrade --python $(NEWEST)/bin/python -e . --group worker --group local
+	@$(NEWEST)/bin/python -m local demo
 
 up: .venv/synced ## LiveKit, Postgres and models on this machine until Ctrl-C; settings in .env.local
 	@$(RUN) python -m local up --env-file .env.local
