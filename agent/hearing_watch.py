@@ -26,6 +26,7 @@ class HearingWatch:
         self._asked = False
         self._problem: str | None = None
         self._heard_out_at = 0.0
+        self._answered_at = 0.0
 
     def speech_began(self, at: float) -> None:
         """Note that the caller speaks."""
@@ -44,11 +45,15 @@ class HearingWatch:
             return
         self._unheard_s += max(0.0, at - self._began_at)
         self._began_at = None
-        self._ended_at = at if counts else None
+        # A fast model's transcript comes before LiveKit tells that the caller is silent.
+        self._ended_at = at if counts and self._answered_at < at else None
 
-    def answered(self) -> None:
+    def answered(self, at: float) -> None:
         """Note that there is a transcript, or an answer."""
         self._asked = False
+        self._answered_at = at
+        if self._began_at is not None:
+            self._began_at = at
         self._forget()
 
     def heard_out(self, at: float) -> None:

@@ -114,7 +114,7 @@ class Rescue:
         if event.source == "say":
             self._scripted.add(speech.id)
         else:
-            self._hearing.answered()
+            self._hearing.answered(time.time())
         speech.add_done_callback(self._done)
 
     def _error_happened(self, event: ErrorEvent) -> None:
@@ -154,7 +154,7 @@ class Rescue:
 
     def _transcribed(self, event: UserInputTranscribedEvent) -> None:
         if event.transcript.strip():
-            self._hearing.answered()
+            self._hearing.answered(time.time())
 
     # A speech's end
 
