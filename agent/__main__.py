@@ -5,12 +5,15 @@
 
 import asyncio
 import importlib
+import socket
 import sys
 
 from livekit.agents import cli
 
 from agent import check, logs
 from agent.livekit_project import count_rooms, project_of
+from agent.privacy import describe
+from agent.reload import load_assistant
 from agent.server import VoiceServer
 from agent.settings import Settings, load, require_database, require_livekit, require_models
 from callrecord.db.errors import Stop, Transient, VoiceError
@@ -20,6 +23,11 @@ from callrecord.db.store import check_schema
 _NEEDS_LIVEKIT = ("start", "dev", "connect")
 _TAKES_CALLS = (*_NEEDS_LIVEKIT, "console")
 _HELP = {"--help", "-h"}
+_OURS = """
+ Besides LiveKit's commands below:  check  tries the whole set-up without taking calls.
+ Settings come from the environment and .env; .env.example lists each with its meaning.
+ The persona is agent/assistant.py; under dev an edit of it counts from the next call on.
+"""
 START_TIMEOUT_S = 5.0
 
 
@@ -32,8 +40,12 @@ def main() -> int:
         logs.configure(settings)
         if command == "check":
             return check.run(settings)
-        if not _HELP.intersection(sys.argv):
+        if command in {"", *_HELP}:
+            print(_OURS)  # noqa: T201 - LiveKit's help follows
+        elif not _HELP.intersection(sys.argv):
             _check(settings, command)
+        if command == "dev" and "--reload" not in sys.argv:
+            sys.argv.append("--no-reload")  # LiveKit's warning that it has no reload: we have one
         server = VoiceServer(settings)
     except VoiceError as error:
         print(f"agent: {error}", file=sys.stderr)  # noqa: T201 - one line for a person
@@ -55,6 +67,8 @@ def _check(settings: Settings, command: str) -> None:
     require_models(settings)
     if command == "console":
         _check_sound()
+    _check_persona()
+    _check_port(settings.agent_http_port)
     OutboxHome(settings.agent_outbox_dir)
     require_database(settings)
     for note in asyncio.run(_ask_servers(settings, needs_livekit=command in _NEEDS_LIVEKIT)):
@@ -84,6 +98,23 @@ async def _livekit(settings: Settings) -> str:
     except Transient as error:
         return f"LiveKit is away ({error}): it is tried again"
     return ""
+
+
+def _check_persona() -> None:
+    try:
+        load_assistant()
+    except Exception as error:
+        raise Stop(f"agent/assistant.py can't be loaded: {describe(error)}") from error
+
+
+def _check_port(port: int) -> None:
+    try:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("", port))
+    except OSError as error:
+        text = f"AGENT_HTTP_PORT={port} can't be had ({error.strerror}): 0 takes a free one"
+        raise Stop(text) from error
 
 
 def _check_sound() -> None:

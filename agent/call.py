@@ -16,11 +16,13 @@ from livekit.agents.voice import SpeechHandle
 
 from agent import logs
 from agent.announce import announce
-from agent.assistant import Assistant
 from agent.limits import Duration, Silence
 from agent.people import People
+from agent.persona import Persona
 from agent.phrases import Phrases
 from agent.pipeline import Parts, Session, audio_input, build_session, prepare
+from agent.privacy import describe
+from agent.reload import load_assistant
 from agent.rescue import Failure, Rescue
 from agent.settings import Settings
 from callrecord.db.events import now
@@ -42,11 +44,16 @@ _HANG_UP = ("agent_hangup", "silence", "max_duration", "error")
 
 @dataclass(frozen=True)
 class JobConfig:
-    """What a job's process needs to know of its worker."""
+    """What a job's process needs to know of its worker.
+
+    Attributes:
+        reload: Whether an edit of the persona counts from the next call on.
+    """
 
     settings: Settings
     outbox: Path
     worker_id: UUID
+    reload: bool = False
 
 
 class Call:
@@ -54,6 +61,7 @@ class Call:
 
     def __init__(self, ctx: JobContext, config: JobConfig) -> None:
         self._ctx = ctx
+        self._config = config
         self._settings = config.settings
         header = call_header(ctx.job, config.worker_id, ctx.local_participant_identity)
         logs.name_call(ctx, log_fields(header))
@@ -226,8 +234,16 @@ class Call:
         except (RuntimeError, TimeoutError):  # the session is closing; the speech stalls
             logger.warning("last words not said in time", exc_info=True)
 
+    def _persona(self) -> Persona:
+        try:
+            return load_assistant(fresh=self._config.reload)()
+        except Exception as error:
+            # One line that says where; the caller is told of the error, as of any.
+            logger.error("persona can't be loaded", error=describe(error))  # noqa: TRY400
+            raise
+
     async def _talk(self, session: Session) -> None:
-        agent = Assistant()
+        agent = self._persona()
         loading = asyncio.create_task(self.phrases.load(agent.greeting))
         people = People(self._ctx.room, session, self.recorder, lambda: self._presence.callers)
         people.listen()
@@ -347,6 +363,8 @@ def prewarm(config: JobConfig, proc: JobProcess) -> None:
     """Prepare a job's process before it gets a call."""
     logs.configure(config.settings)
     proc.userdata["config"] = config
+    with contextlib.suppress(*([Exception] if config.reload else [])):  # told to the next call
+        load_assistant()
     proc.userdata["parts"] = prepare(config.settings)
 
 

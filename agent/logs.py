@@ -38,6 +38,8 @@ def configure(settings: Settings | None = None) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+    # Its debug lines come before LiveKit's handler is ours, and tell nothing of a call.
+    logging.getLogger("asyncio").setLevel(logging.INFO)
     _filter_handlers()
 
 

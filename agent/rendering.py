@@ -6,9 +6,9 @@ import contextlib
 import structlog
 from livekit.agents import utils
 
-from agent.assistant import Assistant
 from agent.phrases import messages
 from agent.pipeline import prepare
+from agent.reload import load_assistant
 from agent.settings import Settings
 from agent.speech_cache import Speaker, SpeechCache, render, voice_of
 
@@ -88,7 +88,7 @@ class Rendering:
 def _greeting() -> tuple[str, ...]:
     """Return the persona's greeting as it is without a call."""
     try:
-        return (Assistant().greeting,)
+        return (load_assistant()().greeting,)
     except Exception as error:  # noqa: BLE001 - a persona that only works within a call
         logger.info("greeting not rendered ahead", error=type(error).__name__)
         return ()

@@ -31,12 +31,14 @@ class VoiceServer(RecordingServer):
             load_threshold=math.inf,
         )
         self._settings = settings
+        self._reload = False
         self.rtc_session(entrypoint, agent_name=settings.agent_name, on_session_end=on_session_end)
 
     async def run(self, *, devmode: bool = False, unregistered: bool = False) -> None:
         """Take calls until closed."""
         chosen = self._settings.agent_log_format
         logs.take_over(as_json=chosen == "json" or (chosen == "auto" and not devmode))
+        self._reload = devmode
         rendering = Rendering(self._settings)
         rendering.start()
         try:
@@ -59,4 +61,5 @@ class VoiceServer(RecordingServer):
 
     def job_setup(self, place: Place, setup: Setup | None) -> Setup:  # noqa: ARG002 - none of ours
         """Return what prepares the process of a job of ours."""
-        return partial(prewarm, JobConfig(self._settings, place.directory, place.worker_id))
+        config = JobConfig(self._settings, place.directory, place.worker_id, reload=self._reload)
+        return partial(prewarm, config)

@@ -25,7 +25,7 @@ GOODBYE = "Thank you for your call. Goodbye!"
 NAME = "My name is Robin. What is yours?"
 
 
-async def test_silence(
+async def test_silence(  # noqa: PLR0913, PLR0917 - the fixtures of a whole stack
     stack: Stack, server: Server, voice: Voice, tmp_path: Path, database_url: str, pg: Connection
 ) -> None:
     """Asked once and answered, by voice and by text, it goes on; not answered, it ends."""
@@ -44,7 +44,7 @@ async def test_silence(
             await caller.speak(answer)
             await _heard(caller)
             await _heard(caller)
-            await _type(caller, "What is your name?")
+            await caller.type("What is your name?")
             await _heard(caller)
             rows = await reader.ended(room, timeout_s=40)
             await until(lambda: _closed(server, room), what="the room to be closed")
@@ -72,7 +72,7 @@ async def test_longest_duration(
             await _heard(caller)
             await caller.rejoin()
             await _heard(caller)
-            await _type(caller, "Tell me a story, please.")
+            await caller.type("Tell me a story, please.")
             rows = await reader.ended(room, timeout_s=40)
             await until(lambda: _closed(server, room), what="the room to be closed")
     finally:
@@ -100,8 +100,3 @@ async def _closed(server: Server, room: str) -> bool:
     async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as client:
         found = await client.room.list_rooms(api.ListRoomsRequest(names=[room]))
     return not found.rooms
-
-
-async def _type(caller: Caller, text: str) -> None:
-    assert caller._line is not None
-    await caller._line.room.local_participant.send_text(text, topic="lk.chat")
