@@ -1,0 +1,40 @@
+"""What ships takes the names and the defaults of our own worker."""
+
+from pathlib import Path
+
+import pytest
+
+from agent.settings import Settings
+from callrecord.db.errors import Stop
+from callrecord.db.ship_settings import ShipSettings, outbox_dir
+
+URL = "postgresql://worker:secret@host/name"
+
+
+def test_defaults_are_those_of_our_worker() -> None:
+    fields = Settings.model_fields
+    settings = ShipSettings.of({"DATABASE_URL": URL, "AGENT_OUTBOX_DIR": ""})
+    assert settings == ShipSettings(
+        dsn=URL,
+        outbox_dir=fields["agent_outbox_dir"].default,
+        min_free_mb=fields["agent_outbox_min_free_mb"].default,
+        ship_timeout_s=fields["agent_ship_timeout_s"].default,
+    )
+    assert outbox_dir({}) == settings.outbox_dir
+    assert "secret" not in repr(settings)
+
+
+def test_the_environment_says_otherwise() -> None:
+    said = {
+        "DATABASE_URL": URL,
+        "AGENT_OUTBOX_DIR": "/outbox",
+        "AGENT_OUTBOX_MIN_FREE_MB": "7",
+        "AGENT_SHIP_TIMEOUT_S": "0.5",
+    }
+    assert ShipSettings.of(said) == ShipSettings(URL, Path("/outbox"), 7, 0.5)
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "soon"])
+def test_a_number_that_does_not_do_stops_with_one_line(value: str) -> None:
+    with pytest.raises(Stop, match=f"^AGENT_SHIP_TIMEOUT_S={value}: not a number of zero or more$"):
+        ShipSettings.of({"DATABASE_URL": URL, "AGENT_SHIP_TIMEOUT_S": value})
