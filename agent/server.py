@@ -3,6 +3,8 @@
 import math
 from functools import partial
 
+from livekit.agents import JobRequest
+
 from agent import logs
 from agent.call import JobConfig, entrypoint, on_session_end, prewarm
 from agent.rendering import Rendering
@@ -32,7 +34,12 @@ class VoiceServer(RecordingServer):
         )
         self._settings = settings
         self._reload = False
-        self.rtc_session(entrypoint, agent_name=settings.agent_name, on_session_end=on_session_end)
+        self.rtc_session(
+            entrypoint,
+            agent_name=settings.agent_name,
+            on_request=self._take,
+            on_session_end=on_session_end,
+        )
 
     async def run(self, *, devmode: bool = False, unregistered: bool = False) -> None:
         """Take calls until closed."""
@@ -45,6 +52,10 @@ class VoiceServer(RecordingServer):
             await super().run(devmode=devmode, unregistered=unregistered)
         finally:
             await rendering.stop()
+
+    async def _take(self, request: JobRequest) -> None:
+        # By LiveKit's default the agent has no name, and people see its identity.
+        await request.accept(name=self._settings.agent_name or "agent")
 
     def ship_settings(self) -> ShipSettings:
         """Return what our settings say of it.

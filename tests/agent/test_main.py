@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from callrecord.db.outbox_home import OutboxHome
 from callrecord.db.tail import Tail
 from tests.agent.processes import AWAY, LIVEKIT, agent, printed, started
 from tests.callrecord.recording.outbox import Outbox
+from tests.e2e.personas import copy_agent
 
 RunMain = Callable[..., Awaitable[str]]
 
@@ -50,6 +52,8 @@ async def test_help_needs_no_settings(tmp_path: Path) -> None:
     ended = await agent("--help", cwd=tmp_path)
     assert ended.code == 0
     assert "start" in ended.out
+    assert "check" in ended.out
+    assert ".env.example" in ended.out
     assert not await asyncio.to_thread((tmp_path / "var").exists)
 
 
@@ -83,6 +87,24 @@ async def test_what_does_not_do_is_one_line(run_main: RunMain, tmp_path: Path) -
     assert "AGENT_MAX_CALLS: " in await run_main("start", AGENT_MAX_CALLS="0")
     error = await run_main("start", **LIVEKIT, AGENT_OUTBOX_DIR=str(file))
     assert f"AGENT_OUTBOX_DIR={file}" in error
+
+
+async def test_a_taken_port_is_one_line(run_main: RunMain) -> None:
+    """As for the second worker on a machine."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        error = await run_main("start", **AWAY, AGENT_HTTP_PORT=str(port))
+    assert f"AGENT_HTTP_PORT={port} can't be had" in error
+
+
+async def test_a_persona_that_cannot_be_loaded_is_one_line(tmp_path: Path) -> None:
+    """It names the file and the line, where LiveKit would show a page of its code."""
+    copy_agent(tmp_path, "    )\n")
+    ended = await agent("start", cwd=tmp_path, **AWAY, AGENT_HTTP_PORT="0")
+    assert ended.code == 2
+    (line,) = ended.err.splitlines()
+    assert line.startswith("agent: agent/assistant.py can't be loaded: SyntaxError: ")
+    assert "assistant.py, line " in line
 
 
 async def test_sigterm_keeps_what_could_not_be_shipped(tmp_path: Path) -> None:
