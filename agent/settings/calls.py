@@ -7,7 +7,7 @@ from livekit.agents.utils.hw import get_cpu_monitor
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings
 
-from agent.settings.values import NO_SECRET, Seconds
+from agent.settings.values import NO_SECRET, PostgresUrl, Seconds
 
 
 class Services(BaseSettings):
@@ -16,7 +16,7 @@ class Services(BaseSettings):
     livekit_url: str = Field("", description="LiveKit server, such as wss://name.livekit.cloud")
     livekit_api_key: str = Field("", description="Key of the LiveKit project")
     livekit_api_secret: SecretStr = Field(NO_SECRET, description="Secret of that key")
-    database_url: SecretStr = Field(
+    database_url: PostgresUrl = Field(
         NO_SECRET, description="Postgres that gets the calls: postgresql://user:pw@host/name"
     )
     openai_api_key: SecretStr = Field(

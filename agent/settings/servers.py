@@ -16,32 +16,42 @@ class Server:
         url: Base URL of OpenAI's API, or an endpoint of Azure.
         key: Empty if none was set.
         azure_api_version: Set for Azure alone.
+        url_name: The setting that named it, for messages.
+        key_name: The setting of its key.
     """
 
     url: str
     key: str = field(repr=False)
     azure_api_version: str = ""
+    url_name: str = field(default="", compare=False)
+    key_name: str = field(default="", compare=False)
 
 
 def server_of(settings: Settings, kind: Kind) -> Server:
     """Return the first server of a kind of model: its own one, Azure, or OPENAI_BASE_URL."""
     own_url: str = getattr(settings, f"agent_{kind}_base_url")
     own_key: str = getattr(settings, f"agent_{kind}_api_key").get_secret_value()
+    own_key_name, key_name = f"AGENT_{kind.upper()}_API_KEY", "OPENAI_API_KEY"
+    url, key, version = settings.openai_base_url, settings.openai_api_key.get_secret_value(), ""
+    url_name = "OPENAI_BASE_URL"
     if own_url:
-        return Server(own_url, own_key)
-    if settings.azure_openai_endpoint:
-        return Server(
-            settings.azure_openai_endpoint,
-            own_key or settings.azure_openai_api_key.get_secret_value(),
-            settings.azure_openai_api_version,
-        )
-    return Server(settings.openai_base_url, own_key or settings.openai_api_key.get_secret_value())
+        url, url_name = own_url, f"AGENT_{kind.upper()}_BASE_URL"
+    elif settings.azure_openai_endpoint:
+        url, url_name = settings.azure_openai_endpoint, "AZURE_OPENAI_ENDPOINT"
+        key, key_name = settings.azure_openai_api_key.get_secret_value(), "AZURE_OPENAI_API_KEY"
+        version = settings.azure_openai_api_version
+    if own_url or own_key:
+        key, key_name = own_key, own_key_name
+    return Server(url, key, version, url_name, key_name)
 
 
 def second_server(settings: Settings) -> Server:
     """Return the second provider."""
     return Server(
-        settings.agent_fallback_base_url, settings.agent_fallback_api_key.get_secret_value()
+        settings.agent_fallback_base_url,
+        settings.agent_fallback_api_key.get_secret_value(),
+        url_name="AGENT_FALLBACK_BASE_URL",
+        key_name="AGENT_FALLBACK_API_KEY",
     )
 
 

@@ -6,6 +6,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
+_HOST = r"([^@/?#:,\[\]]*|\[[0-9a-fA-F:.]+\])(:[0-9]+)?"
+_DSN = re.compile(rf"[a-z]+://([^@/?#:]*(:[^@/?#:]*)?@)?{_HOST}(,{_HOST})*(/[^?#]*)?(\?[^#]*)?")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 
 
@@ -40,6 +42,16 @@ def _azure_endpoint(value: str) -> str:
     return value.rstrip("/")
 
 
+def _postgres_url(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    # Other schemes are for the database to refuse; what is read wrongly would be quoted there.
+    if text.startswith(("postgresql://", "postgres://")) and not _DSN.fullmatch(text):
+        raise ValueError(
+            "cannot be read; in user and password write @ : / ? # % as %40 %3A %2F %3F %23 %25"
+        )
+    return value
+
+
 def _language(value: str) -> str:
     if not _LANGUAGE.fullmatch(value):
         raise ValueError("is no language code such as en or pt-BR")
@@ -49,6 +61,7 @@ def _language(value: str) -> str:
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 AzureEndpoint = Annotated[str, AfterValidator(_azure_endpoint)]
+PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
 Language = Annotated[str, AfterValidator(_language)]
 
 NO_SECRET = SecretStr("")

@@ -68,7 +68,7 @@ def _usage(metrics: Any) -> Usage | None:
                 metadata=_cache_writes(metrics),
                 **_common(metrics, metrics.speech_id),
             )
-        case RealtimeModelMetrics():
+        case RealtimeModelMetrics() if metrics.request_id:  # else of a connection that was opened
             return Usage(
                 kind="realtime",
                 input_tokens=metrics.input_tokens,
@@ -79,7 +79,7 @@ def _usage(metrics: Any) -> Usage | None:
                 cancelled=metrics.cancelled,
                 **_common(metrics, None),
             )
-        case STTMetrics():
+        case STTMetrics() if metrics.audio_duration or metrics.total_tokens:  # likewise
             return Usage(
                 kind="stt",
                 input_tokens=metrics.input_tokens,

@@ -6,6 +6,7 @@ from pathlib import Path
 from aiohttp import web
 
 from local.ai import llama, script
+from local.ai.azure import DEPLOYMENT, keyed, versioned
 from local.ai.bill import Bill
 from local.ai.chat import Chat
 from local.ai.current import Current
@@ -60,6 +61,11 @@ async def _application(first: script.Script) -> web.Application:
             web.post("/v1/audio/speech", speech.handle),
             web.get("/v1/realtime", realtime.handle),
             web.get("/v1/models", functools.partial(_models, current)),
+            web.post(f"{DEPLOYMENT}/chat/completions", versioned(chat.handle)),
+            web.post(f"{DEPLOYMENT}/audio/transcriptions", versioned(transcription.handle)),
+            web.post(f"{DEPLOYMENT}/audio/speech", versioned(speech.handle)),
+            web.get("/openai/models", versioned(functools.partial(_models, current))),
+            web.get("/openai/v1/realtime", keyed(realtime.handle)),
             web.get("/health", _health),
             web.get("/bill", bill.handle),
             web.post("/script", current.replace),

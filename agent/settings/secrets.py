@@ -1,0 +1,41 @@
+"""Keeping secrets out of what is printed."""
+
+from urllib.parse import unquote, urlsplit
+
+from pydantic import SecretStr
+
+from agent.settings.all import Settings
+
+MASK = "***"
+
+_SHORTEST = 4
+"""What is shorter guards nothing ("key", for a server without keys), and is a part of words."""
+
+
+def masked(text: str, settings: Settings) -> str:
+    """Return the text without the values of secret settings.
+
+    Others quote them: a server the key that it refuses, a library the address it cannot read.
+    """
+    # The longest first: one may be a part of another.
+    for secret in sorted(_secrets(settings), key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    return text
+
+
+def _secrets(settings: Settings) -> set[str]:
+    found = set()
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            found.add(value.get_secret_value())
+    password = _password(settings.database_url.get_secret_value())
+    found |= {password, unquote(password)}
+    return {secret for secret in found if len(secret) >= _SHORTEST}
+
+
+def _password(url: str) -> str:
+    try:
+        return urlsplit(url).password or ""
+    except ValueError:
+        return ""
