@@ -12,10 +12,12 @@ from livekit.agents import AgentServer, AssignmentTimeoutError, JobProcess, JobR
 from livekit.agents.job import JobAcceptArguments
 
 from callrecord.db.disk import DiskReserve
+from callrecord.db.errors import Stop
 from callrecord.db.orphans import settle
 from callrecord.db.outbox_home import OutboxHome, WorkerDirectory
 from callrecord.db.ship_settings import ShipSettings
 from callrecord.db.shipper import Shipper
+from callrecord.db.starting import check_schema_if_there
 from callrecord.recording.header import call_header
 from callrecord.recording.record import PLACE, Place
 
@@ -60,13 +62,21 @@ class RecordingServer(AgentServer):
         """Start the shipper, then take calls until closed.
 
         Raises:
-            Stop: A setting does not do; one line that says which.
+            SystemExit: With code 2: a setting or the schema does not do. LiveKit's command line
+                would log a traceback and go on to drain a worker that never ran.
         """
         setup, request = self.setup_fnc, self._request_fnc
         try:
-            self.setup_fnc = self.job_setup(self._start_shipping(), setup)
+            settings = self.ship_settings()
+            await check_schema_if_there(settings.dsn)
+            self.setup_fnc = self.job_setup(self._start_shipping(settings), setup)
             self._request_fnc = partial(self._on_request, request)
             await super().run(devmode=devmode, unregistered=unregistered)
+        except Stop as error:
+            self.failed = True
+            logger.error("worker not started", extra={"error": str(error)})  # noqa: TRY400
+            _let_exit_pass(asyncio.get_running_loop())
+            raise SystemExit(2) from error
         except Exception:
             self.failed = True
             raise
@@ -94,8 +104,7 @@ class RecordingServer(AgentServer):
         """Return what prepares a job's process: the setup given, and the place to write to."""
         return partial(_setup, place, setup)
 
-    def _start_shipping(self) -> Place:
-        settings = self.ship_settings()
+    def _start_shipping(self, settings: ShipSettings) -> Place:
         self._ship_timeout_s = settings.ship_timeout_s
         home = OutboxHome(settings.outbox_dir)
         self._directory = home.take()
@@ -225,3 +234,18 @@ def _setup(place: Place, theirs: Setup | None, proc: JobProcess) -> None:
     proc.userdata[PLACE] = place
     if theirs is not None:
         theirs(proc)
+
+
+def _let_exit_pass(loop: asyncio.AbstractEventLoop) -> None:
+    """Have the loop not report a SystemExit as an exception that nobody has taken."""
+    before = loop.get_exception_handler()
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if isinstance(context.get("exception"), SystemExit):
+            return
+        if before is None:
+            loop.default_exception_handler(context)
+        else:
+            before(loop, context)
+
+    loop.set_exception_handler(handle)

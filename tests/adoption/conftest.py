@@ -18,6 +18,9 @@ from tests.e2e.worker import Worker
 HERE = Path(__file__).parent
 STARTER = HERE / "starter" / "agent.py"
 
+ON_A_BUSY_MACHINE = {"AgentServer(port": "AgentServer(load_threshold=float('inf'), port"}
+"""LiveKit's own limit would have the worker refuse calls while other tests run."""
+
 IN_THE_WORKER = {
     "from callrecord import record ": "from callrecord import RecordingServer, record ",
     "server = AgentServer(": "server = RecordingServer(",
@@ -57,11 +60,7 @@ async def starter(
 ) -> AsyncIterator[Worker]:
     """The starter's worker, which ships by itself or has `python -m db ship` beside it."""
     alone = request.param == "recording-server"
-    code = STARTER.read_text()
-    for before, after in (IN_THE_WORKER if alone else {}).items():
-        assert before in code
-        code = code.replace(before, after)
-    (tmp_path / "agent.py").write_text(code)
+    put_starter(tmp_path, ON_A_BUSY_MACHINE | (IN_THE_WORKER if alone else {}))
     (tmp_path / "db.py").write_text("raise RuntimeError('a module of the agent's own')\n")
     worker = Worker(
         stack,
@@ -76,6 +75,15 @@ async def starter(
         await worker.start()
         yield worker
         await worker.stop()
+
+
+def put_starter(directory: Path, changes: dict[str, str]) -> None:
+    """Write the starter's agent.py there, with these texts exchanged."""
+    code = STARTER.read_text()
+    for before, after in changes.items():
+        assert before in code
+        code = code.replace(before, after)
+    (directory / "agent.py").write_text(code)
 
 
 @asynccontextmanager

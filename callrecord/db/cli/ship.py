@@ -11,16 +11,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from callrecord.db.disk import DiskReserve
-from callrecord.db.errors import Transient
 from callrecord.db.outbox_home import OutboxHome
 from callrecord.db.ship_settings import ShipSettings
 from callrecord.db.shipper import Shipper, ShipperOptions
-from callrecord.db.store import check_schema
+from callrecord.db.starting import check_schema_if_there
 
 NAME = "ship"
 HELP = "bring what agents of this host record to Postgres, until SIGTERM"
 
-SCHEMA_TIMEOUT_S = 5.0
 ADOPT_EVERY_S = 0.5
 """Each call may begin in a subdirectory of its own."""
 
@@ -39,7 +37,7 @@ def run(_arguments: Namespace) -> int:
     _log()
     settings = ShipSettings.of(os.environ)
     home = OutboxHome(settings.outbox_dir)
-    _check_schema(settings.dsn)
+    asyncio.run(check_schema_if_there(settings.dsn))
     directory = home.take()
     reserve = DiskReserve(directory.path, low_bytes=settings.min_free_mb * 1024 * 1024)
     options = ShipperOptions(adopt_every_s=ADOPT_EVERY_S)
@@ -61,14 +59,6 @@ def run(_arguments: Namespace) -> int:
     reserve.remove()
     directory.release()
     return 0
-
-
-def _check_schema(dsn: str) -> None:
-    try:
-        asyncio.run(asyncio.wait_for(check_schema(dsn), SCHEMA_TIMEOUT_S))
-    except (Transient, TimeoutError) as error:
-        why = str(error) or "no answer"
-        logger.warning("Postgres is away, events wait on disk", extra={"error": why})
 
 
 def _log() -> None:
