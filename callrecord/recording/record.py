@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
 from livekit import rtc
 from livekit.agents import AgentSession, AgentStateChangedEvent, CloseEvent, JobContext
@@ -28,6 +27,7 @@ PLACE = "callrecord.place"
 """Where a `RecordingServer` leaves its `Place`, in the `userdata` of its jobs' processes."""
 
 CLOSE_TIMEOUT_S = 5.0
+_RECORDING = "callrecord.recording"
 _TRIES = 3
 
 
@@ -56,6 +56,10 @@ class Recording:
         self._sessions: list[AgentSession[Any]] = []
         self._talking: set[AgentSession[Any]] = set()
         self._silent = asyncio.Event()
+
+    def of(self, ctx: JobContext) -> bool:
+        """Whether this is the recording of that job."""
+        return self._ctx is ctx
 
     def begin(self) -> None:
         """Make the call's outbox file and follow the room to the end of the job.
@@ -151,9 +155,6 @@ class Recording:
             logger.exception("end of the call not recorded")
 
 
-_recordings: WeakKeyDictionary[JobContext, Recording] = WeakKeyDictionary()
-
-
 def record(ctx: JobContext, session: AgentSession[Any]) -> Recording:
     """Record the job's call: who is there, what is said, what it costs, how it ends.
 
@@ -161,17 +162,18 @@ def record(ctx: JobContext, session: AgentSession[Any]) -> Recording:
     and never raises: if the call can't be recorded, one line in the log says why and the call goes
     on. Called again with a further session, that one is recorded as part of the same call.
     """
-    recording = _recordings.get(ctx)
+    known = ctx.proc.userdata.get(_RECORDING)
+    recording = known if isinstance(known, Recording) and known.of(ctx) else Recording(ctx)
     try:
-        if recording is None:
-            recording = _recordings.setdefault(ctx, Recording(ctx))
+        if recording is not known:
+            ctx.proc.userdata[_RECORDING] = recording
             recording.begin()
         recording.follow(session)
     except (OSError, VoiceError) as error:
         logger.error("call not recorded", extra={"error": str(error)})  # noqa: TRY400 - one line
     except Exception:
         logger.exception("call not recorded")
-    return recording or Recording(ctx)
+    return recording
 
 
 def _open(ctx: JobContext) -> tuple[CallStarted, OutboxWriter]:
