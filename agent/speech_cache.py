@@ -34,7 +34,7 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 class _Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """First line of a file. The checksum is SHA-256 of the samples."""
+    """First line of a file."""
 
     rate: int
     channels: int
@@ -63,9 +63,9 @@ class SpeechCache:
         head_line, _, samples = data.partition(b"\n")
         try:
             head = msgspec.json.decode(head_line, type=_Head)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return None
-        if not samples or hashlib.sha256(samples).hexdigest() != head.sha256:
+        if not samples or head.sha256 != _digest(head.rate, head.channels, samples):
             return None
         with contextlib.suppress(OSError):  # a read-only volume: it is swept elsewhere
             os.utime(path)
@@ -79,8 +79,8 @@ class SpeechCache:
             OSError: The directory cannot be written to.
         """
         samples = bytes(audio.data.cast("B"))
-        digest = hashlib.sha256(samples).hexdigest()
-        head = _Head(rate=audio.sample_rate, channels=audio.num_channels, sha256=digest)
+        rate, channels = audio.sample_rate, audio.num_channels
+        head = _Head(rate=rate, channels=channels, sha256=_digest(rate, channels, samples))
         self.check()
         handle, name = tempfile.mkstemp(dir=self.directory, suffix=".tmp")
         try:
@@ -148,6 +148,10 @@ def in_pieces(audio: rtc.AudioFrame) -> Sequence[rtc.AudioFrame]:
         )
         for part in parts
     ]
+
+
+def _digest(rate: int, channels: int, samples: bytes) -> str:
+    return hashlib.sha256(f"{rate} {channels}\n".encode() + samples).hexdigest()
 
 
 def _last_used(path: Path) -> float:
