@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from livekit.agents import LanguageCode
 from livekit.agents.types import NOT_GIVEN
 from livekit.plugins import openai
 from livekit.plugins.openai.realtime import RealtimeModel
@@ -69,7 +70,7 @@ def realtime_model(settings: Settings) -> RealtimeModel | None:
         api_key=server.key,
         voice=settings.agent_realtime_voice,
         input_audio_transcription=AudioTranscription(
-            model=settings.agent_stt_model, language=settings.agent_language
+            model=settings.agent_stt_model, language=LanguageCode(settings.agent_language).language
         ),
         **options,
     )
