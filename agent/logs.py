@@ -111,7 +111,7 @@ def _filter_handlers() -> None:
 
 def _is_id(value: object) -> bool:
     try:
-        return bool(UUID(str(value)))
+        return isinstance(value, str) and bool(UUID(value))
     except ValueError:
         return False
 

@@ -100,7 +100,18 @@ class Private(logging.Filter):
     """Takes out of each record what must not be shown."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Change the record in place; it is always kept."""
+        """Change the record in place; it is always kept, and this never raises into a call."""
+        try:
+            self._make_private(record)
+        except Exception as error:  # noqa: BLE001 - of a value that can't be looked at
+            name = type(error).__name__
+            record.msg, record.args = f"a line could not be made private ({name})", None
+            record.exc_info = record.exc_text = record.stack_info = None
+            for key in [key for key in vars(record) if key not in _STANDARD]:
+                delattr(record, key)
+        return True
+
+    def _make_private(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
         if error is not None:
             record.exc_text = traceback_of(error)
@@ -117,7 +128,6 @@ class Private(logging.Filter):
             if foreign and key == "error" and isinstance(value, str):
                 value = _name_of_error(value)
             setattr(record, key, _shown(value))
-        return True
 
     def _message(self, record: logging.LogRecord) -> str:
         if isinstance(record.msg, BaseException):

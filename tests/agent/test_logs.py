@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from io import StringIO
+from uuid import uuid4
 
 import pytest
 import structlog
@@ -113,6 +114,27 @@ def test_tokens_are_masked(as_json: Log) -> None:
     livekit.warning("refused", extra={"headers": [f"Bearer {token}"]})
     (line,) = as_json.lines()
     assert line["headers"] == ["Bearer <token>"]
+
+
+def test_a_line_about_a_job_is_completed(as_json: Log) -> None:
+    """LiveKit's lines in the worker know the job, and some the room; the job's know the call."""
+    call_id = str(uuid4())
+    livekit.info("received", extra={"job_id": "AJ_7", "room": "hall"})
+    ours.info("call began", job_id="AJ_7", call_id=call_id)
+    livekit.info("process exiting", extra={"job_id": "AJ_7"})
+    livekit.info("another", extra={"job_id": "AJ_8"})
+    first, began, exiting, another = as_json.lines()
+    assert "call_id" not in first
+    assert began["room"] == "hall"
+    assert (exiting["room"], exiting["call_id"]) == ("hall", call_id)
+    assert another.keys().isdisjoint({"room", "call_id"})
+
+
+def test_the_id_of_a_function_call_is_no_call_id(as_json: Log) -> None:
+    livekit.error("tool failed", extra={"job_id": "AJ_9", "call_id": "call_abc"})
+    (line,) = as_json.lines()
+    assert line["tool_call_id"] == "call_abc"
+    assert "call_id" not in line
 
 
 def test_odd_values_break_no_line(as_json: Log) -> None:

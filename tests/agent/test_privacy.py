@@ -138,3 +138,14 @@ def test_values() -> None:
         "who": {"sip.phoneNumber": ["+***21"]},
         "count": 15557654321,
     }
+
+
+def test_a_value_that_cannot_be_looked_at_costs_its_line_only() -> None:
+    """A filter that raises would raise into the call."""
+    endless: dict[str, object] = {}
+    endless["itself"] = endless
+    record = logging.LogRecord("voice.call", logging.ERROR, __file__, 1, SAID, (), None)
+    vars(record)["value"] = endless
+    assert Private().filter(record)
+    assert record.getMessage() == "a line could not be made private (RecursionError)"
+    assert not hasattr(record, "value")
