@@ -205,7 +205,9 @@ def _clean(value: Any) -> Any:
         text = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         text = text.replace("\0", _MARK)
         if len(text) > STRING_LIMIT:
-            text = f"{text[:STRING_LIMIT]}{_MARK} [cut: {len(text)} characters]"
+            # Within the limit with its mark: the event is encoded again on its way to Postgres.
+            mark = f"{_MARK} [cut: {len(text)} characters]"
+            text = text[: STRING_LIMIT - len(mark)] + mark
         return text
     if isinstance(value, dict):
         return {_clean(key): _clean(item) for key, item in value.items()}

@@ -35,7 +35,7 @@ class Caller:
         room: Name of the room.
         identity: The caller's, unique in the room; a second one of the same identity throws out
             the first.
-        name: For people; the identity if empty.
+        name: For people; the identity if None.
         metadata: The caller's, signed in the token.
         attributes: Likewise.
         role: What LiveKit takes it for.
@@ -50,7 +50,7 @@ class Caller:
         *,
         room: str,
         identity: str = "caller",
-        name: str = "",
+        name: str | None = None,
         metadata: str = "",
         attributes: dict[str, str] | None = None,
         role: Role = CALLER,

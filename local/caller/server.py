@@ -43,15 +43,21 @@ class Server:
     api_secret: str = field(repr=False)
     agent_name: str = ""
 
-    async def create_room(self, name: str, metadata: str = "") -> str:
+    async def create_room(self, name: str, metadata: str = "", *, job_metadata: str = "") -> str:
         """Create the room as a front end does, and return its sid.
 
         A room of that name that is there already is left as it is.
 
+        Args:
+            name: Of the room.
+            metadata: Of the room.
+            job_metadata: For the agent, if `agent_name` names one.
+
         Raises:
             CallerError: The server cannot be reached or refuses.
         """
-        agents = [api.RoomAgentDispatch(agent_name=self.agent_name)] if self.agent_name else []
+        dispatch = api.RoomAgentDispatch(agent_name=self.agent_name, metadata=job_metadata)
+        agents = [dispatch] if self.agent_name else []
         request = api.CreateRoomRequest(name=name, metadata=metadata, agents=agents)
         try:
             async with self._api() as client:
@@ -77,7 +83,7 @@ class Server:
         room: str,
         identity: str,
         *,
-        name: str = "",
+        name: str | None = None,
         metadata: str = "",
         attributes: dict[str, str] | None = None,
         role: Role = CALLER,
@@ -93,7 +99,7 @@ class Server:
         token = (
             api.AccessToken(self.api_key, self.api_secret)
             .with_identity(identity)
-            .with_name(name or identity)
+            .with_name(identity if name is None else name)
             .with_metadata(metadata)
             .with_attributes(attributes or {})
             .with_kind(role.kind)
