@@ -61,7 +61,10 @@ class People:
     def _link(self, _: rtc.RemoteParticipant) -> None:
         if not self._started.is_set():
             return
-        room_io = self._session.room_io
+        try:
+            room_io = self._session.room_io
+        except RuntimeError:  # the session has closed, and its people leave
+            return
         if (linked := room_io.linked_participant) is not None:
             self._linked = linked.identity
         people = [each.identity for each in self._present()]

@@ -1,5 +1,6 @@
 """`python -m agent dev`: an edit of the persona counts from the next call on."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from local.caller import Caller, Server
+from local.caller import Caller, CallerError, Server
 from local.places import PROJECT
 from local.procs import Child
 from local.stack import Stack
@@ -42,9 +43,7 @@ async def test_an_edit_counts_from_the_next_call_on(
             "caller_hangup",
         )
         persona.write_text(first.replace("class Assistant(", "class Assistant(("))
-        greeting, end_reason = await _greeting(server, reader)
-        assert end_reason == "error"
-        assert greeting in {"", ERROR}
+        assert await _greeting(server, reader) == (ERROR, "error")
         persona.write_text(first.replace(GREETING, "Hello again, all is well now."))
         assert await _greeting(server, reader) == ("Hello again, all is well now.", "caller_hangup")
     finally:
@@ -60,8 +59,9 @@ async def _greeting(server: Server, reader: Reader) -> tuple[str, str]:
     room = f"edit-{uuid4().hex[:8]}"
     async with Caller(server, room=room) as caller:
         await caller.join()
-        await caller.agent_speaking()
-        await caller.agent_quiet(timeout_s=20)
+        await caller.agent_speaking()  # if it is only to say that it can't
+        with contextlib.suppress(CallerError):  # and then it closes the room
+            await caller.agent_quiet()
     rows = await reader.ended(room)
     words = said(rows, "assistant")
     return words[0] if words else "", str(rows.call["end_reason"])
