@@ -23,7 +23,7 @@ from livekit.agents.tts import TTS
 
 from agent.models import Models
 from agent.settings import Settings
-from agent.settings.servers import Kind, Server, second_server, server_of
+from agent.settings.servers import SECOND_URL_NAME, Kind, Server, second_server, server_of
 from callrecord.db.errors import VoiceError
 
 SENTENCE = "Hello, can you hear me?"
@@ -71,16 +71,20 @@ class ModelChecks:
                 server = self._server(kind, place, model)
                 if server is None:
                     raise
-                setting = f"AGENT_{'FALLBACK_' * bool(place)}{kind.upper()}_MODEL"
+                second = server.url_name == SECOND_URL_NAME
+                setting = f"AGENT_{'FALLBACK_' if second else ''}{kind.upper()}_MODEL"
                 raise VoiceError(_advice(error, server, setting, model.model)) from error
 
         return attempt
 
     def _server(self, kind: Kind, place: int, model: Any) -> Server | None:
         """Return the server of the settings that a model is asked at; None for other plugins."""
-        servers = (server_of(self._settings, kind), second_server(self._settings))
-        if place < len(servers) and urlsplit(servers[place].url).netloc == model.provider:
-            return servers[place]
+        servers = [server_of(self._settings, kind), second_server(self._settings)]
+        if place:  # both may be of one host
+            servers.reverse()
+        for server in servers:
+            if urlsplit(server.url).netloc == model.provider:
+                return server
         return None
 
     async def _llm(self, model: LLM[Any]) -> str:

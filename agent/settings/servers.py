@@ -7,6 +7,8 @@ from agent.settings.all import Settings
 
 Kind = Literal["stt", "llm", "tts", "realtime"]
 
+SECOND_URL_NAME = "AGENT_FALLBACK_BASE_URL"
+
 
 @dataclass(frozen=True)
 class Server:
@@ -50,7 +52,7 @@ def second_server(settings: Settings) -> Server:
     return Server(
         settings.agent_fallback_base_url,
         settings.agent_fallback_api_key.get_secret_value(),
-        url_name="AGENT_FALLBACK_BASE_URL",
+        url_name=SECOND_URL_NAME,
         key_name="AGENT_FALLBACK_API_KEY",
     )
 
