@@ -28,6 +28,15 @@ IN_THE_WORKER = {
 }
 """The change of one class name, after which the worker ships by itself."""
 
+REALTIME = {
+    "stt=openai.STT()": 'turn_detection="realtime_llm"',
+    'llm=openai.LLM(model="gpt-4.1-mini")': (
+        'llm=openai.realtime.RealtimeModel(base_url=os.environ["OPENAI_BASE_URL"] + "/realtime")'
+    ),
+    '        turn_detection="vad",\n': "",
+}
+"""A realtime model in place of the three; the TTS stays for the greeting."""
+
 
 @pytest.fixture(scope="session")
 async def stack() -> AsyncIterator[Stack]:
@@ -58,23 +67,32 @@ async def starter(
     database_url: str,
     tmp_path: Path,
 ) -> AsyncIterator[Worker]:
-    """The starter's worker, which ships by itself or has `python -m db ship` beside it."""
-    alone = request.param == "recording-server"
-    put_starter(tmp_path, ON_A_BUSY_MACHINE | (IN_THE_WORKER if alone else {}))
-    (tmp_path / "db.py").write_text("raise RuntimeError('a module of the agent's own')\n")
-    worker = Worker(
-        stack,
-        tmp_path,
-        database_url if alone else "",
-        name="",
-        command=["agent.py"],
-        LIVEKIT_AGENT_NAME=server.agent_name,
-        PORT="0",
-    )
-    async with _beside(None if alone else worker.outbox, tmp_path, database_url):
-        await worker.start()
+    """The starter's worker, which ships by itself or has `callrecord ship` beside it."""
+    name = server.agent_name
+    if request.param == "recording-server":
+        put_starter(tmp_path, ON_A_BUSY_MACHINE | IN_THE_WORKER)
+        async with running_starter(stack, tmp_path, name, database_url) as worker:
+            yield worker
+        return
+    put_starter(tmp_path, ON_A_BUSY_MACHINE)
+    async with (
+        sidecar(tmp_path, database_url),
+        running_starter(stack, tmp_path, name, "") as worker,
+    ):
         yield worker
-        await worker.stop()
+
+
+@pytest.fixture
+async def realtime_starter(
+    stack: Stack, server: Server, database_url: str, tmp_path: Path
+) -> AsyncIterator[Worker]:
+    """The starter with a realtime model, and a sidecar."""
+    put_starter(tmp_path, ON_A_BUSY_MACHINE | REALTIME)
+    async with (
+        sidecar(tmp_path, database_url),
+        running_starter(stack, tmp_path, server.agent_name, "") as worker,
+    ):
+        yield worker
 
 
 def put_starter(directory: Path, changes: dict[str, str]) -> None:
@@ -87,22 +105,42 @@ def put_starter(directory: Path, changes: dict[str, str]) -> None:
 
 
 @asynccontextmanager
-async def _beside(outbox: Path | None, directory: Path, database_url: str) -> AsyncIterator[None]:
-    if outbox is None:
-        yield
-        return
+async def running_starter(
+    stack: Stack, directory: Path, name: str, database_url: str
+) -> AsyncIterator[Worker]:
+    """Run the agent.py of a directory, registered under a name."""
+    (directory / "db.py").write_text("raise RuntimeError('a module of the agent's own')\n")
+    worker = Worker(
+        stack,
+        directory,
+        database_url,
+        name="",
+        command=["agent.py"],
+        LIVEKIT_AGENT_NAME=name,
+        PORT="0",
+    )
+    await worker.start()
+    try:
+        yield worker
+    finally:
+        await worker.stop()
+
+
+@asynccontextmanager
+async def sidecar(directory: Path, database_url: str) -> AsyncIterator[None]:
+    """Ship the outbox of that directory's worker; at the end all of it."""
     env = {key: os.environ[key] for key in os.environ if not key.startswith("AGENT_")}
     env |= {
         "PYTHONPATH": str(PROJECT),
         "DATABASE_URL": database_url,
-        "AGENT_OUTBOX_DIR": str(outbox),
+        "AGENT_OUTBOX_DIR": str(directory / "outbox"),
     }
     command = [sys.executable, "-m", "callrecord", "ship"]
-    sidecar = Child("sidecar", command, log=directory / "sidecar.log", cwd=directory, env=env)
-    sidecar.grace_s = 30
-    await sidecar.start()
+    log = directory / "sidecar.log"
+    child = Child("sidecar", command, log=log, cwd=directory, env=env, grace_s=30)
+    await child.start()
     try:
         yield
     finally:
-        await sidecar.stop()
-    assert await sidecar.wait() == 0, sidecar.tail()
+        await child.stop()
+    assert await child.wait() == 0, child.tail()

@@ -109,3 +109,23 @@ async def test_a_deploy_cuts_no_call(
     rows = await Reader(pg).ended(room)
     assert rows.call["end_reason"] == "caller_hangup"
     assert said(rows, "assistant")[-1] == "My name is Robin. What is yours?"
+
+
+async def test_a_killed_job_with_a_realtime_model(
+    realtime_starter: Worker, server: Server, voice: Voice, pg: Connection
+) -> None:
+    """Keeps the reply that was being spoken, as with the three models."""
+    room = f"starter-realtime-{uuid4().hex[:8]}"
+    async with Caller(server, room=room, voice=voice) as caller:
+        await _greeted(caller)
+        await _answered(caller, "What is your name?")
+        began = time.monotonic()
+        await caller.speak("Tell me a story, please.")
+        await caller.agent_speech(began + 0.5)
+        realtime_starter.job().send_signal(signal.SIGKILL)
+        rows = await Reader(pg).ended(room)
+    assert rows.call["end_reason"] == "worker_crashed"
+    greeting, name, story = said(rows, "assistant")
+    assert greeting == "Hi, what can I do for you?"
+    assert name == "My name is Robin. What is yours?"
+    assert story.startswith("Once upon a time")
