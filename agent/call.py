@@ -21,6 +21,7 @@ from agent.people import People
 from agent.persona import Persona
 from agent.phrases import Phrases
 from agent.pipeline import Parts, Session, audio_input, build_session, prepare
+from agent.preload import preload
 from agent.privacy import describe
 from agent.reload import load_assistant
 from agent.rescue import Failure, Rescue
@@ -365,7 +366,8 @@ def prewarm(config: JobConfig, proc: JobProcess) -> None:
     proc.userdata["config"] = config
     with contextlib.suppress(*([Exception] if config.reload else [])):  # told to the next call
         load_assistant()
-    proc.userdata["parts"] = prepare(config.settings)
+    proc.userdata["parts"] = parts = prepare(config.settings)
+    preload(parts.clients.all())
 
 
 async def entrypoint(ctx: JobContext) -> None:
