@@ -1,5 +1,7 @@
 """The persona: edit this file and have an agent of your own.
 
+Under `python -m agent dev` an edit counts from the next call on; `python -m local call` makes one.
+
 A tool is a method with `@function_tool()`. Its docstring tells the model when to use it, its
 arguments what to fill in; what it returns is what the model gets to know. To add one, write one:
 
