@@ -70,6 +70,15 @@ async def _record_and_leave(ctx: JobContext) -> None:
     ctx.shutdown("nothing to do")
 
 
+async def _record_and_stay(ctx: JobContext) -> None:
+    record(ctx, AgentSession[None]())
+
+
+async def _record_and_die(ctx: JobContext) -> None:
+    record(ctx, AgentSession[None]())
+    raise RuntimeError("after the recording began")
+
+
 async def _die(_: JobContext) -> None:
     raise RuntimeError("before anything is recorded")
 
@@ -80,6 +89,20 @@ async def test_their_set_up_and_our_record_meet_in_the_job(start: Start, pg: Con
     row = await _ended(pg)
     assert (row["end_reason"], row["agent_identity"]) == ("no_caller", "agent-AJ_1")
     assert row["worker_id"] is not None
+
+
+async def test_an_entrypoint_that_raises_is_an_error(start: Start, pg: Connection) -> None:
+    await _serve(await start(_record_and_die))
+    assert (await _ended(pg))["end_reason"] == "error"
+
+
+async def test_a_job_cut_by_its_worker_was_drained(start: Start, pg: Connection) -> None:
+    """LiveKit's own word for it, which a new version may change."""
+    server = await start(_record_and_stay)
+    await _serve(server)
+    await until(lambda: pg.fetchval("select count(*) from voice_calls"), what="the call")
+    await server.aclose()
+    assert (await _ended(pg))["end_reason"] == "drained"
 
 
 async def test_a_job_that_dies_before_it_records_is_a_call_too(
