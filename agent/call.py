@@ -15,7 +15,8 @@ from livekit.agents import CloseEvent, JobContext, JobProcess, room_io
 from livekit.agents.voice import SpeechHandle
 
 from agent import logs
-from agent.announce import announce
+from agent.failures import Failure
+from agent.last_words import LastWords
 from agent.limits import Duration, Silence
 from agent.people import People
 from agent.persona import Persona
@@ -24,7 +25,7 @@ from agent.pipeline import Parts, Session, audio_input, build_session, prepare
 from agent.preload import preload
 from agent.privacy import describe
 from agent.reload import load_assistant
-from agent.rescue import Failure, Rescue
+from agent.rescue import Rescue
 from agent.settings import Settings
 from callrecord.db.events import now
 from callrecord.db.log_fields import log_fields
@@ -37,7 +38,6 @@ logger = structlog.get_logger("voice.call")
 
 ENTER_TIMEOUT_S = 10.0
 HANG_UP_TIMEOUT_S = 5.0
-LAST_WORDS_TIMEOUT_S = 20.0
 
 _HANG_UP = ("agent_hangup", "silence", "max_duration", "error")
 """Ends after which nobody is to be left in the room."""
@@ -86,10 +86,10 @@ class Call:
         self._leaving: asyncio.Task[None] | None = None
         self._rescue: Rescue | None = None
         self._inside = False
-        self._told = False  # the caller was told of the error
         parts: Parts | None = ctx.proc.userdata.get("parts")
         voices = parts.models.tts if parts is not None else ()
         self.phrases = Phrases(self._settings, voices[0] if voices else None)
+        self._last_words = LastWords(ctx.room, self._settings, self.recorder, self.phrases)
         self._background: asyncio.Task[None] | None = None
         self._shutdown = ctx.shutdown
         # A tool of the user's may end the job in LiveKit's way: no drain, but the agent's hang-up.
@@ -138,11 +138,13 @@ class Call:
         if self._ending is None:
             self._ending = self._cut()
         end_reason, at = self._ending
-        untold = await self._untold() if end_reason == "error" else None
+        untold: rtc.AudioFrame | None = None
+        if end_reason == "error" and self._presence.callers and not self._ctx.is_fake_job():
+            untold = await self._last_words.untold_error()
         self.recorder.finish(end_reason, at, self._detail)
         logger.info("call ended", end_reason=end_reason, failures=self.recorder.failures)
         if untold is not None:
-            await self._announce(untold)
+            await self._last_words.announce(untold)
         if end_reason in _HANG_UP:
             await self._hang_up()
         if (parts := self._ctx.proc.userdata.pop("parts", None)) is not None:
@@ -174,7 +176,7 @@ class Call:
         A speech that does not come to its end in time ends the call all the same.
         """
         if self._session is not None and self._ending is None:
-            await self._say_last(self._session, message)
+            await self._last_words.say(self._session, message)
         self.end(end_reason, **detail)
 
     def _watch_models(self, session: Session) -> Rescue:
@@ -227,14 +229,6 @@ class Call:
         message = message or self._settings.agent_goodbye_message
         self._leaving = asyncio.create_task(self.say_and_end(end_reason, message, **detail))
 
-    async def _say_last(self, session: Session, message: str) -> None:
-        try:
-            speech = self.phrases.say(session, message, allow_interruptions=False)
-            await asyncio.wait_for(speech.wait_for_playout(), LAST_WORDS_TIMEOUT_S)
-            self._told = bool(speech.chat_items)
-        except (RuntimeError, TimeoutError):  # the session is closing; the speech stalls
-            logger.warning("last words not said in time", exc_info=True)
-
     def _persona(self) -> Persona:
         try:
             return load_assistant(fresh=self._config.reload)()
@@ -264,28 +258,6 @@ class Call:
         if self._ending is None:
             self.phrases.say(session, agent.greeting)
             self._background = asyncio.create_task(self.phrases.complete())
-
-    async def _untold(self) -> rtc.AudioFrame | None:
-        """Return the error message's audio if callers are there who have not heard it.
-
-        It becomes a row before the end does: nothing is recorded after the end.
-        """
-        here = self._presence.callers and self._ctx.room.isconnected()
-        if self._told or not here or self._ctx.is_fake_job():
-            return None
-        await self.phrases.load()
-        text = self._settings.agent_error_message
-        if (audio := self.phrases.audio(text)) is None:
-            return None
-        self.recorder.turns.announced(text, {"kind": "error"})
-        return audio
-
-    async def _announce(self, audio: rtc.AudioFrame) -> None:
-        try:
-            await announce(self._ctx.room, audio)
-        except Exception:
-            # Whatever the room says: nobody is to stay in it in silence.
-            logger.warning("error message not played", exc_info=True)
 
     async def _enter_anyway(self, connecting: "asyncio.Task[None] | None") -> None:
         """Look who is in the room although the call has failed: they are told, and recorded."""

@@ -8,14 +8,12 @@ orderly way. The messages were rendered ahead, since the speech model may be the
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import structlog
 from livekit.agents import (
     AgentSession,
+    AgentStateChangedEvent,
     ErrorEvent,
-    FunctionCallOutput,
     MetricsCollectedEvent,
     SpeechCreatedEvent,
     ToolExecutionUpdatedEvent,
@@ -26,6 +24,7 @@ from livekit.agents import (
 from livekit.agents.metrics import LLMMetrics, STTMetrics, TTSMetrics
 from livekit.agents.voice import SpeechHandle
 
+from agent.failures import Failure, problem_of
 from agent.hearing_watch import HearingWatch
 
 logger = structlog.get_logger("voice.rescue")
@@ -35,22 +34,6 @@ FAILURES_TO_END = 2
 """Failed turns in a row that end the call."""
 
 Guard = Callable[[str, Callable[..., None]], Callable[..., None]]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """What went wrong in a turn.
-
-    Attributes:
-        part: "stt", "llm", "tts" or "realtime_model".
-        problem: "stalled", "empty", "unheard", or the name of an error's class.
-    """
-
-    part: str
-    problem: str
-
-    def __str__(self) -> str:
-        return f"{self.part} {self.problem}"
 
 
 class Rescue:
@@ -79,6 +62,7 @@ class Rescue:
         self._failed = 0
         self._error: Failure | None = None
         self._scripted: set[str] = set()
+        self._sounded: set[str] = set()
         self._own: SpeechHandle | None = None
         self._tools: set[str] = set()
         self._owed_since: float | None = None
@@ -92,6 +76,7 @@ class Rescue:
         self._tick_safely = guard("rescue", self._tick)
         for name, handler in (
             ("speech_created", self._speech_created),
+            ("agent_state_changed", self._agent_state_changed),
             ("error", self._error_happened),
             ("metrics_collected", self._metrics_collected),
             ("tool_execution_updated", self._tool_updated),
@@ -117,12 +102,20 @@ class Rescue:
             self._hearing.answered(time.time())
         speech.add_done_callback(self._done)
 
+    def _agent_state_changed(self, event: AgentStateChangedEvent) -> None:
+        speech = self._session.current_speech
+        if event.new_state == "speaking" and speech is not None:
+            self._sounded.add(speech.id)
+
     def _error_happened(self, event: ErrorEvent) -> None:
         if event.error.recoverable:
             return  # LiveKit tries again
         part = event.error.type.removesuffix("_error")
         failure = Failure(part, type(event.error.error).__name__)
-        if part == "stt":
+        if part == "realtime_model":
+            if not self._stopped:
+                self._end(failure)  # LiveKit has given its connection up: no turn can go better
+        elif part == "stt":
             self._hearing.failed(failure.problem)
         else:
             self._error = failure
@@ -143,6 +136,7 @@ class Rescue:
         elif update.type == "tool_call_ended":
             self._tools.discard(update.call_id)
             self._answering = False
+            self._sounded.clear()  # what the tool found is still to be told
 
     def _user_state_changed(self, event: UserStateChangedEvent) -> None:
         if event.new_state == "speaking":
@@ -160,11 +154,13 @@ class Rescue:
 
     def _speech_done(self, speech: SpeechHandle) -> None:
         scripted = speech.id in self._scripted
+        sounded = speech.id in self._sounded
         self._scripted.discard(speech.id)
+        self._sounded.discard(speech.id)
         error, self._error = self._error, None
         if self._stopped or speech.interrupted:
             return
-        problem = _problem(speech)
+        problem = problem_of(speech, sounded=sounded)
         if problem is None:
             if not scripted:
                 self._failed = 0
@@ -261,16 +257,3 @@ class Rescue:
         self.stop()
         logger.error("models fail, call ends", part=failure.part, problem=failure.problem)
         self._give_up(failure)
-
-
-def _problem(speech: SpeechHandle) -> str | None:
-    """Return what is wrong with a speech that has come to its end, or None."""
-    if (error := speech.exception()) is not None:
-        return type(error).__name__
-    items: list[Any] = list(speech.chat_items)
-    if not items:
-        return "empty"
-    last = items[-1]
-    if isinstance(last, FunctionCallOutput) and last.reply_required:
-        return "empty"  # a tool's result that was to be told
-    return None

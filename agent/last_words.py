@@ -1,0 +1,60 @@
+"""Last words: what callers are told before a call ends, even if its session has failed."""
+
+import asyncio
+
+import structlog
+from livekit import rtc
+from livekit.agents import AgentSession
+
+from agent.announce import announce
+from agent.phrases import Phrases
+from agent.settings import Settings
+from callrecord.recording.recorder import Recorder
+
+logger = structlog.get_logger("voice.last_words")
+
+LAST_WORDS_TIMEOUT_S = 20.0
+
+
+class LastWords:
+    """Says goodbye, or what is wrong, in one call."""
+
+    def __init__(
+        self, room: rtc.Room, settings: Settings, recorder: Recorder, phrases: Phrases
+    ) -> None:
+        self._room = room
+        self._settings = settings
+        self._recorder = recorder
+        self._phrases = phrases
+        self._said = False
+
+    async def say(self, session: AgentSession[None], message: str) -> None:
+        """Say it to its end, which a speech that stalls reaches by a time-out."""
+        try:
+            speech = self._phrases.say(session, message, allow_interruptions=False)
+            await asyncio.wait_for(speech.wait_for_playout(), LAST_WORDS_TIMEOUT_S)
+            self._said = bool(speech.chat_items)
+        except (RuntimeError, TimeoutError):  # the session is closing; the speech stalls
+            logger.warning("last words not said in time", exc_info=True)
+
+    async def untold_error(self) -> rtc.AudioFrame | None:
+        """Return the error message's audio if no last words were said.
+
+        It becomes a row already, because nothing is recorded after the end of a call.
+        """
+        if self._said or not self._room.isconnected():
+            return None
+        await self._phrases.load()
+        text = self._settings.agent_error_message
+        audio = self._phrases.audio(text)
+        if audio is not None:
+            self._recorder.turns.announced(text, {"kind": "error"})
+        return audio
+
+    async def announce(self, audio: rtc.AudioFrame) -> None:
+        """Play it to the room, as far as that goes."""
+        try:
+            await announce(self._room, audio)
+        except Exception:
+            # Whatever the room says: nobody is to stay in it in silence.
+            logger.warning("error message not played", exc_info=True)
