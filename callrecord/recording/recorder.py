@@ -157,6 +157,7 @@ class Recorder:
             extra={
                 "source": type(event.source).__name__,
                 "error": type(error).__name__,
+                "status_code": getattr(error, "status_code", None),
                 "recoverable": getattr(event.error, "recoverable", None),
             },
         )

@@ -36,6 +36,13 @@ RULE = {
     "tool_call": {"name": "order_status", "arguments": {"order": ORDER}},
     "after_tool": "I am afraid I cannot find that order anywhere.",
 }
+FAULT = {
+    "on": "llm",
+    "do": "fail",
+    "match": "story",
+    "when": "first 1",
+    "message": f"no answer to a question about {ORDER}",
+}
 WORDS_IN_A_ROW = 3
 BEFORE_THE_CALL = {"received job request", "received assignment"}
 
@@ -51,14 +58,14 @@ async def test_the_log_of_a_whole_call(  # noqa: PLR0913, PLR0917 - the fixtures
     form: str,
     level: str,
 ) -> None:
-    """Speech, an interruption, a tool that raises the caller's words, a caller by phone."""
+    """Speech, an interruption, a tool and a model that quote the caller, a caller by phone."""
     room = f"call-_+{NUMBER}_{uuid4().hex[:6]}x"
     worker = _worker(stack, server, tmp_path, database_url, form, level)
     await worker.start()
     script = json.loads(SCRIPT.read_text())
     models = AsyncOpenAI(base_url=stack.openai_base_url, api_key=stack.openai_api_key)
     try:
-        await set_script(models, script | {"rules": [RULE, *script["rules"]]})
+        await set_script(models, _with_trouble(script))
         rows = await _call(server, voice, Reader(pg), room)
     finally:
         await set_script(models, script)
@@ -81,6 +88,10 @@ def _worker(  # noqa: PLR0913, PLR0917 - what a worker is made of
     copy_agent(directory, FAILING_TOOL)
     settings = {"AGENT_LOG_FORMAT": form, "LIVEKIT_LOG_LEVEL": level}
     return Worker(stack, directory, database_url, name=server.agent_name, **settings)
+
+
+def _with_trouble(script: dict[str, Any]) -> dict[str, Any]:
+    return script | {"rules": [RULE, *script["rules"]], "faults": [FAULT]}
 
 
 async def _call(server: Server, voice: Voice, reader: Reader, room: str) -> Rows:
@@ -113,6 +124,7 @@ def _check_private(log: str, rows: Rows) -> None:
     said = [str(message["content"]) for message in rows.messages]
     assert any("Traceback" in line for line in log.splitlines()), "the tool's error is told"
     assert "ValueError" in log
+    assert re.search(r"APIStatusError.*status_code\W+500", log), "and the model's"
     spoken = [text for text in [*said, ORDER] if text]
     assert len(spoken) > 8
     logged = " ".join(_words(log))
