@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from livekit.agents import LanguageCode
+from livekit.agents import APIConnectOptions, LanguageCode
 from livekit.agents.types import NOT_GIVEN
 from livekit.plugins import openai
 from livekit.plugins.openai.realtime import RealtimeModel
@@ -69,6 +69,7 @@ def realtime_model(settings: Settings) -> RealtimeModel | None:
         base_url=f"{base_url}/realtime",
         api_key=server.key,
         voice=settings.agent_realtime_voice,
+        conn_options=APIConnectOptions(timeout=settings.agent_model_timeout_s),
         input_audio_transcription=AudioTranscription(
             model=settings.agent_stt_model, language=LanguageCode(settings.agent_language).language
         ),

@@ -66,6 +66,41 @@ async def test_both_sides_are_recorded(
     _check_usage(rows)
 
 
+@pytest.fixture
+async def lost(
+    stack: Stack, server: Server, database_url: str, tmp_path: Path
+) -> AsyncIterator[Worker]:
+    """A worker whose realtime model is away."""
+    worker = Worker(
+        stack,
+        tmp_path,
+        database_url,
+        name=server.agent_name,
+        AGENT_REALTIME_MODEL=MODEL,
+        AGENT_REALTIME_BASE_URL="http://127.0.0.1:9/v1",
+        AGENT_REALTIME_API_KEY="any",
+        AGENT_TURN_DETECTION="",
+    )
+    await worker.start()
+    yield worker
+    await asyncio.shield(worker.stop())
+
+
+@pytest.mark.usefixtures("lost")
+async def test_a_model_that_is_away_is_told_to_the_caller(
+    server: Server, voice: Voice, pg: Connection
+) -> None:
+    """LiveKit would close the session at once: silence, and at times without the close event."""
+    room = f"realtime-away-{uuid4().hex[:8]}"
+    async with Caller(server, room=room, voice=voice) as caller:
+        await caller.join()
+        await caller.agent_speaking()
+        rows = await Reader(pg).ended(room, timeout_s=60)
+    assert (rows.call["status"], rows.call["end_reason"]) == ("failed", "error")
+    assert "realtime_model" in rows.call["metadata"]["end"]["error"]
+    assert "technical problem" in said(rows, "assistant")[-1]
+
+
 async def _ask(caller: Caller, text: str) -> None:
     began = time.monotonic()
     await caller.speak(text)
