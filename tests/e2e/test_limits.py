@@ -1,18 +1,23 @@
 """Silence and the longest duration end a call, after words that say so; in real rooms."""
 
+import json
 import time
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from livekit import api
+from openai import AsyncOpenAI
 
 from local.caller import Caller, Server
 from local.caller.voice import Voice
 from local.demo.rows import Rows
 from local.stack import Stack
+from tests.e2e.conftest import SCRIPT
+from tests.e2e.personas import copy_agent
 from tests.e2e.rows import Reader, said
 from tests.e2e.worker import Worker
+from tests.local.ai_control import set_script
 from tests.postgres import Connection
 from tests.waiting import until
 
@@ -23,6 +28,22 @@ ASKED = "Are you still there?"
 NEAR = "We have to come to an end soon."
 GOODBYE = "Thank you for your call. Goodbye!"
 NAME = "My name is Robin. What is yours?"
+FOUND = "It is on its way to you."
+
+SLOW_TOOL = '''
+    @function_tool()
+    async def look_up(self, context: RunContext[None]) -> str:
+        """Look it up, slowly."""
+        import asyncio
+
+        await asyncio.sleep(5)
+        return "on its way"
+'''
+SLOW_RULE = {
+    "match": "look it up",
+    "tool_call": {"name": "look_up", "arguments": {}},
+    "after_tool": FOUND,
+}
 
 
 async def test_silence(  # noqa: PLR0913, PLR0917 - the fixtures of a whole stack
@@ -55,6 +76,42 @@ async def test_silence(  # noqa: PLR0913, PLR0917 - the fixtures of a whole stac
     _check_end(rows, "silence")
     times = [message["timestamp"].timestamp() for message in rows.messages]
     assert times[-1] - times[-2] > 3, "asked, and as long again"
+
+
+async def test_no_silence_while_a_tool_works_or_another_caller_types(
+    stack: Stack, server: Server, tmp_path: Path, database_url: str, pg: Connection
+) -> None:
+    """A tool that takes longer than the silence is waited for; anybody's words count."""
+    room = f"busy-{uuid4().hex[:8]}"
+    copy_agent(tmp_path, SLOW_TOOL)
+    worker = Worker(
+        stack, tmp_path, database_url, name=server.agent_name, AGENT_SILENCE_TIMEOUT_S="2"
+    )
+    script = json.loads(SCRIPT.read_text())
+    models = AsyncOpenAI(base_url=stack.openai_base_url, api_key=stack.openai_api_key)
+    await worker.start()
+    try:
+        await set_script(models, script | {"rules": [SLOW_RULE, *script["rules"]]})
+        async with (
+            Caller(server, room=room) as caller,
+            Caller(server, room=room, identity="second") as second,
+        ):
+            await caller.join()
+            await second.join(create=False)
+            await caller.agent_speaking()
+            await caller.type("Look it up, please.")
+            await _heard(caller)
+            await _heard(caller)
+            await second.type("What is your name?")
+            rows = await Reader(pg).ended(room, timeout_s=40)
+    finally:
+        await set_script(models, script)
+        await models.close()
+        await worker.stop()
+    greeting, *later = said(rows, "assistant")
+    assert GREETING.startswith(greeting)
+    assert later == [FOUND, ASKED, NAME, ASKED, GOODBYE]
+    _check_end(rows, "silence")
 
 
 async def test_longest_duration(
