@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -29,7 +30,7 @@ class People:
         room: Not necessarily connected yet.
         session: Not started yet.
         recorder: Of the call.
-        present: Gives the people in the room, those who came first at first.
+        present: Gives the people in the room.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class People:
         self._present = present
         self._linked: str | None = None
         self._started = asyncio.Event()
-        self._reading: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def listen(self) -> None:
         """Begin to listen; before the session's start, so that it is asked first."""
@@ -57,6 +58,16 @@ class People:
     def session_started(self) -> None:
         """Answer what was typed until now, and from now on at once."""
         self._started.set()
+        choosing = self._begin(self._choose_first())
+        self._session.on("close", lambda _: choosing.cancel())
+
+    async def _choose_first(self) -> None:
+        # Of several who were there before the agent, LiveKit links any.
+        room_io = self._session.room_io
+        await room_io.wait_for_ready()
+        people, linked = self._people(), room_io.linked_participant
+        if people and linked is not None and linked.identity != people[0]:
+            self._listen_to(people[0])
 
     def _link(self, _: rtc.RemoteParticipant) -> None:
         if not self._started.is_set():
@@ -67,21 +78,34 @@ class People:
             return
         if (linked := room_io.linked_participant) is not None:
             self._linked = linked.identity
-        people = [each.identity for each in self._present()]
+        people = self._people()
         # One who left and may come back is waited for, and the first caller found, by LiveKit.
         if self._linked is None or not people or self._linked in people:
             return
-        self._linked = people[0]
-        room_io.set_participant(people[0])
-        logger.info("listening to another caller", callers=len(people))
+        self._listen_to(people[0])
+
+    def _people(self) -> list[str]:
+        """Return the identities of the people in the room, those who came first at first."""
+        came = datetime.now(UTC)
+        people = sorted(self._present(), key=lambda each: each.joined_at or came)
+        return [each.identity for each in people]
+
+    def _listen_to(self, identity: str) -> None:
+        self._linked = identity
+        self._session.room_io.set_participant(identity)
+        logger.info("listening to another caller")
 
     def _text_opened(self, reader: rtc.TextStreamReader, identity: str) -> None:
-        if not any(each.identity == identity for each in self._present()):
+        if identity not in self._people():
             reader.close()  # an agent's, or of somebody hidden
             return
-        task = asyncio.create_task(self._answer(reader, identity))
-        self._reading.add(task)
-        task.add_done_callback(self._reading.discard)
+        self._begin(self._answer(reader, identity))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _answer(self, reader: rtc.TextStreamReader, identity: str) -> None:
         try:

@@ -66,6 +66,19 @@ class Server:
             raise CallerError(f"cannot create room {name} at {self.url}: {error}") from error
         return room.sid
 
+    async def dispatch(self, room: str) -> None:
+        """Ask for the agent in a room that is there.
+
+        Raises:
+            CallerError: The server cannot be reached or refuses.
+        """
+        request = api.CreateAgentDispatchRequest(agent_name=self.agent_name, room=room)
+        try:
+            async with self._api() as client:
+                await client.agent_dispatch.create_dispatch(request)
+        except (api.TwirpError, aiohttp.ClientError, TimeoutError) as error:
+            raise CallerError(f"no agent for room {room} at {self.url}: {error}") from error
+
     async def delete_room(self, name: str) -> None:
         """Delete the room, which sends everybody out of it.
 

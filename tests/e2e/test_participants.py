@@ -139,6 +139,10 @@ async def test_what_a_participant_changes_is_marked(
         caller.unmute()
         claimed = {"userId": str(other_id), "plan": "gold", "role": "admin"}
         await caller.change(name="Countess", metadata=json.dumps(claimed))
+        # LiveKit's client sends all three with each change: first it has to know of the others.
+        await Reader(pg).when(
+            room, lambda rows: _changed(rows).get("metadata") == claimed, what="new metadata"
+        )
         for step in range(1, 101):
             await caller.change(attributes={"step": str(step)})
         rows = await Reader(pg).when(
@@ -185,7 +189,8 @@ async def test_several_people_are_told_apart(
         await reader.when(room, lambda rows: len(said(rows, "user")) == 2, what="Bob's text")
         await bob.agent_quiet()
         await ada.hang_up()
-        await bob.speak("Please do it for me now.")
+        await reader.when(room, lambda rows: bool(_leg(rows, "ada")["left_at"]), what="Ada's leave")
+        await bob.speak("Please tell me what your name is.")
         rows = await reader.when(room, lambda rows: len(said(rows, "user")) == 3, what="Bob's turn")
         await bob.agent_speaking()
         await bob.agent_quiet()
@@ -197,6 +202,30 @@ async def test_several_people_are_told_apart(
     assert all(turn["metadata"].get("final") is not False for turn in turns)
     assert _ended_with(rows, "bob")
     assert _leg(rows, "ada")["left_at"] < _leg(rows, "bob")["left_at"]
+
+
+async def test_of_two_who_wait_the_first_is_listened_to(
+    server: Server, voice: Voice, pg: Connection, room: str
+) -> None:
+    """They were there before the agent: LiveKit would listen to any of them."""
+    async with (
+        Caller(server, room=room, identity="zoe", voice=voice) as zoe,
+        Caller(server, room=room, identity="ann", voice=voice) as ann,
+    ):
+        later = Server(server.url, server.api_key, server.api_secret)
+        await later.create_room(room)
+        await zoe.join(create=False)
+        await ann.join(create=False)
+        await server.dispatch(room)
+        await _greeted(zoe)
+        await ann.speak("I am not the first.")
+        await zoe.speak("What is your name?")
+        await zoe.agent_speaking()
+        await zoe.agent_quiet()
+    rows = await Reader(pg).ended(room)
+    (turn,) = (message for message in rows.messages if message["role"] == "user")
+    assert turn["participant_identity"] == "zoe"
+    assert "name" in turn["content"].lower()
 
 
 async def test_another_caller_comes_within_the_grace(
@@ -222,7 +251,7 @@ async def test_another_caller_comes_within_the_grace(
 
 
 async def _greeted(caller: Caller) -> None:
-    await caller.agent_speaking(timeout_s=40)
+    await caller.agent_speech(0.0, timeout_s=40)  # it may be over already
     await caller.agent_quiet()
 
 
