@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 from livekit import rtc
 from livekit.agents import tts, utils
 
@@ -28,6 +29,11 @@ KEEP_FILES = 200
 
 HALF_FILE_S = 3600.0
 """Age at which an unfinished file is nobody's any more."""
+
+SILENCE = 200
+"""Samples of 16 bit that are not louder count as silence."""
+LEAD_S = 0.02
+"""Kept of the silence before the first sound, which may begin softly."""
 
 _FRAME_S = 0.1
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -127,14 +133,26 @@ def voice_of(model: Speaker) -> str:
 
 
 async def render(model: Speaker, text: str) -> rtc.AudioFrame:
-    """Return the text as the model speaks it, in one frame.
+    """Return the text as the model speaks it, in one frame, without the silence before it.
 
     Raises:
         APIError: The model does not answer, or with nothing.
     """
     async with model.synthesize(text) as stream:
         frames = [part.frame async for part in stream]
-    return utils.combine_frames(frames)
+    return without_silence(utils.combine_frames(frames))
+
+
+def without_silence(audio: rtc.AudioFrame) -> rtc.AudioFrame:
+    """Cut what is silent at the beginning: a caller would wait for it to pass."""
+    channels = audio.num_channels
+    samples = np.frombuffer(audio.data, dtype=np.int16).reshape(-1, channels)
+    (loud,) = np.nonzero(np.any(np.abs(samples.astype(np.int32)) > SILENCE, axis=1))
+    if not len(loud):
+        return audio
+    first = max(0, int(loud[0]) - int(audio.sample_rate * LEAD_S))
+    rest = samples[first:]
+    return rtc.AudioFrame(rest.tobytes(), audio.sample_rate, channels, len(rest))
 
 
 def in_pieces(audio: rtc.AudioFrame) -> Sequence[rtc.AudioFrame]:

@@ -10,7 +10,15 @@ import pytest
 from livekit import rtc
 from livekit.plugins import openai
 
-from agent.speech_cache import HALF_FILE_S, KEEP_FILES, SUFFIX, SpeechCache, in_pieces, voice_of
+from agent.speech_cache import (
+    HALF_FILE_S,
+    KEEP_FILES,
+    SUFFIX,
+    SpeechCache,
+    in_pieces,
+    voice_of,
+    without_silence,
+)
 
 TEXT = "Hello!"
 
@@ -107,6 +115,19 @@ def test_pieces_are_the_whole() -> None:
     assert [piece.samples_per_channel for piece in pieces] == [2400, 2400, 200]
     whole = b"".join(bytes(piece.data.cast("B")) for piece in pieces)
     assert whole == bytes(audio(5000).data.cast("B"))
+
+
+@pytest.mark.parametrize(("silent", "cut"), [(0, 0), (300, 0), (12000, 12000 - 480)])
+def test_silence_before_the_words_is_cut(silent: int, cut: int) -> None:
+    """All but 20 ms of it, and nothing of the words."""
+    sound = np.concatenate([np.zeros(silent, np.int16), np.full(1000, 5000, np.int16)])
+    frame = rtc.AudioFrame(sound.tobytes(), 24000, 1, len(sound))
+    assert bytes(without_silence(frame).data.cast("B")) == sound[cut:].tobytes()
+
+
+def test_silence_alone_is_left() -> None:
+    frame = rtc.AudioFrame(bytes(2000), 24000, 1, 1000)
+    assert without_silence(frame).samples_per_channel == 1000
 
 
 @pytest.mark.parametrize(
