@@ -1,8 +1,6 @@
 """One call, from the job's start to its last event."""
 
 import asyncio
-import contextlib
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -11,22 +9,19 @@ from uuid import UUID
 
 import structlog
 from livekit import rtc
-from livekit.agents import CloseEvent, JobContext, JobProcess, room_io
-from livekit.agents.voice import SpeechHandle
+from livekit.agents import CloseEvent, JobContext, room_io
 
 from agent import logs
-from agent.failures import Failure
+from agent.ending import HANG_UP, Ending
 from agent.last_words import LastWords
-from agent.limits import Duration, Silence
 from agent.people import People
 from agent.persona import Persona
 from agent.phrases import Phrases
-from agent.pipeline import Parts, Session, audio_input, build_session, prepare
-from agent.preload import preload
+from agent.pipeline import Parts, Session, audio_input, build_session
 from agent.privacy import describe
 from agent.reload import load_assistant
-from agent.rescue import Rescue
 from agent.settings import Settings
+from agent.watches import Watches
 from callrecord.db.events import now
 from callrecord.db.log_fields import log_fields
 from callrecord.db.outbox import OutboxWriter
@@ -39,57 +34,38 @@ logger = structlog.get_logger("voice.call")
 ENTER_TIMEOUT_S = 10.0
 HANG_UP_TIMEOUT_S = 5.0
 
-_HANG_UP = ("agent_hangup", "silence", "max_duration", "error")
-"""Ends after which nobody is to be left in the room."""
-
-
-@dataclass(frozen=True)
-class JobConfig:
-    """What a job's process needs to know of its worker.
-
-    Attributes:
-        reload: Whether an edit of the persona counts from the next call on.
-    """
-
-    settings: Settings
-    outbox: Path
-    worker_id: UUID
-    reload: bool = False
-
 
 class Call:
     """One call: connects, talks, and tells the recorder how it ended."""
 
-    def __init__(self, ctx: JobContext, config: JobConfig) -> None:
+    def __init__(
+        self,
+        ctx: JobContext,
+        settings: Settings,
+        *,
+        outbox: Path,
+        worker_id: UUID,
+        reload: bool = False,
+    ) -> None:
         self._ctx = ctx
-        self._config = config
-        self._settings = config.settings
-        header = call_header(ctx.job, config.worker_id, ctx.local_participant_identity)
+        self._settings = settings
+        self._reload = reload
+        header = call_header(ctx.job, worker_id, ctx.local_participant_identity)
         logs.name_call(ctx, log_fields(header))
-        self.recorder = Recorder(OutboxWriter(config.outbox, header))
+        self.recorder = Recorder(OutboxWriter(outbox, header))
+        self._ending = Ending(self._end_job)
         self._presence = Presence(
-            grace_s=self._settings.agent_rejoin_grace_s,
-            no_caller_timeout_s=self._settings.agent_no_caller_timeout_s,
-            on_end=self._ended,
+            grace_s=settings.agent_rejoin_grace_s,
+            no_caller_timeout_s=settings.agent_no_caller_timeout_s,
+            on_end=self._ending.end,
         )
-        self._ready = asyncio.Event()  # a caller is there, or the call is over already
-        self._ending: tuple[str, datetime] | None = None
-        self._detail: dict[str, Any] = {}
-        self._session: Session | None = None
-        self._silence: Silence | None = None
-        self._duration = Duration(
-            self._settings.agent_max_duration_s,
-            self._settings.agent_max_duration_warning_s,
-            warn=self.recorder.guard("near the end", self._warn),
-            end=self.recorder.guard("longest duration", self._too_long),
-        )
-        self._leaving: asyncio.Task[None] | None = None
-        self._rescue: Rescue | None = None
-        self._inside = False
         parts: Parts | None = ctx.proc.userdata.get("parts")
         voices = parts.models.tts if parts is not None else ()
-        self.phrases = Phrases(self._settings, voices[0] if voices else None)
-        self._last_words = LastWords(ctx.room, self._settings, self.recorder, self.phrases)
+        self.phrases = Phrases(settings, voices[0] if voices else None)
+        self._last_words = LastWords(ctx.room, settings, self.recorder, self.phrases)
+        self._ready = asyncio.Event()  # a caller is there, or the call is over already
+        self._inside = False
+        self._watches: Watches | None = None
         self._background: asyncio.Task[None] | None = None
         self._shutdown = ctx.shutdown
         # A tool of the user's may end the job in LiveKit's way: no drain, but the agent's hang-up.
@@ -102,24 +78,16 @@ class Call:
         try:
             self._follow_room()
             connecting = asyncio.create_task(self._ctx.connect())
-            session = build_session(self._settings, self._ctx.proc.userdata["parts"])
-            closed = partial(self._session_closed, session)
-            session.on("close", self.recorder.guard("close", closed))
-            self.recorder.attach_session(session)
-            self._silence = self._listen_for_silence(session)
-            self._rescue = self._watch_models(session)
-            self._session = session
+            session = self._prepare_session(self._ctx.proc.userdata["parts"])
             talking = asyncio.create_task(self._talk(session))
             await connecting
             self._entered()
             await talking
         except Exception as error:
-            if self._ending is not None:
+            if not self._ending.note("error", error=repr(error)):
                 # Ended on the way, by the caller or the room: no error of this job's.
                 logger.info("call ended before the conversation began", exc_info=True)
                 return
-            self._detail["error"] = repr(error)
-            self._ending = ("error", now())
             await self._enter_anyway(connecting)
             raise
         finally:
@@ -130,33 +98,23 @@ class Call:
     async def finish(self) -> None:
         """Record the end: the last thing that is done for a call, however it ends."""
         self._presence.stop()
-        self._duration.stop()
-        if self._rescue is not None:
-            self._rescue.stop()
+        if self._watches is not None:
+            self._watches.stop()
         if self._background is not None:
             self._background.cancel()
-        if self._ending is None:
-            self._ending = self._cut()
-        end_reason, at = self._ending
+        self._ending.note(*self._cut())
+        end_reason, at = self._ending.reason, self._ending.at or now()
         untold: rtc.AudioFrame | None = None
         if end_reason == "error" and self._presence.callers and not self._ctx.is_fake_job():
             untold = await self._last_words.untold_error()
-        self.recorder.finish(end_reason, at, self._detail)
+        self.recorder.finish(end_reason, at, self._ending.detail)
         logger.info("call ended", end_reason=end_reason, failures=self.recorder.failures)
         if untold is not None:
             await self._last_words.announce(untold)
-        if end_reason in _HANG_UP:
+        if end_reason in HANG_UP:
             await self._hang_up()
         if (parts := self._ctx.proc.userdata.pop("parts", None)) is not None:
             await parts.aclose()
-
-    def _cut(self) -> tuple[str, datetime]:
-        """Return how a call ended that nobody ended: it was cut from outside."""
-        if (gone_since := self._presence.gone_since) is not None:
-            return "caller_hangup", gone_since  # within the grace for a rejoin
-        if self._ctx.is_fake_job():
-            return "caller_hangup", now()  # somebody has left the console
-        return "drained", now()  # the worker's drain deadline
 
     def end(self, end_reason: str, at: datetime | None = None, **detail: Any) -> None:
         """End the call now, for this reason; the first reason given counts.
@@ -166,72 +124,29 @@ class Call:
             at: When it ended, if not now.
             detail: Kept in the row, under `metadata.end`.
         """
-        if self._ending is None:
-            self._detail |= detail
-        self._ended(end_reason, at or now())
+        self._ending.end(end_reason, at, **detail)
 
-    async def say_and_end(self, end_reason: str, message: str, **detail: Any) -> None:
-        """Say last words that cannot be interrupted, then end the call.
-
-        A speech that does not come to its end in time ends the call all the same.
-        """
-        if self._session is not None and self._ending is None:
-            await self._last_words.say(self._session, message)
-        self.end(end_reason, **detail)
-
-    def _watch_models(self, session: Session) -> Rescue:
-        rescue = Rescue(
+    def _prepare_session(self, parts: Parts) -> Session:
+        session = build_session(self._settings, parts)
+        closed = partial(self._session_closed, session)
+        session.on("close", self.recorder.guard("close", closed))
+        self.recorder.attach_session(session)
+        self._watches = Watches(
             session,
-            # Of several providers each has its time.
-            timeout_s=self._settings.agent_model_timeout_s
-            * self._ctx.proc.userdata["parts"].providers,
-            apologise=lambda failure: self._apologise(session, failure),
-            give_up=self._give_up,
+            self._settings,
+            recorder=self.recorder,
+            presence=self._presence,
+            phrases=self.phrases,
+            last_words=self._last_words,
+            ending=self._ending,
+            providers=parts.providers,
         )
-        rescue.listen(self.recorder.guard)
-        return rescue
-
-    def _apologise(self, session: Session, failure: Failure) -> SpeechHandle:
-        speech = self.phrases.say(session, self._settings.agent_fallback_message)
-        self.recorder.turns.note(speech.id, {"kind": "fallback", "cause": str(failure)})
-        return speech
-
-    def _give_up(self, failure: Failure) -> None:
-        message = self._settings.agent_error_message
-        self._leave("error", message, error=str(failure))
-
-    def _listen_for_silence(self, session: Session) -> Silence:
-        silence = Silence(
-            session,
-            present=lambda: bool(self._presence.callers) and self._ending is None,
-            ask=lambda: self.phrases.say(session, self._settings.agent_silence_message),
-            end=lambda: self._leave("silence"),
-        )
-        silence.listen(self.recorder.guard)
-        return silence
-
-    def _warn(self) -> None:
-        if self._session is not None and self._ending is None and self._leaving is None:
-            self.phrases.say(self._session, self._settings.agent_max_duration_message)
-
-    def _too_long(self) -> None:
-        if self._session is not None and self._leaving is None:
-            # A speech that may not be interrupted is heard to its end, in the time of last words.
-            with contextlib.suppress(RuntimeError):
-                self._session.interrupt()
-        self._leave("max_duration")
-
-    def _leave(self, end_reason: str, message: str = "", **detail: Any) -> None:
-        if self._leaving is not None:
-            return
-        if self._rescue is not None:
-            self._rescue.stop()
-        message = message or self._settings.agent_goodbye_message
-        self._leaving = asyncio.create_task(self.say_and_end(end_reason, message, **detail))
+        self._watches.listen()
+        return session
 
     def _persona(self) -> Persona:
         try:
-            return load_assistant(fresh=self._config.reload)()
+            return load_assistant(fresh=self._reload)()
         except Exception as error:
             # One line that says where; the caller is told of the error, as of any.
             logger.error("persona can't be loaded", error=describe(error))  # noqa: TRY400
@@ -255,9 +170,17 @@ class Call:
         people.session_started()
         await loading
         await self._ready.wait()
-        if self._ending is None:
+        if not self._ending.over:
             self.phrases.say(session, agent.greeting)
             self._background = asyncio.create_task(self.phrases.complete())
+
+    def _cut(self) -> tuple[str, datetime]:
+        """Return how a call ended that nobody ended: it was cut from outside."""
+        if (gone_since := self._presence.gone_since) is not None:
+            return "caller_hangup", gone_since  # within the grace for a rejoin
+        if self._ctx.is_fake_job():
+            return "caller_hangup", now()  # somebody has left the console
+        return "drained", now()  # the worker's drain deadline
 
     async def _enter_anyway(self, connecting: "asyncio.Task[None] | None") -> None:
         """Look who is in the room although the call has failed: they are told, and recorded."""
@@ -303,54 +226,28 @@ class Call:
             self._ready.set()
             if self._ctx.room.isconnected():
                 self.recorder.connected(now())
-                self._duration.start()
-            if self._silence is not None:
-                self._silence.broken()
+            if self._watches is not None:
+                self._watches.joined()
+                if self._ctx.room.isconnected():
+                    self._watches.connected()
 
     def _left(self, participant: rtc.RemoteParticipant) -> None:
         self._presence.left(participant)
 
     def _disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
-        if self._ending is None:
-            self._detail["disconnect_reason"] = rtc.DisconnectReason.Name(reason).lower()
+        if not self._ending.over:
+            self._ending.detail["disconnect_reason"] = rtc.DisconnectReason.Name(reason).lower()
         self._presence.room_disconnected(reason)
 
     def _session_closed(self, session: Session, event: CloseEvent) -> None:
         if event.error is not None:
-            self._detail["error"] = str(event.error)
-            self._ended("error", now())
+            self._ending.end("error", error=str(event.error))
         elif session.ended_by_agent:
-            self._ended("agent_hangup", now())
+            self._ending.end("agent_hangup")
 
-    def _ended(self, end_reason: str, at: datetime) -> None:
-        if self._ending is None:
-            self._ending = (end_reason, at)
-            self._ready.set()
-            self._shutdown(end_reason)
+    def _end_job(self, end_reason: str) -> None:
+        self._ready.set()
+        self._shutdown(end_reason)
 
     def _shut_down(self, reason: str = "user requested") -> None:
-        self.end("agent_hangup", shutdown=reason)
-
-
-def prewarm(config: JobConfig, proc: JobProcess) -> None:
-    """Prepare a job's process before it gets a call."""
-    logs.configure(config.settings)
-    proc.userdata["config"] = config
-    with contextlib.suppress(*([Exception] if config.reload else [])):  # told to the next call
-        load_assistant()
-    proc.userdata["parts"] = parts = prepare(config.settings)
-    preload(parts.clients.all())
-
-
-async def entrypoint(ctx: JobContext) -> None:
-    """Run a job: LiveKit calls this in the job's process."""
-    call = Call(ctx, ctx.proc.userdata["config"])
-    ctx.proc.userdata["call"] = call
-    await call.run()
-
-
-async def on_session_end(ctx: JobContext) -> None:
-    """Finish the call: LiveKit calls this after the session's end, before the room is left."""
-    call = ctx.proc.userdata.get("call")
-    if call is not None:
-        await call.finish()
+        self._ending.end("agent_hangup", shutdown=reason)

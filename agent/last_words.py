@@ -1,6 +1,7 @@
 """Last words: what callers are told before a call ends, even if its session has failed."""
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 from livekit import rtc
@@ -27,9 +28,28 @@ class LastWords:
         self._recorder = recorder
         self._phrases = phrases
         self._said = False
+        self._leaving: asyncio.Task[None] | None = None
 
-    async def say(self, session: AgentSession[None], message: str) -> None:
-        """Say it to its end, which a speech that stalls reaches by a time-out."""
+    @property
+    def begun(self) -> bool:
+        """Whether the call is about to end by last words."""
+        return self._leaving is not None
+
+    def leave(self, session: AgentSession[None], message: str, end: Callable[[], None]) -> None:
+        """Say last words that cannot be interrupted, then end the call; once."""
+        if self._leaving is None:
+            self._leaving = asyncio.create_task(self._leave(session, message, end))
+
+    async def _leave(
+        self, session: AgentSession[None], message: str, end: Callable[[], None]
+    ) -> None:
+        try:
+            await self._say(session, message)
+        finally:
+            end()
+
+    async def _say(self, session: AgentSession[None], message: str) -> None:
+        # To its end, which a speech that stalls reaches by a time-out.
         try:
             speech = self._phrases.say(session, message, allow_interruptions=False)
             await asyncio.wait_for(speech.wait_for_playout(), LAST_WORDS_TIMEOUT_S)

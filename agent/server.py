@@ -6,7 +6,7 @@ from functools import partial
 from livekit.agents import JobRequest
 
 from agent import logs
-from agent.call import JobConfig, entrypoint, on_session_end, prewarm
+from agent.job import JobConfig, entrypoint, on_session_end, prewarm
 from agent.rendering import Rendering
 from agent.settings import Settings, require_database
 from callrecord.db.ship_settings import ShipSettings

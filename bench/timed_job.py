@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from livekit.agents import JobContext
 
-from agent.call import entrypoint as plain_entrypoint
+from agent.job import entrypoint as plain_entrypoint
 from callrecord.db.events import Event, Message
 from callrecord.recording.recorder import Recorder
 

@@ -15,7 +15,7 @@ from livekit.agents.job import JobAcceptArguments, JobExecutorType, RunningJobIn
 from livekit.protocol import agent as job_pb
 from livekit.protocol import models
 
-from agent.call import Call, JobConfig
+from agent.call import Call
 from agent.settings import load
 from callrecord.db.events import CallEnded, CallStarted, Event, now
 from callrecord.db.tail import Entry, Tail
@@ -99,7 +99,8 @@ class Job:
             on_shutdown=self.shutdowns.append,
             inference_executor=cast("InferenceExecutor", None),
         )
-        self.call = Call(self._context, JobConfig(load(directory / "none"), directory, uuid4()))
+        settings = load(directory / "none")
+        self.call = Call(self._context, settings, outbox=directory, worker_id=uuid4())
         self._directory = directory
 
     async def close(self) -> None:

@@ -1,0 +1,60 @@
+"""A job: what LiveKit calls in a job's process."""
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from livekit.agents import JobContext, JobProcess
+
+from agent import logs
+from agent.call import Call
+from agent.pipeline import prepare
+from agent.preload import preload
+from agent.reload import load_assistant
+from agent.settings import Settings
+
+
+@dataclass(frozen=True)
+class JobConfig:
+    """What a job's process needs to know of its worker.
+
+    Attributes:
+        reload: Whether an edit of the persona counts from the next call on.
+    """
+
+    settings: Settings
+    outbox: Path
+    worker_id: UUID
+    reload: bool = False
+
+
+def prewarm(config: JobConfig, proc: JobProcess) -> None:
+    """Prepare a job's process before it gets a call."""
+    logs.configure(config.settings)
+    proc.userdata["config"] = config
+    with contextlib.suppress(*([Exception] if config.reload else [])):  # told to the next call
+        load_assistant()
+    proc.userdata["parts"] = parts = prepare(config.settings)
+    preload(parts.clients.all())
+
+
+async def entrypoint(ctx: JobContext) -> None:
+    """Run a job."""
+    config: JobConfig = ctx.proc.userdata["config"]
+    call = Call(
+        ctx,
+        config.settings,
+        outbox=config.outbox,
+        worker_id=config.worker_id,
+        reload=config.reload,
+    )
+    ctx.proc.userdata["call"] = call
+    await call.run()
+
+
+async def on_session_end(ctx: JobContext) -> None:
+    """Finish the call: after the session's end, before the room is left."""
+    call = ctx.proc.userdata.get("call")
+    if call is not None:
+        await call.finish()

@@ -1,0 +1,105 @@
+"""What may end a call by itself: long silence, its longest duration, models that fail."""
+
+import contextlib
+from typing import Any
+
+from livekit.agents.voice import SpeechHandle
+
+from agent.ending import Ending
+from agent.failures import Failure
+from agent.last_words import LastWords
+from agent.limits import Duration, Silence
+from agent.phrases import Phrases
+from agent.pipeline import Session
+from agent.rescue import Rescue
+from agent.settings import Settings
+from callrecord.recording.presence import Presence
+from callrecord.recording.recorder import Recorder
+
+
+class Watches:
+    """Watches over one session that is about to start.
+
+    Args:
+        providers: How many a model has at most; each has its time to answer.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a part of the one call
+        self,
+        session: Session,
+        settings: Settings,
+        *,
+        recorder: Recorder,
+        presence: Presence,
+        phrases: Phrases,
+        last_words: LastWords,
+        ending: Ending,
+        providers: int,
+    ) -> None:
+        self._session = session
+        self._settings = settings
+        self._recorder = recorder
+        self._phrases = phrases
+        self._last_words = last_words
+        self._ending = ending
+        self._silence = Silence(
+            session,
+            present=lambda: bool(presence.callers) and not ending.over,
+            ask=lambda: phrases.say(session, settings.agent_silence_message),
+            end=lambda: self._leave("silence", settings.agent_goodbye_message),
+        )
+        self._duration = Duration(
+            settings.agent_max_duration_s,
+            settings.agent_max_duration_warning_s,
+            warn=recorder.guard("near the end", self._warn),
+            end=recorder.guard("longest duration", self._too_long),
+        )
+        self._rescue = Rescue(
+            session,
+            timeout_s=settings.agent_model_timeout_s * providers,
+            apologise=self._apologise,
+            give_up=self._give_up,
+        )
+
+    def listen(self) -> None:
+        """Begin to watch."""
+        self._silence.listen(self._recorder.guard)
+        self._rescue.listen(self._recorder.guard)
+
+    def joined(self) -> None:
+        """Note that a caller has come: who comes breaks the silence."""
+        self._silence.broken()
+
+    def connected(self) -> None:
+        """Note that caller and agent are both there: the duration counts from the first time."""
+        self._duration.start()
+
+    def stop(self) -> None:
+        """Stop watching: the call is over."""
+        self._duration.stop()
+        self._rescue.stop()
+
+    def _apologise(self, failure: Failure) -> SpeechHandle:
+        speech = self._phrases.say(self._session, self._settings.agent_fallback_message)
+        self._recorder.turns.note(speech.id, {"kind": "fallback", "cause": str(failure)})
+        return speech
+
+    def _give_up(self, failure: Failure) -> None:
+        self._leave("error", self._settings.agent_error_message, error=str(failure))
+
+    def _warn(self) -> None:
+        if not self._ending.over and not self._last_words.begun:
+            self._phrases.say(self._session, self._settings.agent_max_duration_message)
+
+    def _too_long(self) -> None:
+        if not self._last_words.begun:
+            # A speech that may not be interrupted is heard to its end, in the time of last words.
+            with contextlib.suppress(RuntimeError):
+                self._session.interrupt()
+        self._leave("max_duration", self._settings.agent_goodbye_message)
+
+    def _leave(self, reason: str, message: str, **detail: Any) -> None:
+        self._rescue.stop()
+        if self._ending.over:
+            return
+        self._last_words.leave(self._session, message, lambda: self._ending.end(reason, **detail))
