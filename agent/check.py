@@ -13,7 +13,7 @@ from agent.check_models import Attempt, ModelChecks
 from agent.livekit_project import count_rooms, project_of
 from agent.pipeline import prepare
 from agent.settings import Settings, require_database, require_livekit, require_models
-from agent.settings.secrets import masked
+from agent.settings.secrets import without_secrets
 from agent.speech_cache import SpeechCache
 from callrecord.db.errors import VoiceError
 from callrecord.db.outbox_home import OutboxHome
@@ -76,7 +76,7 @@ async def _try(part: str, attempt: Attempt, settings: Settings) -> Finding:
         ok, detail = False, f"no answer in {TIMEOUT_S:.0f} s"
     except Exception as error:  # noqa: BLE001 - whatever is wrong with it is what the table is for
         ok, detail = False, _one_line(error)
-    return Finding(part, ok, masked(detail, settings), time.monotonic() - began)
+    return Finding(part, ok, without_secrets(detail, settings), time.monotonic() - began)
 
 
 def _one_line(error: Exception) -> str:
@@ -120,7 +120,7 @@ async def _models(settings: Settings) -> list[Finding]:
         require_models(settings)
         parts = await asyncio.to_thread(prepare, settings)
     except Exception as error:  # noqa: BLE001 - also a developer's own, in agent/models.py
-        detail = masked(_one_line(error), settings)
+        detail = without_secrets(_one_line(error), settings)
         return [Finding("models", ok=False, detail=detail, seconds=0.0)]
     try:
         async with utils.http_context.open():

@@ -7,11 +7,11 @@ from uuid import UUID
 
 import structlog
 from livekit.agents import JobContext, JobExecutorType
-from pydantic import SecretStr
 from structlog.typing import EventDict, WrappedLogger
 
 from agent import privacy
 from agent.settings import Settings
+from agent.settings.secrets import secrets_of
 
 _KNOWN_CALLS = 10_000
 _SHORT = {"job_id": "job", "call_id": "call"}
@@ -26,8 +26,8 @@ def configure(settings: Settings | None = None) -> None:
     Args:
         settings: Whose secrets no line may show.
     """
-    values = dict(settings or ()).values()
-    privacy.hide(each.get_secret_value() for each in values if isinstance(each, SecretStr))
+    if settings is not None:
+        privacy.hide(secrets_of(settings))
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

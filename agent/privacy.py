@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 from pathlib import PurePath
 from typing import Any
-from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from callrecord.db.errors import Stop, Transient
@@ -19,18 +18,30 @@ from callrecord.db.errors import Stop, Transient
 _SPOKEN = "lk.pii."
 """LiveKit's mark for log values that people said."""
 
-_FOREIGN = ("livekit", "asyncio", "openai", "httpx", "httpcore", "aiohttp", "websockets")
+_FOREIGN = (
+    "livekit",
+    "asyncio",
+    "openai",
+    "httpx",
+    "httpx2",
+    "httpcore",
+    "httpcore2",
+    "aiohttp",
+    "websockets",
+)
 """Whose messages are put together with values: they are cut before the first of them."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+LONGEST = 16 * 1024
+"""Characters of one value in a line."""
+
 _PLAIN = (int, float, bool, UUID, date, timedelta, type(None))
-_SHORTEST_SECRET = 8
 _FACTS = ("status_code", "status", "code", "sqlstate", "errno")
 _FACT = re.compile(r"[\w.-]{1,40}")
 _ERROR_NAME = re.compile(r"[A-Z]\w*(?:Error|Exception|Timeout)\b")
 
 _SECRETS: list[tuple[re.Pattern[str], str]] = [
-    (re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+"), "<token>"),
+    (re.compile(r"(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]+"), "<token>"),
     (re.compile(r"\b[spr]k-[\w-]{16,}"), "<key>"),
     (re.compile(r"\b(Bearer|Basic) [\w.~+/=-]{8,}", re.IGNORECASE), r"\1 <token>"),
     (re.compile(r"://[^/\s:@]*:[^/\s@]+@"), "://<login>@"),
@@ -55,16 +66,17 @@ _hidden: set[str] = set()
 
 
 def hide(secrets: Iterable[str]) -> None:
-    """Have these texts masked in every line of this process; the password in a URL as well."""
-    for secret in secrets:
-        parts = [secret]
-        if "://" in secret and (password := urlsplit(secret).password):
-            parts += [password, unquote(password)]
-        _hidden.update(part for part in parts if len(part) >= _SHORTEST_SECRET)
+    """Have these texts masked in every line of this process."""
+    _hidden.update(secrets)
 
 
 def masked(text: str) -> str:
-    """Return the text without secrets, and with no more than the last two digits of numbers."""
+    """Return the text without secrets, and with no more than the last two digits of numbers.
+
+    Text beyond LONGEST characters is cut: this runs on a call's event loop.
+    """
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]} [cut: {len(text)} characters]"
     for secret in sorted(_hidden, key=len, reverse=True):
         text = text.replace(secret, "<hidden>")
     for pattern, mask in _SECRETS:

@@ -12,18 +12,19 @@ _SHORTEST = 4
 """What is shorter guards nothing ("key", for a server without keys), and is a part of words."""
 
 
-def masked(text: str, settings: Settings) -> str:
+def without_secrets(text: str, settings: Settings) -> str:
     """Return the text without the values of secret settings.
 
     Others quote them: a server the key that it refuses, a library the address it cannot read.
     """
     # The longest first: one may be a part of another.
-    for secret in sorted(_secrets(settings), key=len, reverse=True):
+    for secret in sorted(secrets_of(settings), key=len, reverse=True):
         text = text.replace(secret, MASK)
     return text
 
 
-def _secrets(settings: Settings) -> set[str]:
+def secrets_of(settings: Settings) -> set[str]:
+    """Return the values of secret settings, and the password of the database by itself."""
     found = set()
     for name in Settings.model_fields:
         value = getattr(settings, name)

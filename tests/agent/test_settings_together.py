@@ -7,7 +7,7 @@ import pytest
 from livekit.agents.voice import turn
 
 from agent.settings import Settings, checks, load, require_database, require_models
-from agent.settings.secrets import masked
+from agent.settings.secrets import without_secrets
 from callrecord.db.errors import Stop
 
 
@@ -183,4 +183,4 @@ def test_secrets_are_kept_out_of_what_others_quote(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("OPENAI_API_KEY", "sk-hidden")
     monkeypatch.setenv("DATABASE_URL", "postgresql://user:pass%40word@host/name")
     text = "sk-hidden, pass@word and pass%40word, postgresql://user:pass%40word@host/name: no"
-    assert masked(text, load()) == "***, *** and ***, ***: no"
+    assert without_secrets(text, load()) == "***, *** and ***, ***: no"
