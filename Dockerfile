@@ -24,11 +24,12 @@ COPY callrecord ./callrecord
 COPY db ./db
 COPY migrations ./migrations
 RUN python -m compileall -q agent callrecord db \
-    && install -d -m 0700 /var/lib/voice/outbox
+    && install -d -m 0700 /var/lib/voice/outbox /var/lib/voice/speech
 
 FROM base
 ENV AGENT_HTTP_PORT=8081 \
-    AGENT_OUTBOX_DIR=/var/lib/voice/outbox
+    AGENT_OUTBOX_DIR=/var/lib/voice/outbox \
+    AGENT_SPEECH_CACHE_DIR=/var/lib/voice/speech
 WORKDIR /app
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app ./
@@ -46,7 +47,7 @@ silero.VAD.load(); \
 EOT().predict(numpy.zeros(19200, 'int16'))"
 
 USER 10001:10001
-# Mount a volume at AGENT_OUTBOX_DIR. There is no VOLUME here on purpose: it would make a nameless
+# Mount a volume at /var/lib/voice. There is no VOLUME here on purpose: it would make a nameless
 # volume where none is given, which no later container finds, and silence the worker's warning.
 EXPOSE 8081
 STOPSIGNAL SIGTERM

@@ -1,7 +1,8 @@
 """What is masked in log lines, and what is not."""
 
 import asyncio
-import loggingfrom uuid import uuid4
+import logging
+from uuid import uuid4
 
 import pytest
 

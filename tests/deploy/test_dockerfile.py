@@ -23,6 +23,7 @@ FINAL = STAGES[-1]
 START = start_command(FINAL)
 HEALTH = health_command(FINAL)
 OUTBOX = "/var/lib/voice/outbox"
+SPEECH = "/var/lib/voice/speech"
 
 
 @pytest.fixture(scope="module")
@@ -40,18 +41,20 @@ def test_health_is_asked_for_on_the_exposed_port(image: Image) -> None:
     assert text_of(FINAL, "EXPOSE") == image.env["AGENT_HTTP_PORT"]
 
 
-def test_user_is_a_number_and_owns_the_outbox_alone(image: Image) -> None:
+def test_user_is_a_number_and_owns_outbox_and_speech_alone(image: Image) -> None:
     """Kubernetes proves by the number that it is not root."""
     uid, gid = (int(part) for part in image.user.split(":"))
     assert uid > 0
     assert gid > 0
     assert image.env["AGENT_OUTBOX_DIR"] == str(image.path(OUTBOX))
+    assert image.env["AGENT_SPEECH_CACHE_DIR"] == str(image.path(SPEECH))
     if os.geteuid() != 0:
         pytest.skip("only root can give files to another user, and become one")
     assert image.path(OUTBOX).stat().st_uid == uid
-    writes = "import os; print(*(os.access(p, os.W_OK) for p in ('/app', '/opt/venv', '{}')))"
-    done = image.run("python", "-c", image.here(writes.format(image.path(OUTBOX))))
-    assert done.stdout.split() == ["False", "False", "True"]
+    asked = ["/app", "/opt/venv", OUTBOX, SPEECH]
+    writes = f"import os; print(*(os.access(p, os.W_OK) for p in {asked}))"
+    done = image.run("python", "-c", image.here(writes))
+    assert done.stdout.split() == ["False", "False", "True", "True"]
 
 
 def test_packages_are_those_of_the_lock_without_dev_and_local(image: Image) -> None:
