@@ -12,17 +12,12 @@ from livekit import rtc
 from livekit.agents import CloseEvent, CloseReason
 
 from callrecord.db.events import now
-from callrecord.recording.kinds import is_person
+from callrecord.recording.kinds import ROOM_CLOSED, is_person
 
 CRASHED = "job crashed"
 DRAINED = "parent process shutdown"
 """What LiveKit gives as a job's shutdown reason, if it was not the agent's own code or the room."""
 
-_ROOM_CLOSED = (
-    rtc.DisconnectReason.ROOM_DELETED,
-    rtc.DisconnectReason.ROOM_CLOSED,
-    rtc.DisconnectReason.PARTICIPANT_REMOVED,
-)
 _BY_THE_AGENT = (CloseReason.USER_INITIATED, CloseReason.TASK_COMPLETED)
 
 
@@ -71,12 +66,18 @@ class Attendance:
         self._disconnected = self._disconnected or (now(), reason)
 
     def session_started(self) -> None:
-        """A session talks, perhaps the next one after one that was closed."""
+        """A session talks, perhaps the next one after one that was closed or has failed."""
         self._closed_by_agent = None
+        self._failed = None
 
-    def session_closed(self, event: CloseEvent) -> None:
-        """A session has closed: what that means depends on who is still there."""
-        if self._disconnected is not None or not self._here:
+    def session_closed(self, event: CloseEvent, *, others_talk: bool = False) -> None:
+        """A session has closed: what that means depends on who is still there.
+
+        Args:
+            event: LiveKit's.
+            others_talk: Whether the call goes on with another session.
+        """
+        if others_talk or self._disconnected is not None or not self._here:
             return
         if event.error is not None:
             error = getattr(event.error, "error", event.error)
@@ -86,16 +87,17 @@ class Attendance:
 
     def ending(self, shutdown_reason: str) -> Ending:
         """Return how the call ended, given why the job was shut down."""
-        drained = shutdown_reason == DRAINED
         if self._failed is not None:
             return self._failed
-        if self._closed_by_agent is not None and not (drained and self._here):
+        # LiveKit closes the session of a job that is cut short in the agent's name.
+        cut = bool(self._here) and shutdown_reason in (CRASHED, DRAINED)
+        if self._closed_by_agent is not None and not cut:
             return Ending("agent_hangup", self._closed_by_agent)
         if not self._here and self._last_left is not None:
             return _left(*self._last_left)
         if shutdown_reason == CRASHED:
             return Ending("error", now(), {"error": "the job's entrypoint failed"})
-        if drained:
+        if shutdown_reason == DRAINED:
             return Ending("drained", now())
         return self._otherwise(shutdown_reason)
 
@@ -111,8 +113,8 @@ class Attendance:
         if reason == rtc.DisconnectReason.CLIENT_INITIATED:
             return None  # by the job's own shutdown
         detail = {"disconnect_reason": rtc.DisconnectReason.Name(reason).lower()}
-        return Ending("room_closed" if reason in _ROOM_CLOSED else "error", at, detail)
+        return Ending("room_closed" if reason in ROOM_CLOSED else "error", at, detail)
 
 
 def _left(at: datetime, reason: rtc.DisconnectReason.ValueType | None) -> Ending:
-    return Ending("room_closed" if reason in _ROOM_CLOSED else "caller_hangup", at)
+    return Ending("room_closed" if reason in ROOM_CLOSED else "caller_hangup", at)

@@ -1,4 +1,4 @@
-"""Kinds of participants: who is a person, who an agent, and who is nobody's stay in the call."""
+"""Kinds of participants and of leaves: who is a person, who an agent, who did not go by itself."""
 
 from livekit import rtc
 from livekit.agents.types import ATTRIBUTE_PUBLISH_ON_BEHALF
@@ -13,6 +13,13 @@ _KINDS = {
     rtc.ParticipantKind.PARTICIPANT_KIND_BRIDGE: "bridge",
 }
 _DEVICES = ("egress", "ingress", "bridge")
+
+ROOM_CLOSED = (
+    rtc.DisconnectReason.ROOM_DELETED,
+    rtc.DisconnectReason.ROOM_CLOSED,
+    rtc.DisconnectReason.PARTICIPANT_REMOVED,
+)
+"""Why a participant leaves that does not go by itself."""
 
 
 def kind_of(participant: rtc.Participant) -> str:

@@ -7,13 +7,7 @@ from datetime import datetime
 from livekit import rtc
 
 from callrecord.db.events import now
-from callrecord.recording.kinds import is_person
-
-_ROOM_CLOSED = (
-    rtc.DisconnectReason.ROOM_DELETED,
-    rtc.DisconnectReason.ROOM_CLOSED,
-    rtc.DisconnectReason.PARTICIPANT_REMOVED,
-)
+from callrecord.recording.kinds import ROOM_CLOSED, is_person
 
 
 class Presence:
@@ -66,7 +60,7 @@ class Presence:
             return
         self._last_leave = now()
         reason = participant.disconnect_reason
-        if reason in _ROOM_CLOSED:
+        if reason in ROOM_CLOSED:
             self._on_end("room_closed", self._last_leave)
         else:
             self._after(self._grace_s, "caller_hangup", self._last_leave)
@@ -75,7 +69,7 @@ class Presence:
         """The agent itself is out of the room: no leave of anybody will be told any more."""
         if (gone_since := self.gone_since) is not None:
             self._on_end("caller_hangup", gone_since)
-        elif reason in _ROOM_CLOSED:
+        elif reason in ROOM_CLOSED:
             self._on_end("room_closed", now())
         elif reason != rtc.DisconnectReason.CLIENT_INITIATED:
             self._on_end("error", now())

@@ -91,7 +91,7 @@ class Recording:
 
         def closed(event: CloseEvent) -> None:
             self._talking.discard(session)
-            self._attendance.session_closed(event)
+            self._attendance.session_closed(event, others_talk=bool(self._talking))
             if not self._talking:
                 self._silent.set()
 

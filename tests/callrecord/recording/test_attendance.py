@@ -5,6 +5,7 @@ from livekit import rtc
 from livekit.agents import CloseEvent, CloseReason
 from livekit.agents.llm import LLMError
 
+from callrecord.db.events import now
 from callrecord.recording.attendance import CRASHED, DRAINED, Attendance
 from tests.callrecord.recording.people import leave, participant
 
@@ -85,6 +86,35 @@ def test_a_next_session_goes_on(attendance: Attendance) -> None:
     assert attendance.ending(ROOM).end_reason == "caller_hangup"
 
 
+def test_a_session_that_takes_over_before_the_other_is_closed_goes_on(
+    attendance: Attendance,
+) -> None:
+    attendance.session_started()
+    attendance.session_closed(BY_USER, others_talk=True)
+    attendance.left(leave(ADA))
+    ending = attendance.ending(ROOM)
+    assert (ending.end_reason, ending.detail) == ("caller_hangup", {})
+
+
+def test_a_session_that_replaces_a_failed_one_goes_on(attendance: Attendance) -> None:
+    attendance.session_closed(failure())
+    failed_at = now()
+    attendance.session_started()
+    attendance.left(leave(ADA))
+    ending = attendance.ending(ROOM)
+    assert ending.end_reason == "caller_hangup"
+    assert ending.at >= failed_at
+
+
+def test_the_last_session_to_close_is_the_end(attendance: Attendance) -> None:
+    attendance.session_closed(failure(), others_talk=True)
+    first_at = now()
+    attendance.session_closed(BY_USER)
+    ending = attendance.ending(ROOM)
+    assert ending.end_reason == "agent_hangup"
+    assert ending.at >= first_at
+
+
 def test_a_job_that_its_agent_shuts_down_was_hung_up(attendance: Attendance) -> None:
     attendance.disconnected(Reason.CLIENT_INITIATED)
     ending = attendance.ending("had enough")
@@ -117,6 +147,20 @@ def test_a_failure_after_the_last_leave_is_none(attendance: Attendance) -> None:
 def test_an_entrypoint_that_fails_is_an_error(attendance: Attendance) -> None:
     assert attendance.ending(CRASHED).end_reason == "error"
     assert Attendance().ending(CRASHED).end_reason == "error"
+
+
+def test_an_entrypoint_that_fails_while_its_session_talks_is_an_error(
+    attendance: Attendance,
+) -> None:
+    """LiveKit closes the session first, in the agent's name."""
+    attendance.session_started()
+    attendance.session_closed(BY_USER)
+    attendance.disconnected(Reason.CLIENT_INITIATED)
+    ending = attendance.ending(CRASHED)
+    assert (ending.end_reason, ending.detail) == (
+        "error",
+        {"error": "the job's entrypoint failed"},
+    )
 
 
 def test_nobody_came() -> None:
