@@ -118,7 +118,7 @@ class Recording:
         room = self._ctx.room
         if not room.isconnected():
             return
-        self.recorder.turns.agent = room.local_participant.identity
+        self.recorder.entered(room.local_participant.identity)
         there = self.recorder.guard("already there", self.recorder.legs.joined)
         there(room.local_participant)
         for participant in list(room.remote_participants.values()):

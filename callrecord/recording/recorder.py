@@ -8,6 +8,7 @@ import functools
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from livekit import rtc
@@ -24,7 +25,6 @@ from livekit.agents import (
 
 from callrecord.db.events import CallConnected, CallEnded, Event, Unhandled, now
 from callrecord.db.outbox import OutboxWriter
-from callrecord.recording.ledger import Ledger
 from callrecord.recording.legs import Legs
 from callrecord.recording.tap import tap, untap
 from callrecord.recording.turns import Turns
@@ -40,20 +40,30 @@ class Recorder:
 
     Attributes:
         legs: Who is, and was, in the room.
-        turns: The conversation.
+        turns: The conversation of the first session, and what is said besides any.
         failures: Events that could not be handled; each is in the outbox, raw.
+        late: Events after the end, which are not recorded.
     """
 
     def __init__(self, writer: OutboxWriter) -> None:
         self._writer = writer
         self._connected = False
+        self._finished = False
         self.failures = 0
+        self.late = 0
         self.legs = Legs(self.append)
-        self._ledger = Ledger(self.append)
-        self.turns = Turns(self.append, self._ledger)
+        self._sessions: list[Turns] = []
+        self.turns = Turns(self.append)
 
     def append(self, event: Event) -> None:
-        """Append an event. Never raises and never waits."""
+        """Append an event. Never raises and never waits.
+
+        The room may go on after the end of the call, without the agent: that is not recorded.
+        """
+        if self._finished:
+            self.late += 1
+            logger.debug("event after the end", extra={"event_type": type(event).__name__})
+            return
         try:
             self._writer.append(event)
         except Exception:
@@ -79,18 +89,29 @@ class Recorder:
         )
 
     def attach_session(self, session: AgentSession[None]) -> None:
-        """Listen to the session; before it is started."""
-        self.turns.follow(session)
-        saying = self.guard("saying", self.turns.saying)
+        """Listen to the session; before it is started.
+
+        Each has turns of its own: several may talk at once, or one after the other.
+        """
+        turns = Turns(self.append) if self._sessions else self.turns
+        turns.agent = self.turns.agent
+        turns.follow(session)
+        self._sessions.append(turns)
+        saying = self.guard("saying", turns.saying)
         self._on(session, "speech_created", lambda _: tap(session, saying))
         self._on(session, "close", lambda _: untap(session))
-        self._on(session, "speech_created", self._speech_created)
-        self._on(session, "agent_state_changed", self._agent_state_changed)
-        self._on(session, "user_input_transcribed", self._transcribed)
-        self._on(session, "conversation_item_added", self._item_added)
-        self._on(session, "function_tools_executed", self._tools_executed)
-        self._on(session, "metrics_collected", self._metrics_collected)
-        self._on(session, "error", self._error)
+        self._on(session, "speech_created", partial(self._speech_created, turns))
+        self._on(session, "agent_state_changed", partial(_agent_state_changed, turns))
+        self._on(session, "user_input_transcribed", partial(_transcribed, turns))
+        self._on(session, "conversation_item_added", partial(_item_added, turns))
+        self._on(session, "function_tools_executed", partial(_tools_executed, turns))
+        self._on(session, "metrics_collected", partial(_metrics_collected, turns))
+        self._on(session, "error", _error)
+
+    def entered(self, agent_identity: str) -> None:
+        """Name the agent, which is in the room now."""
+        for turns in (self.turns, *self._sessions):
+            turns.agent = agent_identity
 
     def connected(self, at: datetime) -> None:
         """Caller and agent are both in the room; only the first time counts."""
@@ -104,6 +125,7 @@ class Recorder:
             return
         self.guard("legs at the end", self.legs.close)(at)
         self.append(CallEnded(at=at, end_reason=end_reason, detail=detail))
+        self._finished = True
         self._writer.close()
 
     def guard(self, name: str, handler: Callable[..., None]) -> Callable[..., None]:
@@ -124,43 +146,47 @@ class Recorder:
     def _on(self, emitter: rtc.EventEmitter[Any], name: str, handler: Callable[..., None]) -> None:
         emitter.on(name, self.guard(name, handler))
 
-    def _speech_created(self, event: SpeechCreatedEvent) -> None:
-        self.turns.speech_created(event.speech_handle, scripted=event.source == "say")
-        event.speech_handle.add_done_callback(self.guard("speech done", self.turns.speech_done))
+    def _speech_created(self, turns: Turns, event: SpeechCreatedEvent) -> None:
+        turns.speech_created(event.speech_handle, scripted=event.source == "say")
+        event.speech_handle.add_done_callback(self.guard("speech done", turns.speech_done))
 
-    def _agent_state_changed(self, event: AgentStateChangedEvent) -> None:
-        if event.new_state == "speaking":
-            self.turns.sounding()
 
-    def _transcribed(self, event: UserInputTranscribedEvent) -> None:
-        if event.is_final:
-            self.turns.heard(event.transcript, event.speaker_id)
+def _agent_state_changed(turns: Turns, event: AgentStateChangedEvent) -> None:
+    if event.new_state == "speaking":
+        turns.sounding()
 
-    def _item_added(self, event: ConversationItemAddedEvent) -> None:
-        if event.item.type == "message":
-            self.turns.item_added(event.item)
 
-    def _tools_executed(self, event: FunctionToolsExecutedEvent) -> None:
-        for call, output in event.zipped():
-            self.turns.tool_executed(call, output)
+def _transcribed(turns: Turns, event: UserInputTranscribedEvent) -> None:
+    if event.is_final:
+        turns.heard(event.transcript, event.speaker_id)
 
-    def _metrics_collected(self, event: MetricsCollectedEvent) -> None:
-        speech_id = self._ledger.collected(event.metrics)
-        if speech_id is not None:
-            self.turns.charged(speech_id)
 
-    def _error(self, event: ErrorEvent) -> None:
-        # Classes only: a provider's message may quote what people said.
-        error = getattr(event.error, "error", event.error)
-        logger.warning(
-            "pipeline error",
-            extra={
-                "source": type(event.source).__name__,
-                "error": type(error).__name__,
-                "status_code": getattr(error, "status_code", None),
-                "recoverable": getattr(event.error, "recoverable", None),
-            },
-        )
+def _item_added(turns: Turns, event: ConversationItemAddedEvent) -> None:
+    if event.item.type == "message":
+        turns.item_added(event.item)
+
+
+def _tools_executed(turns: Turns, event: FunctionToolsExecutedEvent) -> None:
+    for call, output in event.zipped():
+        turns.tool_executed(call, output)
+
+
+def _metrics_collected(turns: Turns, event: MetricsCollectedEvent) -> None:
+    turns.metered(event.metrics)
+
+
+def _error(event: ErrorEvent) -> None:
+    # Classes only: a provider's message may quote what people said.
+    error = getattr(event.error, "error", event.error)
+    logger.warning(
+        "pipeline error",
+        extra={
+            "source": type(event.source).__name__,
+            "error": type(error).__name__,
+            "status_code": getattr(error, "status_code", None),
+            "recoverable": getattr(event.error, "recoverable", None),
+        },
+    )
 
 
 def _repr(value: Any) -> str:

@@ -22,11 +22,15 @@ from callrecord.recording.speakers import Speakers, speaker_of, voices_of
 
 
 class Turns:
-    """Records messages of one call."""
+    """Records messages of one session, with what they cost.
 
-    def __init__(self, append: Callable[[Event], None], ledger: Ledger) -> None:
+    Attributes:
+        agent: The agent's identity in the room, once it is known.
+    """
+
+    def __init__(self, append: Callable[[Event], None]) -> None:
         self._append = append
-        self._ledger = ledger
+        self._ledger = Ledger(append)
         self._session: AgentSession[None] | None = None
         self._hearing = Hearing()
         self._draft: Message | None = None
@@ -103,10 +107,11 @@ class Turns:
         if (speech_id := self._current()) is not None:
             self._sounded.add(speech_id)
 
-    def charged(self, speech_id: str) -> None:
-        """Give a request that was metered after its speech was done to the speech's message."""
-        message = self._last.get(speech_id)
-        if message is not None and speech_id not in self._speeches:
+    def metered(self, metrics: Any) -> None:
+        """Record a request; one whose speech is done already goes to the speech's message."""
+        speech_id = self._ledger.collected(metrics)
+        message = None if speech_id is None else self._last.get(speech_id)
+        if speech_id is not None and message is not None and speech_id not in self._speeches:
             self._settle(speech_id, message)
 
     def tool_executed(self, call: FunctionCall, output: FunctionCallOutput | None) -> None:

@@ -15,10 +15,20 @@ from livekit.protocol import models
 
 import callrecord
 from callrecord import record
-from callrecord.db.events import CallConnected, CallEnded, CallStarted, Event, Message, new_id
+from callrecord.db.events import (
+    CallConnected,
+    CallEnded,
+    CallStarted,
+    Event,
+    Message,
+    new_id,
+    now,
+)
 from callrecord.db.tail import Entry, Tail
 from callrecord.recording.record import PLACE, Place
-from tests.callrecord.recording.scripted import Reply, ScriptedLLM
+from tests.callrecord.recording.people import leave, participant
+from tests.callrecord.recording.scripted import TOKENS, Reply, ScriptedLLM
+from tests.waiting import until
 
 
 class Job:
@@ -82,6 +92,12 @@ def reason(directory: Path) -> str:
     return end.end_reason
 
 
+def _said(directory: Path) -> list[Message]:
+    messages = [event for event in recorded(directory) if isinstance(event, Message)]
+    newest = {message.id: message for message in messages}
+    return [message for message in newest.values() if message.role == "assistant"]
+
+
 async def test_two_sessions_of_a_job_are_one_call(job: Job, tmp_path: Path) -> None:
     first, second = session(Reply("One.")), session(Reply("Two."))
     for each in (first, second):
@@ -110,6 +126,51 @@ async def test_an_entrypoint_that_raises_afterwards_is_an_error(job: Job, tmp_pa
     record(job.ctx, session())
     await job.shut_down("job crashed")
     assert reason(tmp_path) == "error"
+
+
+async def test_an_entrypoint_that_raises_while_its_session_talks_is_an_error(
+    job: Job, tmp_path: Path
+) -> None:
+    """LiveKit closes the session in the agent's name, and only then tells of the crash."""
+    talking = session(Reply("One."))
+    recording = record(job.ctx, talking)
+    recording._attendance.joined(participant("ada"))
+    await talking.start(Agent(instructions="Be brief."))
+    await talking.aclose()
+    await job.shut_down("job crashed")
+    assert reason(tmp_path) == "error"
+
+
+async def test_a_session_that_takes_over_before_the_first_is_closed(
+    job: Job, tmp_path: Path
+) -> None:
+    """Each keeps what is its own, and the call goes on to the caller's leave."""
+    hold, ada = asyncio.Event(), participant("ada")
+    first, second = session(Reply("First. ", hold=hold)), session(Reply("Second. "))
+    recording = record(job.ctx, first)
+    record(job.ctx, second)
+    recording._attendance.joined(ada)
+    for each in (first, second):
+        await each.start(Agent(instructions="Be brief."))
+    speech = first.generate_reply(user_input="Go on.")
+    await until(lambda: _said(tmp_path), what="the first one's draft")
+    reply = second.generate_reply(user_input="And you?")
+    await reply
+    hold.set()
+    await speech
+    await first.aclose()
+    recording._attendance.left(leave(ada))
+    left_at = now()
+    await second.aclose()
+    await job.shut_down("room disconnected")
+    said = _said(tmp_path)
+    assert [(message.content.strip(), message.speech_id) for message in said] == [
+        ("First.", speech.id),
+        ("Second.", reply.id),
+    ]
+    assert [(message.tokens, message.model) for message in said] == [(TOKENS, "scripted-llm")] * 2
+    (end,) = (event for event in recorded(tmp_path) if isinstance(event, CallEnded))
+    assert (end.end_reason, end.at < left_at) == ("caller_hangup", True)
 
 
 async def test_a_session_still_talking_is_waited_for(job: Job, tmp_path: Path) -> None:

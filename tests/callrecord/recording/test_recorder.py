@@ -1,5 +1,7 @@
 """The recorder: nothing raises into a call, and what can't be handled is kept as it was."""
 
+import logging
+
 import pytest
 from livekit import rtc
 
@@ -37,12 +39,25 @@ def test_the_end_closes_legs_and_file(outbox: Outbox) -> None:
     assert outbox.legs()[0].left_at is not None
 
 
-def test_an_event_after_the_end_is_counted_and_logged(
+def test_what_goes_on_after_the_end_is_counted_and_no_failure(
     outbox: Outbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    outbox.recorder.finish("caller_hangup", now(), {})
-    outbox.recorder.legs.joined(participant("late"))
-    assert outbox.recorder.failures == 1
+    """A colleague to whom the agent has handed the caller over stays in the room."""
+    outbox.recorder.finish("transferred", now(), {})
+    with caplog.at_level(logging.DEBUG):
+        outbox.recorder.legs.joined(participant("colleague"))
+    assert (outbox.recorder.late, outbox.recorder.failures) == (1, 0)
+    assert [(line.levelname, line.getMessage()) for line in caplog.records] == [
+        ("DEBUG", "event after the end")
+    ]
+
+
+def test_an_event_that_a_closed_file_does_not_take_is_a_failure(
+    outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    outbox.writer.close()
+    outbox.recorder.legs.joined(participant("ada"))
+    assert (outbox.recorder.late, outbox.recorder.failures) == (0, 1)
     assert "event not recorded" in caplog.text
 
 
