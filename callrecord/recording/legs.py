@@ -137,7 +137,8 @@ def _without_own(attributes: dict[str, str]) -> dict[str, str]:
 def _identity(participant: rtc.Participant) -> tuple[UUID | None, dict[str, Any]]:
     """Return the user id of signed token metadata, and what is kept besides.
 
-    An id that is no uuid is kept in the metadata: it is never an error.
+    An id that is no uuid is kept in the metadata: it is never an error. So is that of a person who
+    may write its own metadata: what is seen at the join may be its own word already.
     """
     kept: dict[str, Any] = {}
     if participant.attributes:
@@ -145,6 +146,9 @@ def _identity(participant: rtc.Participant) -> tuple[UUID | None, dict[str, Any]
     value = told(participant.metadata)
     if value is None:
         return None, {"raw": participant.metadata} | kept
+    # LiveKit's bridges of phones and the like have that right too, in the caller's place.
+    if participant.permissions.can_update_metadata and kind_of(participant) == "standard":
+        return None, value | kept
     user_id = value.pop("userId", None)
     try:
         return UUID(str(user_id)) if user_id else None, value | kept

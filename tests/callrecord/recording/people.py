@@ -54,6 +54,12 @@ def publish(
     return made
 
 
+def free_to_change(who: rtc.RemoteParticipant) -> rtc.RemoteParticipant:
+    """Return the participant with a grant that lets it write its own metadata."""
+    who._info.permission.can_update_metadata = True
+    return who
+
+
 def renamed(who: rtc.RemoteParticipant, name: str) -> rtc.RemoteParticipant:
     """Return the participant as LiveKit's client tells a change of its name."""
     who._info.name = name

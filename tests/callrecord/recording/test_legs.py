@@ -10,7 +10,14 @@ from livekit import rtc
 from callrecord.db.events import Leg, now
 from callrecord.recording.told import told
 from tests.callrecord.recording.outbox import Outbox
-from tests.callrecord.recording.people import described, leave, participant, publish, renamed
+from tests.callrecord.recording.people import (
+    described,
+    free_to_change,
+    leave,
+    participant,
+    publish,
+    renamed,
+)
 from tests.waiting import until
 
 Kind = rtc.ParticipantKind
@@ -135,6 +142,21 @@ def test_the_user_is_told_by_signed_metadata(outbox: Outbox) -> None:
     assert leg.metadata == {"callId": "c", "attributes": {"sip.phoneNumber": "+1"}}
 
 
+def test_who_may_change_its_metadata_names_no_user(outbox: Outbox) -> None:
+    """It may have done so before the agent came: what it says is kept, and is no user id."""
+    metadata = {"userId": str(uuid4()), "plan": "x"}
+    outbox.recorder.legs.joined(free_to_change(participant("ada", metadata=metadata)))
+    (leg,) = outbox.legs()
+    assert (leg.user_id, leg.metadata) == (None, metadata)
+
+
+def test_a_phone_bridge_may_change_what_the_caller_can_not(outbox: Outbox) -> None:
+    user_id, sip = uuid4(), Kind.PARTICIPANT_KIND_SIP
+    metadata = {"userId": str(user_id)}
+    outbox.recorder.legs.joined(free_to_change(participant("ada", kind=sip, metadata=metadata)))
+    assert outbox.legs()[0].user_id == user_id
+
+
 async def test_only_the_microphone_mutes(outbox: Outbox) -> None:
     legs, ada = outbox.recorder.legs, participant("ada")
     legs.joined(ada)
@@ -162,7 +184,7 @@ async def test_a_microphone_may_be_muted_from_the_start(outbox: Outbox) -> None:
 
 
 async def test_what_changes_later_is_marked(outbox: Outbox) -> None:
-    """The signed user id and metadata stay: a participant may be allowed to change its own."""
+    """The signed user id and metadata stay: a server may change them, or allow them to change."""
     legs, user_id = outbox.recorder.legs, uuid4()
     ada = participant("ada", metadata={"userId": str(user_id), "plan": "x"}, attributes={"a": "1"})
     legs.joined(ada)
