@@ -27,6 +27,11 @@ UNBORN_S = 60.0
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs"}
 
 
+def note_path(directory: Path, job_id: str) -> Path:
+    """Return where the note of an accepted job stands in a worker's subdirectory."""
+    return directory / f"{job_id}{ACCEPTED}"
+
+
 class WorkerDirectory:
     """A worker's subdirectory, held by its lock."""
 
@@ -44,7 +49,7 @@ class WorkerDirectory:
 
         A job that dies before its first append would else leave nothing behind.
         """
-        path = self.path / f"{header.job_id}{ACCEPTED}"
+        path = note_path(self.path, header.job_id)
         path.write_bytes(encode(header))
         return path
 

@@ -93,7 +93,15 @@ class Shipper:
             with contextlib.suppress(RuntimeError):  # the loop has ended before us
                 self._loop.call_soon_threadsafe(self._limit)
         thread.join()
-        return self.stats.backlog_files == 0
+        done = self.stats.backlog_files == 0
+        told = {
+            "all_shipped": done,
+            "events": self.stats.events,
+            "refused": self.stats.refused,
+            "files_left": self.stats.backlog_files,
+        }
+        logger.info("shipper stopped", extra=told)
+        return done
 
     def _run(self) -> None:
         with contextlib.suppress(asyncio.CancelledError):  # by _limit, when time is up

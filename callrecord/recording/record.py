@@ -162,8 +162,8 @@ def record(ctx: JobContext, session: AgentSession[Any]) -> Recording:
     and never raises: if the call can't be recorded, one line in the log says why and the call goes
     on. Called again with a further session, that one is recorded as part of the same call.
     """
-    known = ctx.proc.userdata.get(_RECORDING)
-    recording = known if isinstance(known, Recording) and known.of(ctx) else Recording(ctx)
+    known = recording_of(ctx)
+    recording = Recording(ctx) if known is None else known
     try:
         if recording is not known:
             ctx.proc.userdata[_RECORDING] = recording
@@ -174,6 +174,12 @@ def record(ctx: JobContext, session: AgentSession[Any]) -> Recording:
     except Exception:
         logger.exception("call not recorded")
     return recording
+
+
+def recording_of(ctx: JobContext) -> Recording | None:
+    """Return the recording of this job, if one was begun or tried."""
+    known = ctx.proc.userdata.get(_RECORDING)
+    return known if isinstance(known, Recording) and known.of(ctx) else None
 
 
 def _open(ctx: JobContext) -> tuple[CallStarted, OutboxWriter]:

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from livekit.agents import AgentServer, AssignmentTimeoutError, JobProcess, JobRequest
-from livekit.agents.job import JobAcceptArguments
+from livekit.agents import AgentServer, JobProcess, JobRequest
 
 from callrecord.db.disk import DiskReserve
 from callrecord.db.errors import Stop
@@ -18,7 +17,7 @@ from callrecord.db.outbox_home import OutboxHome, WorkerDirectory
 from callrecord.db.ship_settings import ShipSettings
 from callrecord.db.shipper import Shipper
 from callrecord.db.starting import check_schema_if_there
-from callrecord.recording.header import call_header
+from callrecord.recording.accepted import NotedRequest, at_session_end
 from callrecord.recording.record import PLACE, Place
 
 logger = logging.getLogger("voice.worker")
@@ -32,7 +31,8 @@ class RecordingServer(AgentServer):
     """Takes calls, and ships what they record for as long as it runs.
 
     Takes what AgentServer takes. Its jobs are recorded by `callrecord.record`; a job that dies
-    before it gets there leaves a call that ended as `worker_crashed` all the same.
+    before it gets there leaves a call that ended as `worker_crashed` all the same, and one that
+    ends in order without it leaves none.
 
     Attributes:
         failed: Whether `run` ended with an error, which LiveKit's command line only logs.
@@ -65,12 +65,15 @@ class RecordingServer(AgentServer):
             SystemExit: With code 2: a setting or the schema does not do. LiveKit's command line
                 would log a traceback and go on to drain a worker that never ran.
         """
-        setup, request = self.setup_fnc, self._request_fnc
+        given = self.setup_fnc, self._request_fnc, self._session_end_fnc
+        setup, request, session_end = given
         try:
             settings = self.ship_settings()
             await check_schema_if_there(settings.dsn)
-            self.setup_fnc = self.job_setup(self._start_shipping(settings), setup)
+            place = self._start_shipping(settings)
+            self.setup_fnc = self.job_setup(place, setup)
             self._request_fnc = partial(self._on_request, request)
+            self._session_end_fnc = partial(at_session_end, place.directory, session_end)
             await super().run(devmode=devmode, unregistered=unregistered)
         except Stop as error:
             self.failed = True
@@ -81,7 +84,7 @@ class RecordingServer(AgentServer):
             self.failed = True
             raise
         finally:
-            self.setup_fnc, self._request_fnc = setup, request
+            self.setup_fnc, self._request_fnc, self._session_end_fnc = given
         # Here too: the console ends its loop when this returns, and does not wait for aclose.
         await self._stop_shipping()
 
@@ -133,17 +136,7 @@ class RecordingServer(AgentServer):
             await settling
         shipper, self._shipper = self._shipper, None
         if shipper is not None:
-            done = await asyncio.to_thread(shipper.stop, self._ship_timeout_s)
-            stats = shipper.stats
-            logger.info(
-                "shipper stopped",
-                extra={
-                    "all_shipped": done,
-                    "events": stats.events,
-                    "refused": stats.refused,
-                    "files_left": stats.backlog_files,
-                },
-            )
+            await asyncio.to_thread(shipper.stop, self._ship_timeout_s)
         self._give_back()
 
     def _give_back(self) -> None:
@@ -171,7 +164,7 @@ class RecordingServer(AgentServer):
             await request.reject(terminate=False)
             return
         self._starting.add(request.id)
-        noted = _NotedRequest(request, directory, self._notes)
+        noted = NotedRequest(request, directory, self._notes)
         try:
             await (noted.accept() if theirs is None else theirs(noted))
         finally:
@@ -195,39 +188,6 @@ class RecordingServer(AgentServer):
             await asyncio.to_thread(settle, self._directory, alive=alive)
         except OSError:
             logger.exception("dead jobs not settled, will try again")
-
-
-class _NotedRequest(JobRequest):
-    """A request whose acceptance leaves a note on disk, which outlives a job that dies at once."""
-
-    def __init__(
-        self, request: JobRequest, directory: WorkerDirectory, notes: asyncio.Lock
-    ) -> None:
-        super().__init__(
-            job=request.job, on_reject=self._reject_as_before, on_accept=self._accept_with_note
-        )
-        self._request = request
-        self._directory = directory
-        self._notes = notes
-
-    async def _reject_as_before(self, terminate: bool) -> None:  # noqa: FBT001 - LiveKit's
-        await self._request.reject(terminate=terminate)
-
-    async def _accept_with_note(self, arguments: JobAcceptArguments) -> None:
-        header = call_header(self.job, self._directory.worker_id, arguments.identity)
-        async with self._notes:
-            note = await asyncio.to_thread(self._directory.note_accepted, header)
-        try:
-            await self._request.accept(
-                name=arguments.name,
-                identity=arguments.identity,
-                metadata=arguments.metadata,
-                attributes=arguments.attributes,
-            )
-        except (AssignmentTimeoutError, asyncio.CancelledError):
-            # LiveKit gave the job to somebody else, or took it back: the call is not ours.
-            self._directory.forget_accepted(note)
-            raise
 
 
 def _setup(place: Place, theirs: Setup | None, proc: JobProcess) -> None:

@@ -45,17 +45,7 @@ def run(_arguments: Namespace) -> int:
     shipper.start()
     logger.info("shipping", extra={"outbox": str(home.root), "directory": directory.path.name})
     stop.wait()
-    done = shipper.stop(settings.ship_timeout_s)
-    stats = shipper.stats
-    logger.info(
-        "shipper stopped",
-        extra={
-            "all_shipped": done,
-            "events": stats.events,
-            "refused": stats.refused,
-            "files_left": stats.backlog_files,
-        },
-    )
+    shipper.stop(settings.ship_timeout_s)
     reserve.remove()
     directory.release()
     return 0

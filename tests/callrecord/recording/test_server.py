@@ -20,6 +20,7 @@ from livekit.protocol import models
 
 from callrecord import RecordingServer, record
 from callrecord.db.events import CallStarted, decode
+from callrecord.recording.record import PLACE, Place
 from callrecord.recording.server import SETTLE_EVERY_S
 from tests.postgres import Connection
 from tests.waiting import until
@@ -79,6 +80,17 @@ async def _record_and_die(ctx: JobContext) -> None:
     raise RuntimeError("after the recording began")
 
 
+async def _leave(ctx: JobContext) -> None:
+    ctx.shutdown("not a call to record")
+
+
+async def _try_to_record_and_leave(ctx: JobContext) -> None:
+    place = ctx.proc.userdata[PLACE]
+    ctx.proc.userdata[PLACE] = Place(place.directory / "gone", place.worker_id)
+    record(ctx, AgentSession[None]())
+    ctx.shutdown("done")
+
+
 async def _die(_: JobContext) -> None:
     raise RuntimeError("before anything is recorded")
 
@@ -109,6 +121,29 @@ async def test_a_job_that_dies_before_it_records_is_a_call_too(
     start: Start, pg: Connection
 ) -> None:
     await _serve(await start(_die))
+    assert (await _ended(pg))["end_reason"] == "worker_crashed"
+
+
+async def test_a_job_that_ends_in_order_without_recording_is_no_call(
+    start: Start, tmp_path: Path, pg: Connection
+) -> None:
+    """An agent that looks who calls and leaves, say; its own end of session still runs."""
+    ended: list[str] = []
+
+    async def session_end(ctx: JobContext) -> None:
+        ended.append(ctx.job.id)
+
+    server = await start(_leave, on_session_end=session_end)
+    await _serve(server)
+    await until(lambda: ended and not server.active_jobs, what="the job's end")
+    assert _notes(tmp_path) == []
+    await server.aclose()
+    assert ended == ["AJ_1"]
+    assert await pg.fetchval("select count(*) from voice_calls") == 0
+
+
+async def test_a_job_that_could_not_be_recorded_is_a_call_too(start: Start, pg: Connection) -> None:
+    await _serve(await start(_try_to_record_and_leave))
     assert (await _ended(pg))["end_reason"] == "worker_crashed"
 
 

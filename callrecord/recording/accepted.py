@@ -1,0 +1,75 @@
+"""Accepted jobs: each leaves a note on the disk, which outlives a job that dies at once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from livekit.agents import AssignmentTimeoutError, JobContext, JobRequest
+from livekit.agents.job import JobAcceptArguments
+
+from callrecord.db.outbox_home import WorkerDirectory, note_path
+from callrecord.recording.attendance import CRASHED
+from callrecord.recording.header import call_header
+from callrecord.recording.record import recording_of
+
+
+class NotedRequest(JobRequest):
+    """A request whose acceptance leaves a note."""
+
+    def __init__(
+        self, request: JobRequest, directory: WorkerDirectory, notes: asyncio.Lock
+    ) -> None:
+        """Stand in for LiveKit's request.
+
+        Args:
+            request: LiveKit's.
+            directory: Where the note is written.
+            notes: Held while it is: nobody may take the job for dead meanwhile.
+        """
+        super().__init__(
+            job=request.job, on_reject=self._reject_as_before, on_accept=self._accept_with_note
+        )
+        self._request = request
+        self._directory = directory
+        self._notes = notes
+
+    async def _reject_as_before(self, terminate: bool) -> None:  # noqa: FBT001 - LiveKit's
+        await self._request.reject(terminate=terminate)
+
+    async def _accept_with_note(self, arguments: JobAcceptArguments) -> None:
+        header = call_header(self.job, self._directory.worker_id, arguments.identity)
+        async with self._notes:
+            note = await asyncio.to_thread(self._directory.note_accepted, header)
+        try:
+            await self._request.accept(
+                name=arguments.name,
+                identity=arguments.identity,
+                metadata=arguments.metadata,
+                attributes=arguments.attributes,
+            )
+        except (AssignmentTimeoutError, asyncio.CancelledError):
+            # LiveKit gave the job to somebody else, or took it back: the call is not ours.
+            self._directory.forget_accepted(note)
+            raise
+
+
+async def at_session_end(
+    directory: Path, theirs: Callable[[JobContext], Awaitable[Any]] | None, ctx: JobContext
+) -> None:
+    """Have the note of a job that ends in order taken back, then do what the agent's code wants.
+
+    LiveKit calls this in each job that ends, before the shutdown callbacks; those it tells why.
+    """
+    note = note_path(directory, ctx.job.id)
+
+    async def ended(reason: str) -> None:
+        recording = recording_of(ctx)
+        unrecorded = recording is not None and recording.recorder is None
+        # Of a job that crashed, or could not be recorded, the note is all that tells.
+        if reason != CRASHED and not unrecorded:
+            await asyncio.to_thread(note.unlink, missing_ok=True)
+
+    ctx.add_shutdown_callback(ended)
+    if theirs is not None:
+        await theirs(ctx)
