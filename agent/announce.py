@@ -1,12 +1,17 @@
-"""A last announcement in a room, without any session: the session may be what has failed."""
+"""What is done in a room without any session: the session may be what has failed."""
 
 import asyncio
 
+import structlog
 from livekit import rtc
+from livekit.agents import JobContext
 
 from agent.speech_cache import in_pieces
 
+logger = structlog.get_logger("voice.announce")
+
 ANNOUNCEMENT_TIMEOUT_S = 20.0
+CLOSE_TIMEOUT_S = 5.0
 
 _QUEUE_MS = 200
 
@@ -30,3 +35,11 @@ async def announce(room: rtc.Room, audio: rtc.AudioFrame) -> None:
             await source.wait_for_playout()
     finally:
         await source.aclose()
+
+
+async def close_room(ctx: JobContext) -> None:
+    """Delete the room: leaving alone would keep a caller by phone on a silent line."""
+    try:
+        await asyncio.wait_for(ctx.delete_room(), CLOSE_TIMEOUT_S)
+    except TimeoutError:
+        logger.warning("room not closed in time")

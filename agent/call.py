@@ -12,6 +12,7 @@ from livekit import rtc
 from livekit.agents import CloseEvent, JobContext, room_io
 
 from agent import logs
+from agent.announce import close_room
 from agent.ending import HANG_UP, Ending
 from agent.last_words import LastWords
 from agent.people import People
@@ -32,7 +33,8 @@ from callrecord.recording.recorder import Recorder
 logger = structlog.get_logger("voice.call")
 
 ENTER_TIMEOUT_S = 10.0
-HANG_UP_TIMEOUT_S = 5.0
+CLOSED_GRACE_S = 2.0
+"""After a session has closed, until its call is over: at a job's end LiveKit closes it, too."""
 
 
 class Call:
@@ -67,6 +69,7 @@ class Call:
         self._inside = False
         self._watches: Watches | None = None
         self._background: asyncio.Task[None] | None = None
+        self._abandoned: asyncio.TimerHandle | None = None
         self._shutdown = ctx.shutdown
         # A tool of the user's may end the job in LiveKit's way: no drain, but the agent's hang-up.
         setattr(ctx, "shutdown", self._shut_down)  # noqa: B010 - mypy: a method
@@ -102,6 +105,8 @@ class Call:
             self._watches.stop()
         if self._background is not None:
             self._background.cancel()
+        if self._abandoned is not None:
+            self._abandoned.cancel()
         self._ending.note(*self._cut())
         end_reason, at = self._ending.reason, self._ending.at or now()
         untold: rtc.AudioFrame | None = None
@@ -112,7 +117,7 @@ class Call:
         if untold is not None:
             await self._last_words.announce(untold)
         if end_reason in HANG_UP:
-            await self._hang_up()
+            await close_room(self._ctx)
         if (parts := self._ctx.proc.userdata.pop("parts", None)) is not None:
             await parts.aclose()
 
@@ -191,13 +196,6 @@ class Call:
         except Exception:
             logger.warning("room not entered after an error", exc_info=True)
 
-    async def _hang_up(self) -> None:
-        # Leaving alone would keep a caller by phone on a silent line.
-        try:
-            await asyncio.wait_for(self._ctx.delete_room(), HANG_UP_TIMEOUT_S)
-        except TimeoutError:
-            logger.warning("room not closed in time after the agent's hang-up")
-
     def _follow_room(self) -> None:
         room = self._ctx.room
         self.recorder.attach_room(room)
@@ -244,6 +242,10 @@ class Call:
             self._ending.end("error", error=str(event.error))
         elif session.ended_by_agent:
             self._ending.end("agent_hangup")
+        elif self._abandoned is None:
+            # By the persona, with aclose; or by LiveKit, and then `finish` comes at once.
+            hang_up = partial(self._ending.end, "agent_hangup")
+            self._abandoned = asyncio.get_running_loop().call_later(CLOSED_GRACE_S, hang_up)
 
     def _end_job(self, end_reason: str) -> None:
         self._ready.set()

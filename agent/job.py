@@ -5,14 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+import structlog
 from livekit.agents import JobContext, JobProcess
 
 from agent import logs
 from agent.call import Call
 from agent.pipeline import prepare
 from agent.preload import preload
+from agent.privacy import describe
 from agent.reload import load_assistant
 from agent.settings import Settings
+from agent.turn_away import turn_away
+
+logger = structlog.get_logger("voice.job")
 
 
 @dataclass(frozen=True)
@@ -42,13 +47,19 @@ def prewarm(config: JobConfig, proc: JobProcess) -> None:
 async def entrypoint(ctx: JobContext) -> None:
     """Run a job."""
     config: JobConfig = ctx.proc.userdata["config"]
-    call = Call(
-        ctx,
-        config.settings,
-        outbox=config.outbox,
-        worker_id=config.worker_id,
-        reload=config.reload,
-    )
+    try:
+        call = Call(
+            ctx,
+            config.settings,
+            outbox=config.outbox,
+            worker_id=config.worker_id,
+            reload=config.reload,
+        )
+    except OSError as error:
+        # The worker has a note of this job, and ends the call as crashed.
+        logger.error("call can't be recorded, it is turned away", error=describe(error))  # noqa: TRY400
+        await turn_away(ctx, config.settings)
+        return
     ctx.proc.userdata["call"] = call
     await call.run()
 

@@ -27,15 +27,38 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.room
 
-SHUTDOWN_TOOL = '''
+FULL_DISK = """
+
+import errno, multiprocessing, os
+
+_open = os.open
+
+def _open_on_a_full_disk(path, *args, **options):
+    if multiprocessing.parent_process() is not None and str(path).endswith(".events.new"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return _open(path, *args, **options)
+
+os.open = _open_on_a_full_disk
+"""
+LEAVING_TOOLS = '''
     @function_tool()
     async def leave(self, context: RunContext[None]) -> None:
         """Leave in LiveKit's own way."""
         from livekit.agents import get_job_context
 
         get_job_context().shutdown("the tool wants it")
+
+    @function_tool()
+    async def close(self, context: RunContext[None]) -> None:
+        """Close the session by hand."""
+        import asyncio
+
+        self.closing = asyncio.create_task(context.session.aclose())
 '''
-RULE = {"match": "leave us", "tool_call": {"name": "leave", "arguments": {}}}
+RULES = [
+    {"match": "leave us", "tool_call": {"name": "leave", "arguments": {}}},
+    {"match": "close it", "tool_call": {"name": "close", "arguments": {}}},
+]
 
 
 @pytest.mark.usefixtures("worker")
@@ -112,30 +135,58 @@ async def test_the_worker_is_drained_for_too_long(
     _check(rows, "failed", "drained", at)
 
 
-async def test_a_tool_shuts_the_job_down(
+async def test_a_tool_ends_the_job_or_the_session(
     stack: Stack, server: Server, tmp_path: Path, database_url: str, pg: Connection
 ) -> None:
-    """LiveKit's own `ctx.shutdown()` in user code is the agent's hang-up: the room is closed."""
-    room = f"shutdown-{uuid4().hex[:8]}"
-    copy_agent(tmp_path, SHUTDOWN_TOOL)
+    """LiveKit's own `ctx.shutdown()` and `session.aclose()` are the agent's hang-up."""
+    copy_agent(tmp_path, LEAVING_TOOLS)
     worker = Worker(stack, tmp_path, database_url, name=server.agent_name)
     script = json.loads(SCRIPT.read_text())
     models = AsyncOpenAI(base_url=stack.openai_base_url, api_key=stack.openai_api_key)
     await worker.start()
     try:
-        await set_script(models, script | {"rules": [RULE, *script["rules"]]})
-        async with Caller(server, room=room) as caller:
-            await _greeted(caller)
-            at = time.time()
-            await caller.type("Please leave us.")
-            rows = await Reader(pg).ended(room)
-            await until(lambda: _closed(server, room), what="the room to be closed")
+        await set_script(models, script | {"rules": [*RULES, *script["rules"]]})
+        left = await _hung_up_on(server, pg, "Please leave us.")
+        closed = await _hung_up_on(server, pg, "Please close it.")
     finally:
         await set_script(models, script)
         await models.close()
         await worker.stop()
+    assert left.call["metadata"]["end"] == {"shutdown": "the tool wants it"}
+    assert "end" not in closed.call["metadata"]
+
+
+async def _hung_up_on(server: Server, pg: Connection, words: str) -> Rows:
+    room = f"left-{uuid4().hex[:8]}"
+    async with Caller(server, room=room) as caller:
+        await _greeted(caller)
+        at = time.time()
+        await caller.type(words)
+        rows = await Reader(pg).ended(room)
+        await until(lambda: _closed(server, room), what="the room to be closed")
     _check(rows, "completed", "agent_hangup", at)
-    assert rows.call["metadata"]["end"] == {"shutdown": "the tool wants it"}
+    return rows
+
+
+async def test_a_call_that_can_not_be_recorded_is_turned_away(
+    stack: Stack, server: Server, tmp_path: Path, database_url: str, pg: Connection
+) -> None:
+    """The disk takes no file: nobody is left in a silent room, and the row says what happened."""
+    room = f"unrecorded-{uuid4().hex[:8]}"
+    copy_agent(tmp_path, FULL_DISK)
+    worker = Worker(stack, tmp_path, database_url, name=server.agent_name)
+    await worker.start()
+    try:
+        async with Caller(server, room=room) as caller:
+            await caller.join()
+            rows = await Reader(pg).ended(room, timeout_s=40)
+            await until(lambda: _closed(server, room), what="the room to be closed", timeout_s=40)
+    finally:
+        await worker.stop()
+    assert (rows.call["status"], rows.call["end_reason"]) == ("failed", "worker_crashed")
+    lines = worker.log.read_text().splitlines()
+    assert sum("call can't be recorded, it is turned away" in line for line in lines) == 1
+    assert sum("Traceback" in line for line in lines) == 0
 
 
 async def _greeted(caller: Caller) -> None:
