@@ -1,6 +1,5 @@
 """Bringing what was read into the store: what to do about each kind of refusal."""
 
-import logging
 import time
 from dataclasses import dataclass
 
@@ -8,11 +7,12 @@ from callrecord.db.batch import CallBatch
 from callrecord.db.errors import Hold, Locked, Refused
 from callrecord.db.events import Unhandled
 from callrecord.db.log_fields import log_fields
+from callrecord.db.privacy import private_logger
 from callrecord.db.store import Store
 from callrecord.db.tail import Damage, Entry
 from callrecord.db.tails import Shipment
 
-logger = logging.getLogger("voice.shipper")
+logger = private_logger("voice.shipper")
 
 HOLD_S = 10.0
 """Pause of a call whose rows are locked or do not fit the schema: somebody has to act."""

@@ -1,12 +1,12 @@
 """Room on the outbox's disk: refuse calls before it is full, and keep some for those that run."""
 
-import logging
 import shutil
 from pathlib import Path
 
 from callrecord.db.outbox_home import RESERVE
+from callrecord.db.privacy import private_logger
 
-logger = logging.getLogger("voice.disk")
+logger = private_logger("voice.disk")
 
 RESERVE_BYTES = 1024 * 1024
 """Held back so that running calls can write their end when the disk is full."""

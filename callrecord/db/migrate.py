@@ -1,7 +1,6 @@
 """Brings a database to the newest schema, with dbmate."""
 
 import asyncio
-import logging
 import os
 import shutil
 import sysconfig
@@ -13,9 +12,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import asyncpg
 
 from callrecord.db.errors import Stop, VoiceError
+from callrecord.db.privacy import private_logger
 from callrecord.db.schema import read_version
 
-logger = logging.getLogger("voice.migrate")
+logger = private_logger("voice.migrate")
 
 _IN_THE_WHEEL = Path(__file__).resolve().parent / "migrations"
 _IN_THE_PROJECT = Path(__file__).resolve().parents[2] / "migrations"

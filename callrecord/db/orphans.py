@@ -1,6 +1,5 @@
 """Jobs that were accepted and died before their first event: they leave a call that says so."""
 
-import logging
 from pathlib import Path
 
 import msgspec
@@ -9,8 +8,9 @@ from callrecord.db.events import CallEnded, CallStarted, decode, now
 from callrecord.db.log_fields import log_fields
 from callrecord.db.outbox import OutboxWriter, hidden_path, job_of
 from callrecord.db.outbox_home import ACCEPTED, WorkerDirectory
+from callrecord.db.privacy import private_logger
 
-logger = logging.getLogger("voice.outbox")
+logger = private_logger("voice.outbox")
 
 
 def settle(directory: WorkerDirectory, *, alive: set[str]) -> list[str]:

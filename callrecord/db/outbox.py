@@ -7,15 +7,15 @@ appears under its name, by rename, only once it is locked and has its first line
 
 import errno
 import fcntl
-import logging
 import os
 import weakref
 import zlib
 from pathlib import Path
 
 from callrecord.db.events import CallStarted, Event, encode
+from callrecord.db.privacy import private_logger
 
-logger = logging.getLogger("voice.outbox")
+logger = private_logger("voice.outbox")
 
 SUFFIX = ".events"
 UNBORN = ".new"

@@ -5,7 +5,6 @@ its own leftovers; further free ones, of workers that died, it adopts and ships 
 """
 
 import contextlib
-import logging
 import os
 import time
 import uuid
@@ -15,8 +14,9 @@ from callrecord.db import locks
 from callrecord.db.errors import Stop
 from callrecord.db.events import CallStarted, encode
 from callrecord.db.outbox import SUFFIX, UNBORN
+from callrecord.db.privacy import private_logger
 
-logger = logging.getLogger("voice.outbox")
+logger = private_logger("voice.outbox")
 
 LOCK = "worker.lock"
 ACCEPTED = ".accepted"

@@ -6,7 +6,6 @@ its start, and the store finds nothing new in it.
 
 import asyncio
 import contextlib
-import logging
 import random
 import threading
 import time
@@ -18,9 +17,10 @@ from callrecord.db.disk import DiskReserve
 from callrecord.db.errors import Transient
 from callrecord.db.orphans import settle
 from callrecord.db.outbox_home import OutboxHome, WorkerDirectory
+from callrecord.db.privacy import private_logger
 from callrecord.db.tails import Tails
 
-logger = logging.getLogger("voice.shipper")
+logger = private_logger("voice.shipper")
 
 __all__ = ["Shipper", "ShipperOptions", "Stats"]
 

@@ -1,12 +1,12 @@
 """What is looked at before anything is shipped."""
 
 import asyncio
-import logging
 
 from callrecord.db.errors import Transient
+from callrecord.db.privacy import private_logger
 from callrecord.db.store import check_schema
 
-logger = logging.getLogger("voice.ship")
+logger = private_logger("voice.ship")
 
 SCHEMA_TIMEOUT_S = 5.0
 

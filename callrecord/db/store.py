@@ -1,7 +1,6 @@
 """The store: applies batches to Postgres over one connection, and says what an error means."""
 
 import asyncio
-import logging
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -10,10 +9,11 @@ import msgspec
 
 from callrecord.db.batch import CallBatch, to_json
 from callrecord.db.errors import Hold, Locked, Refused, Stop, Transient, VoiceError
+from callrecord.db.privacy import private_logger
 from callrecord.db.schema import check
 from callrecord.db.sql import sql
 
-logger = logging.getLogger("voice.store")
+logger = private_logger("voice.store")
 
 CONNECT_TIMEOUT_S = 5.0
 COMMAND_TIMEOUT_S = 35.0

@@ -1,6 +1,5 @@
 """All outbox files that a worker ships: which there are, whose turn it is, which are done."""
 
-import logging
 import math
 import time
 from dataclasses import dataclass, field
@@ -10,9 +9,10 @@ from uuid import UUID
 from callrecord.db.events import CallEnded, CallStarted, now
 from callrecord.db.outbox import job_of
 from callrecord.db.outbox_home import ACCEPTED, WorkerDirectory
+from callrecord.db.privacy import private_logger
 from callrecord.db.tail import Damage, Entry, Tail
 
-logger = logging.getLogger("voice.shipper")
+logger = private_logger("voice.shipper")
 
 BATCH_EVENTS = 1000
 """Events in a batch, about; bounds the time that one statement takes."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +15,13 @@ from callrecord.db.errors import VoiceError
 from callrecord.db.events import CallStarted, now
 from callrecord.db.outbox import OutboxWriter
 from callrecord.db.outbox_home import OutboxHome
+from callrecord.db.privacy import private_logger
 from callrecord.db.ship_settings import outbox_dir
 from callrecord.recording.attendance import Attendance
 from callrecord.recording.header import call_header
 from callrecord.recording.recorder import Recorder
 
-logger = logging.getLogger("voice.record")
+logger = private_logger("voice.record")
 
 PLACE = "callrecord.place"
 """Where a `RecordingServer` leaves its `Place`, in the `userdata` of its jobs' processes."""

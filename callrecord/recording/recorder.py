@@ -5,7 +5,6 @@ what it could not handle is kept in the outbox as it was.
 """
 
 import functools
-import logging
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -25,11 +24,12 @@ from livekit.agents import (
 
 from callrecord.db.events import CallConnected, CallEnded, Event, Unhandled, now
 from callrecord.db.outbox import OutboxWriter
+from callrecord.db.privacy import private_logger
 from callrecord.recording.legs import Legs
 from callrecord.recording.tap import tap, untap
 from callrecord.recording.turns import Turns
 
-logger = logging.getLogger("voice.recorder")
+logger = private_logger("voice.recorder")
 
 RAW_LIMIT = 4096
 """Characters kept of an event that could not be handled."""

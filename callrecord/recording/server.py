@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import os
 from collections.abc import Callable
 from functools import partial
@@ -14,13 +13,14 @@ from callrecord.db.disk import DiskReserve
 from callrecord.db.errors import Stop
 from callrecord.db.orphans import settle
 from callrecord.db.outbox_home import OutboxHome, WorkerDirectory
+from callrecord.db.privacy import private_logger
 from callrecord.db.ship_settings import ShipSettings
 from callrecord.db.shipper import Shipper
 from callrecord.db.starting import check_schema_if_there
 from callrecord.recording.accepted import NotedRequest, at_session_end
 from callrecord.recording.record import PLACE, Place
 
-logger = logging.getLogger("voice.worker")
+logger = private_logger("voice.worker")
 
 SETTLE_EVERY_S = 1.0
 

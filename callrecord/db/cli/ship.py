@@ -8,10 +8,10 @@ import signal
 import threading
 from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
-from typing import Any
 
 from callrecord.db.disk import DiskReserve
 from callrecord.db.outbox_home import OutboxHome
+from callrecord.db.privacy import Private, private_logger, values_of
 from callrecord.db.ship_settings import ShipSettings
 from callrecord.db.shipper import Shipper, ShipperOptions
 from callrecord.db.starting import check_schema_if_there
@@ -22,7 +22,7 @@ HELP = "bring what agents of this host record to Postgres, until SIGTERM"
 ADOPT_EVERY_S = 0.5
 """Each call may begin in a subdirectory of its own."""
 
-logger = logging.getLogger("voice.ship")
+logger = private_logger("voice.ship")
 
 
 def add_arguments(_parser: ArgumentParser) -> None:
@@ -53,16 +53,11 @@ def run(_arguments: Namespace) -> int:
 
 def _log() -> None:
     formatter = _Json() if os.environ.get("AGENT_LOG_FORMAT") == "json" else _Line()
+    private = Private()
     for handler in logging.getLogger().handlers:
+        handler.addFilter(private)  # others' lines too, asyncio's say
         handler.setFormatter(formatter)
     logging.getLogger("voice").setLevel(logging.INFO)
-
-
-_STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime"}
-
-
-def _values(record: logging.LogRecord) -> dict[str, Any]:
-    return {key: value for key, value in vars(record).items() if key not in _STANDARD}
 
 
 def _when(record: logging.LogRecord) -> str:
@@ -74,9 +69,9 @@ class _Line(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, and a traceback below it if there is one."""
-        values = "".join(f" {key}={value}" for key, value in _values(record).items())
+        values = "".join(f" {key}={value}" for key, value in values_of(record).items())
         line = f"{_when(record)} {record.levelname.lower()} {record.getMessage()}{values}"
-        return line + (f"\n{self.formatException(record.exc_info)}" if record.exc_info else "")
+        return line + (f"\n{record.exc_text}" if record.exc_text else "")
 
 
 class _Json(logging.Formatter):
@@ -90,6 +85,6 @@ class _Json(logging.Formatter):
             "logger": record.name,
             "timestamp": _when(record),
         }
-        if record.exc_info:
-            known["exception"] = self.formatException(record.exc_info)
-        return json.dumps(known | _values(record), default=str)
+        if record.exc_text:
+            known["exception"] = record.exc_text
+        return json.dumps(known | values_of(record), default=str)

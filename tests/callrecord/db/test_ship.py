@@ -102,6 +102,25 @@ async def test_an_absence_of_postgres_is_two_lines(
     assert log.read_text().count("shipping again") == 1
 
 
+async def test_no_number_reaches_its_log(
+    start: Start, tmp_path: Path, database_url: str, pg: Connection
+) -> None:
+    """Not by the name of a room, which LiveKit makes of a caller's number."""
+    writer = OutboxWriter(
+        OutboxHome(tmp_path / "outbox").for_one_job(), started(room_name="call-_+15557654321_x")
+    )
+    writer.append(message("refused", tokens=2**31))
+    writer.append(message("first"))
+    sidecar = await start(database_url)
+    await _until_stored(pg, "first")
+    writer.close()
+    await sidecar.stop()
+    assert await sidecar.wait() == 0
+    log = (tmp_path / "sidecar.log").read_text()
+    assert "room=call-_+***21_x" in log
+    assert "555765" not in log
+
+
 @pytest.mark.parametrize("url", ["", "no url"])
 async def test_a_setting_that_does_not_do_is_one_line(
     start: Start, tmp_path: Path, url: str

@@ -6,9 +6,16 @@ from uuid import uuid4
 
 import pytest
 
-from agent import privacy
-from agent.privacy import Private, describe, hide, masked, traceback_of
+from callrecord.db import privacy
 from callrecord.db.errors import Stop
+from callrecord.db.privacy import (
+    Private,
+    describe,
+    hide,
+    masked,
+    private_logger,
+    traceback_of,
+)
 
 SAID = "my mother's maiden name is Kowalski"
 
@@ -153,3 +160,17 @@ def test_a_value_that_cannot_be_looked_at_costs_its_line_only() -> None:
     assert Private().filter(record)
     assert record.getMessage() == "a line could not be made private (RecursionError)"
     assert not hasattr(record, "value")
+
+
+def test_our_own_lines_are_private_in_anybodys_process(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever's handlers they go to: a stranger's worker has none of ours."""
+    logger = private_logger("voice.of_this_test")
+    assert private_logger("voice.of_this_test").filters == logger.filters
+    try:
+        dict[str, str]()[SAID]
+    except KeyError:
+        logger.exception("turn failed", extra={"room": "call-_+15557654321_x"})
+    (line,) = caplog.records
+    assert vars(line)["room"] == "call-_+***21_x"
+    assert caplog.text.rstrip().endswith("KeyError")
+    assert "Kowalski" not in caplog.text
