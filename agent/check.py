@@ -11,12 +11,15 @@ from livekit.agents import utils
 
 from agent.check_models import Attempt, ModelChecks
 from agent.livekit_project import count_rooms, project_of
+from agent.persona import Persona
 from agent.pipeline import prepare
+from agent.reload import load_assistant
 from agent.settings import Settings, require_database, require_livekit, require_models
 from agent.settings.secrets import without_secrets
 from agent.speech_cache import SpeechCache
 from callrecord.db.errors import VoiceError
 from callrecord.db.outbox_home import OutboxHome
+from callrecord.db.privacy import describe
 from callrecord.db.store import check_schema
 
 TIMEOUT_S = 20.0
@@ -46,6 +49,7 @@ async def check(settings: Settings) -> list[Finding]:
         "Postgres": _postgres,
         "outbox": _outbox,
         "speech cache": _speech_cache,
+        "persona": _persona,
     }
     findings = await asyncio.gather(
         *(_try(part, partial(look, settings), settings) for part, look in parts.items())
@@ -113,6 +117,18 @@ async def _speech_cache(settings: Settings) -> str:
             " the worker's messages are spoken anew in each call"
         ) from error
     return f"{directory} is writable"
+
+
+def _load_persona() -> Persona:
+    return load_assistant()()
+
+
+async def _persona(_: Settings) -> str:
+    try:
+        persona = await asyncio.to_thread(_load_persona)
+    except Exception as error:
+        raise VoiceError(f"agent/assistant.py can't be loaded: {describe(error)}") from error
+    return f"{type(persona).__name__} loads, with {len(persona.tools)} tools"
 
 
 async def _models(settings: Settings) -> list[Finding]:

@@ -53,7 +53,11 @@ async def test_nothing_set_is_a_table(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("AGENT_OUTBOX_DIR", str(tmp_path / "outbox"))
     monkeypatch.setenv("AGENT_SPEECH_CACHE_DIR", str(tmp_path / "speech"))
     findings = {each.part: each for each in await check.check(load(tmp_path / "none"))}
-    assert {part for part, each in findings.items() if each.ok} == {"outbox", "speech cache"}
+    assert {part for part, each in findings.items() if each.ok} == {
+        "outbox",
+        "speech cache",
+        "persona",
+    }
     assert "LIVEKIT_URL is not set" in findings["LiveKit"].detail
     assert "DATABASE_URL is not set" in findings["Postgres"].detail
     assert "OPENAI_API_KEY is not set" in findings["models"].detail
