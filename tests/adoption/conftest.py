@@ -1,19 +1,26 @@
 """Real rooms for an agent that is not ours, as a process in a directory of its own."""
 
+import json
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
+import asyncpg
+import openai
 import pytest
+from livekit import api
 
-from local.caller import Server
+from local.caller import Caller, Server
 from local.caller.voice import Voice
 from local.places import PROJECT
 from local.procs import Child
 from local.stack import Stack, running
 from tests.e2e.worker import Worker
+from tests.local.ai_control import set_script
+from tests.postgres import Connection, database
 
 HERE = Path(__file__).parent
 STARTER = HERE / "starter" / "agent.py"
@@ -38,61 +45,124 @@ REALTIME = {
 """A realtime model in place of the three; the TTS stays for the greeting."""
 
 
+CRASH = {
+    "    await ctx.connect()\n": (
+        "    await ctx.connect()\n"
+        "    if ctx.room.name.startswith('crash'):\n"
+        "        await ctx.wait_for_participant()\n"
+        "        raise RuntimeError('after the session has started')\n"
+    )
+}
+"""In some rooms the entrypoint fails while its session talks."""
+
+SAID = (
+    "What is your name?",
+    "How is the weather?",
+    "Tell me a story, please.",
+    "Thank you, goodbye.",
+)
+
+
+@dataclass(frozen=True)
+class Starter:
+    """A worker with the starter's agent, and what is needed to call it and to look at it.
+
+    Attributes:
+        pg: Of the database that its calls go to; which other calls go to as well.
+    """
+
+    worker: Worker
+    server: Server
+    voice: Voice
+    pg: Connection
+
+    @asynccontextmanager
+    async def joined(self, room: str) -> AsyncIterator[Caller]:
+        """Somebody who has joined, in a room that closes soon after he left."""
+        options = api.CreateRoomRequest(
+            name=room,
+            departure_timeout=1,
+            agents=[api.RoomAgentDispatch(agent_name=self.server.agent_name)],
+        )
+        server = self.server
+        async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as client:
+            await client.room.create_room(options)
+        async with Caller(server, room=room, voice=self.voice) as caller:
+            await caller.join(create=False)
+            yield caller
+
+    @asynccontextmanager
+    async def greeted(self, room: str) -> AsyncIterator[Caller]:
+        """Somebody who has joined and was greeted."""
+        async with self.joined(room) as caller:
+            await caller.agent_speech(0.0, timeout_s=40)  # it may be over already
+            await caller.agent_quiet()
+            yield caller
+
+
 @pytest.fixture(scope="session")
 async def stack() -> AsyncIterator[Stack]:
-    """LiveKit and models; each test brings its own database."""
+    """LiveKit and models."""
     async with running(postgres=False, script=HERE / "script.json") as stack:
         yield stack
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 async def voice(stack: Stack) -> AsyncIterator[Voice]:
-    """The callers' voice and ear."""
-    async with Voice(base_url=stack.openai_base_url, api_key=stack.openai_api_key) as voice:
+    """The callers' voice, which has said all it will say; from then on speech is a short tone."""
+    script = json.loads((HERE / "script.json").read_text())
+    client = openai.AsyncOpenAI(base_url=stack.openai_base_url, api_key=stack.openai_api_key)
+    async with Voice(base_url=stack.openai_base_url, api_key=stack.openai_api_key) as voice, client:
+        for text in SAID:
+            await voice.speak(text)
+        await set_script(client, script | {"tts": "tone"})
         yield voice
 
 
-@pytest.fixture
-def server(stack: Stack, request: pytest.FixtureRequest) -> Server:
-    """The LiveKit server, whose rooms ask for this test's own worker by name."""
-    name = request.node.name.replace("[", "-").replace("]", "")
-    return Server(stack.livekit_url, stack.api_key, stack.api_secret, agent_name=name)
+@pytest.fixture(scope="module")
+async def adopted(postgres_server: str, migrated_template: str) -> AsyncIterator[str]:
+    """URL of one database for all calls."""
+    async with database(postgres_server, template=migrated_template) as url:
+        yield url
 
 
-@pytest.fixture(params=["recording-server", "sidecar"])
+@pytest.fixture(scope="module", params=["recording-server", "sidecar"])
 async def starter(
     request: pytest.FixtureRequest,
     stack: Stack,
-    server: Server,
-    database_url: str,
-    tmp_path: Path,
-) -> AsyncIterator[Worker]:
+    voice: Voice,
+    adopted: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Starter]:
     """The starter's worker, which ships by itself or has `callrecord ship` beside it."""
-    name = server.agent_name
+    place: Path = tmp_path_factory.mktemp(request.param)
+    server = Server(stack.livekit_url, stack.api_key, stack.api_secret, agent_name=request.param)
+    changes, url = ON_A_BUSY_MACHINE | CRASH, ""
+    shipping: AbstractAsyncContextManager[None] = sidecar(place, adopted)
     if request.param == "recording-server":
-        put_starter(tmp_path, ON_A_BUSY_MACHINE | IN_THE_WORKER)
-        async with running_starter(stack, tmp_path, name, database_url) as worker:
-            yield worker
-        return
-    put_starter(tmp_path, ON_A_BUSY_MACHINE)
-    async with (
-        sidecar(tmp_path, database_url),
-        running_starter(stack, tmp_path, name, "") as worker,
-    ):
-        yield worker
+        changes, url, shipping = changes | IN_THE_WORKER, adopted, nullcontext()
+    put_starter(place, changes)
+    async with shipping, running_starter(stack, place, request.param, url) as worker:
+        pg = await asyncpg.connect(adopted)
+        try:
+            yield Starter(worker, server, voice, pg)
+        finally:
+            await pg.close()
 
 
 @pytest.fixture
 async def realtime_starter(
-    stack: Stack, server: Server, database_url: str, tmp_path: Path
-) -> AsyncIterator[Worker]:
+    stack: Stack, voice: Voice, database_url: str, pg: Connection, tmp_path: Path
+) -> AsyncIterator[Starter]:
     """The starter with a realtime model, and a sidecar."""
+    name = "realtime"
+    server = Server(stack.livekit_url, stack.api_key, stack.api_secret, agent_name=name)
     put_starter(tmp_path, ON_A_BUSY_MACHINE | REALTIME)
     async with (
         sidecar(tmp_path, database_url),
-        running_starter(stack, tmp_path, server.agent_name, "") as worker,
+        running_starter(stack, tmp_path, name, "") as worker,
     ):
-        yield worker
+        yield Starter(worker, server, voice, pg)
 
 
 def put_starter(directory: Path, changes: dict[str, str]) -> None:
