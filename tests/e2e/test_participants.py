@@ -7,16 +7,22 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from openai import AsyncOpenAI
 
 from local.caller import Caller, Role, Server
 from local.caller.voice import Voice
 from local.demo.rows import Row, Rows
 from local.stack import Stack
+from tests.e2e.conftest import SCRIPT
 from tests.e2e.rows import Reader, said
 from tests.e2e.worker import Worker
-from tests.postgres import Connection
+from tests.local.ai_control import set_script
+from tests.postgres import Connection, database
 
-pytestmark = [pytest.mark.room, pytest.mark.usefixtures("worker")]
+pytestmark = pytest.mark.room
+
+
+SAID = ("What is your name?", "Tell me a story.", "What would your name be?", "I am not the first.")
 
 
 @pytest.fixture
@@ -25,15 +31,56 @@ def room() -> str:
     return f"people-{uuid4().hex[:8]}"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def server(stack: Stack) -> Server:
+    """The LiveKit server, whose rooms ask for the worker of these tests."""
+    return Server(stack.livekit_url, stack.api_key, stack.api_secret, agent_name="participants")
+
+
+@pytest.fixture(scope="module")
+async def voice(stack: Stack) -> AsyncIterator[Voice]:
+    """The callers' voice, which has said all it will say; until the end speech is a short tone."""
+    script = json.loads(SCRIPT.read_text())
+    client = AsyncOpenAI(base_url=stack.openai_base_url, api_key=stack.openai_api_key)
+    async with Voice(base_url=stack.openai_base_url, api_key=stack.openai_api_key) as voice, client:
+        for text in SAID:
+            await voice.speak(text)
+        await set_script(client, script | {"tts": "tone"})
+        try:
+            yield voice
+        finally:
+            await set_script(client, script)
+
+
+@pytest.fixture(scope="module")
+async def database_url(postgres_server: str, migrated_template: str) -> AsyncIterator[str]:
+    """URL of one database for all calls."""
+    async with database(postgres_server, template=migrated_template) as url:
+        yield url
+
+
+@pytest.fixture(scope="module", autouse=True)
 async def worker(
-    stack: Stack, server: Server, database_url: str, tmp_path: Path
+    stack: Stack,
+    server: Server,
+    voice: Voice,  # noqa: ARG001 - speech is a tone by then
+    database_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Worker]:
     """The worker, with a grace so short that who keeps a call going shows at once."""
-    worker = Worker(stack, tmp_path, database_url, name=server.agent_name, AGENT_REJOIN_GRACE_S="1")
+    place: Path = tmp_path_factory.mktemp("participants")
+    worker = Worker(
+        stack,
+        place,
+        database_url,
+        name=server.agent_name,
+        AGENT_REJOIN_GRACE_S="1",
+        AGENT_NO_CALLER_TIMEOUT_S="5",
+        AGENT_SPEECH_CACHE_DIR=str(place / "speech"),
+    )
     await worker.start()
     yield worker
-    await asyncio.shield(worker.stop())
+    assert await asyncio.shield(worker.stop()) == 0
 
 
 async def test_a_call_by_phone(
@@ -95,22 +142,11 @@ async def test_devices_agents_and_hidden_ones_keep_no_call_going(
     assert _ended_with(rows, "caller")
 
 
-async def test_a_hidden_participant_is_no_caller(
-    stack: Stack, server: Server, pg: Connection, database_url: str, tmp_path: Path
-) -> None:
+async def test_a_hidden_participant_is_no_caller(server: Server, pg: Connection, room: str) -> None:
     """A supervisor who waits for a caller in vain: the call ends as one that nobody came to."""
-    room = f"supervised-{uuid4().hex[:8]}"
-    name = f"{server.agent_name}-alone"
-    worker = Worker(stack, tmp_path / "own", database_url, name=name, AGENT_NO_CALLER_TIMEOUT_S="2")
-    (tmp_path / "own").mkdir()
-    alone = Server(server.url, server.api_key, server.api_secret, agent_name=name)
-    await worker.start()
-    try:
-        async with Caller(alone, room=room, role=Role(hidden=True)) as supervisor:
-            await supervisor.join()
-            rows = await Reader(pg).ended(room)
-    finally:
-        await worker.stop()
+    async with Caller(server, room=room, role=Role(hidden=True)) as supervisor:
+        await supervisor.join()
+        rows = await Reader(pg).ended(room)
     assert rows.call["end_reason"] == "no_caller"
     assert [leg["participant_type"] for leg in rows.participants] == ["agent"]
 
@@ -182,7 +218,7 @@ async def test_several_people_are_told_apart(
         await ada.join()
         await bob.join(create=False)
         await _greeted(ada)
-        await ada.speak("What is your name?")
+        await ada.speak("Tell me a story.")
         await reader.when(room, lambda rows: len(said(rows, "user")) == 1, what="Ada's turn")
         await ada.agent_speaking()
         await bob.type("I am Bob, and I type.")
@@ -190,7 +226,7 @@ async def test_several_people_are_told_apart(
         await bob.agent_quiet()
         await ada.hang_up()
         await reader.when(room, lambda rows: bool(_leg(rows, "ada")["left_at"]), what="Ada's leave")
-        await bob.speak("Please tell me what your name is.")
+        await bob.speak("What would your name be?")
         rows = await reader.when(room, lambda rows: len(said(rows, "user")) == 3, what="Bob's turn")
         await bob.agent_speaking()
         await bob.agent_quiet()
