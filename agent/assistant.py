@@ -30,7 +30,9 @@ class Assistant(Persona):
     """What the agent knows, says first and can do."""
 
     def __init__(self) -> None:
-        super().__init__(instructions=INSTRUCTIONS, greeting=GREETING)
+        super().__init__(
+            instructions=INSTRUCTIONS, greeting=GREETING, farewells=(FAREWELL, HAND_OVER)
+        )
 
     @function_tool()
     async def end_call(self, context: RunContext[None]) -> None:

@@ -12,7 +12,7 @@ class Failure:
     """What went wrong in a turn.
 
     Attributes:
-        part: "stt", "llm", "tts" or "realtime_model".
+        part: "stt", "llm", "tts", "realtime_model" or "tool".
         problem: "stalled", "empty", "unheard", or the name of an error's class.
     """
 

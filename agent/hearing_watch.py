@@ -64,8 +64,14 @@ class HearingWatch:
         """Note that a request for a transcript failed for good."""
         self._problem = problem
 
-    def look(self, at: float) -> str | None:
-        """Return what is wrong, once: NOTHING, STALLED or a problem told to `failed`."""
+    def look(self, at: float, *, streams: bool = False) -> str | None:
+        """Return what is wrong, once: NOTHING, STALLED or a problem told to `failed`.
+
+        Args:
+            at: Now.
+            streams: The model tells nothing of speech in which it found no words, so that
+                no answer is taken for none.
+        """
         if self._ended_at is None:
             return None
         long = self._unheard_s >= LONG_SPEECH_S
@@ -75,7 +81,7 @@ class HearingWatch:
         elif self._heard_out_at > self._ended_at and at - self._heard_out_at >= SETTLE_S:
             found = self.NOTHING
         elif at - self._ended_at >= self._timeout_s:
-            found = self.STALLED
+            found = self.NOTHING if streams else self.STALLED
         if found is None:
             return None
         self._ended_at = None

@@ -11,10 +11,10 @@ from livekit.agents import (
     UserStateChangedEvent,
 )
 
+from agent.guard import Guard
+
 if TYPE_CHECKING:
     from livekit.agents.voice import SpeechHandle
-
-Guard = Callable[[str, Callable[..., None]], Callable[..., None]]
 
 
 class Silence:

@@ -1,10 +1,11 @@
 """What every persona shares: it greets, and it can end the call or hand it over."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import structlog
 from livekit.agents import Agent, RunContext, get_job_context
+from livekit.agents.voice import SpeechHandle
 
 if TYPE_CHECKING:
     from agent.call import Call
@@ -13,11 +14,19 @@ logger = structlog.get_logger("voice.persona")
 
 
 class Persona(Agent):
-    """An agent with a greeting."""
+    """An agent with a greeting.
 
-    def __init__(self, *, instructions: str, greeting: str) -> None:
+    Args:
+        instructions: For the language model.
+        greeting: Said first.
+        farewells: What its tools may say last. Named here they are rendered ahead, and said
+            even if the speech model is down.
+    """
+
+    def __init__(self, *, instructions: str, greeting: str, farewells: Sequence[str] = ()) -> None:
         super().__init__(instructions=instructions)
         self.greeting = greeting
+        self.farewells = tuple(farewells)
 
 
 async def end_call(context: RunContext[None], *, farewell: str) -> None:
@@ -40,13 +49,21 @@ async def hand_over(context: RunContext[None], *, reason: str, summary: str, far
 
 
 async def _say_last(context: RunContext[None], farewell: str, then: Callable[[], None]) -> None:
+    # What was said before an earlier tool is no goodbye. Words with this call are added later, at
+    # the end of their playout.
+    before = _messages(context.speech_handle)
     await context.wait_for_playout()
-    if any(item.type == "message" for item in context.speech_handle.chat_items):
+    if _messages(context.speech_handle) > before:
         then()
         return
+    phrases = _call().phrases
+    await phrases.load(farewell)
     # Not awaited: a tool that waits for a later speech would wait for itself.
-    last = _call().phrases.say(context.session, farewell, allow_interruptions=False)
-    last.add_done_callback(lambda _: then())
+    phrases.say_last(context.session, farewell, then)
+
+
+def _messages(speech: SpeechHandle) -> int:
+    return sum(item.type == "message" for item in speech.chat_items)
 
 
 def _call() -> "Call":

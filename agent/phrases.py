@@ -5,7 +5,7 @@ may be the part that is down. Everything else is spoken by the model.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import TYPE_CHECKING
 
 import structlog
@@ -46,6 +46,14 @@ class Phrases:
         self._settings = settings
         self._model = model
         self._audio: dict[str, rtc.AudioFrame] = {}
+        self._saying = False
+        self._spoken: set[str] = set()
+        self._leaving = False
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the phrase was begun that ends the call."""
+        return self._leaving
 
     async def load(self, *texts: str) -> None:
         """Read from disk what was rendered ahead; what is not there is spoken by the model.
@@ -53,9 +61,14 @@ class Phrases:
         Args:
             texts: What may be said besides the worker's own messages, such as a greeting.
         """
-        if self._model is not None:
+        if self._model is None:
+            return
+        try:
             cache = SpeechCache(self._settings.agent_speech_cache_dir, voice_of(self._model))
             await asyncio.to_thread(self._read, cache, (*texts, *messages(self._settings)))
+        except Exception:
+            # Nothing on a disk is worth a call.
+            logger.warning("messages rendered ahead not read", exc_info=True)
 
     def _read(self, cache: SpeechCache, texts: Iterable[str]) -> None:
         for text in texts:
@@ -83,7 +96,22 @@ class Phrases:
     def say(
         self, session: AgentSession[None], text: str, *, allow_interruptions: bool = True
     ) -> SpeechHandle:
-        """Say a phrase; it is part of the conversation, as any reply."""
+        """Say a phrase; it is part of the conversation, as any reply.
+
+        Raises:
+            RuntimeError: The session does not run.
+        """
+        self._saying = True
+        try:
+            speech = self._say(session, text, allow_interruptions=allow_interruptions)
+        finally:
+            self._saying = False
+        self._spoken.add(speech.id)
+        return speech
+
+    def _say(
+        self, session: AgentSession[None], text: str, *, allow_interruptions: bool
+    ) -> SpeechHandle:
         audio = self._audio.get(text)
         if audio is None and not _can_speak(session):
             asked = f"Say exactly this, and nothing else: {text}"
@@ -95,6 +123,35 @@ class Phrases:
             audio=NOT_GIVEN if audio is None else _stream(audio),
             allow_interruptions=allow_interruptions,
         )
+
+    def say_last(self, session: AgentSession[None], text: str, then: Callable[[], None]) -> None:
+        """Say a phrase that may not be interrupted; `then` is called whether it was heard or not.
+
+        Returns at once.
+        """
+        self._leaving = True
+        try:
+            speech = self.say(session, text, allow_interruptions=False)
+        except RuntimeError:
+            logger.info("session closing, farewell not said")
+            then()
+        else:
+            speech.add_done_callback(lambda _: then())
+
+    def spoken(self, speech: SpeechHandle) -> bool:
+        """Whether a speech is one of these sentences, whoever speaks it."""
+        return self._saying or speech.id in self._spoken  # LiveKit tells of it before we know it
+
+    def needs(self, session: AgentSession[None], text: str) -> str | None:
+        """Return the part that has to work for a phrase to be heard: "tts", or a model that talks.
+
+        None if it was rendered ahead.
+        """
+        if text in self._audio:
+            return None
+        if session.tts is not None:
+            return "tts"
+        return "realtime_model" if isinstance(session.llm, llm.RealtimeModel) else "llm"
 
 
 def _can_speak(session: AgentSession[None]) -> bool:

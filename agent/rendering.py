@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 
 import structlog
 from livekit.agents import utils
@@ -64,17 +65,18 @@ class Rendering:
                 error=str(error),
             )
             return
+        await asyncio.to_thread(cache.sweep)
+        texts = (*await _of_persona(), *messages(self._settings))
         pause_s = FIRST_PAUSE_S
-        while not await self._rendered(model, cache):
+        while not await self._rendered(model, cache, texts):
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
-        await asyncio.to_thread(cache.sweep)
 
-    async def _rendered(self, model: Speaker, cache: SpeechCache) -> bool:
+    async def _rendered(self, model: Speaker, cache: SpeechCache, texts: Sequence[str]) -> bool:
         """Render what is missing; tell whether all is there."""
         rendered = 0
         try:
-            for text in (*_greeting(), *messages(self._settings)):
+            for text in texts:
                 if await asyncio.to_thread(cache.read, text) is None:
                     await asyncio.to_thread(cache.keep, text, await render(model, text))
                     rendered += 1
@@ -85,10 +87,12 @@ class Rendering:
         return True
 
 
-def _greeting() -> tuple[str, ...]:
-    """Return the persona's greeting as it is without a call."""
+async def _of_persona() -> Sequence[str]:
+    """Return the persona's greeting and farewells as they are without a call."""
     try:
-        return (load_assistant()().greeting,)
+        # Imported here, as LiveKit's plugins have to be; made in a thread, as it may take long.
+        persona = await asyncio.to_thread(load_assistant())
     except Exception as error:  # noqa: BLE001 - a persona that only works within a call
-        logger.info("greeting not rendered ahead", error=type(error).__name__)
+        logger.info("persona's words not rendered ahead", error=type(error).__name__)
         return ()
+    return (persona.greeting, *persona.farewells)

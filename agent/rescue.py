@@ -12,28 +12,27 @@ from collections.abc import Callable
 import structlog
 from livekit.agents import (
     AgentSession,
-    AgentStateChangedEvent,
     ErrorEvent,
     MetricsCollectedEvent,
     SpeechCreatedEvent,
-    ToolExecutionUpdatedEvent,
     UserInputTranscribedEvent,
     UserStateChangedEvent,
     llm,
 )
-from livekit.agents.metrics import LLMMetrics, STTMetrics, TTSMetrics
+from livekit.agents.metrics import STTMetrics
+from livekit.agents.stt import StreamAdapter
 from livekit.agents.voice import SpeechHandle
 
-from agent.failures import Failure, problem_of
+from agent.failures import Failure
+from agent.guard import Guard
 from agent.hearing_watch import HearingWatch
+from agent.turn_watch import TOOL_TIMEOUT_S, TurnWatch
 
 logger = structlog.get_logger("voice.rescue")
 
 TICK_S = 0.25
 FAILURES_TO_END = 2
 """Failed turns in a row that end the call."""
-
-Guard = Callable[[str, Callable[..., None]], Callable[..., None]]
 
 
 class Rescue:
@@ -42,44 +41,51 @@ class Rescue:
     Args:
         session: Not yet started.
         timeout_s: Seconds without an answer after which a model counts as stalled.
+        tool_timeout_s: Seconds of silence after which a tool does.
         apologise: Says the fallback message.
         give_up: Ends the call with the error message.
+        fixed: Whether a speech is one of the worker's own phrases, which shows of no model that
+            it answers.
+        leaving: Whether the call is about to end by itself: nothing is said any more.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it may do and has to know of the call
         self,
         session: AgentSession[None],
         *,
         timeout_s: float,
+        tool_timeout_s: float = TOOL_TIMEOUT_S,
         apologise: Callable[[Failure], SpeechHandle],
         give_up: Callable[[Failure], None],
+        fixed: Callable[[SpeechHandle], bool],
+        leaving: Callable[[], bool],
     ) -> None:
         self._session = session
-        self._timeout_s = timeout_s
         self._apologise = apologise
         self._give_up = give_up
+        self._fixed = fixed
+        self._leaving = leaving
         self._hearing = HearingWatch(timeout_s)
+        self._turns = TurnWatch(
+            session,
+            timeout_s=timeout_s,
+            tool_timeout_s=tool_timeout_s,
+            worked=self._worked,
+            failed=self._turn_failed,
+        )
         self._failed = 0
-        self._error: Failure | None = None
-        self._scripted: set[str] = set()
-        self._sounded: set[str] = set()
         self._own: SpeechHandle | None = None
-        self._tools: set[str] = set()
-        self._owed_since: float | None = None
-        self._answering = False
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
 
     def listen(self, guard: Guard) -> None:
         """Begin, with handlers made safe by `guard`."""
-        self._done = guard("speech done", self._speech_done)
         self._tick_safely = guard("rescue", self._tick)
+        self._turns.listen(guard)
         for name, handler in (
-            ("speech_created", self._speech_created),
-            ("agent_state_changed", self._agent_state_changed),
             ("error", self._error_happened),
+            ("speech_created", self._speech_created),
             ("metrics_collected", self._metrics_collected),
-            ("tool_execution_updated", self._tool_updated),
             ("user_state_changed", self._user_state_changed),
             ("user_input_transcribed", self._transcribed),
         ):
@@ -94,49 +100,26 @@ class Rescue:
 
     # What the session tells
 
-    def _speech_created(self, event: SpeechCreatedEvent) -> None:
-        speech = event.speech_handle
-        if event.source == "say":
-            self._scripted.add(speech.id)
-        else:
-            self._hearing.answered(time.time())
-        speech.add_done_callback(self._done)
-
-    def _agent_state_changed(self, event: AgentStateChangedEvent) -> None:
-        speech = self._session.current_speech
-        if event.new_state == "speaking" and speech is not None:
-            self._sounded.add(speech.id)
-
     def _error_happened(self, event: ErrorEvent) -> None:
         if event.error.recoverable:
             return  # LiveKit tries again
         part = event.error.type.removesuffix("_error")
         failure = Failure(part, type(event.error.error).__name__)
         if part == "realtime_model":
-            if not self._stopped:
-                self._end(failure)  # LiveKit has given its connection up: no turn can go better
+            self._end(failure)  # LiveKit has given its connection up: no turn can go better
         elif part == "stt":
             self._hearing.failed(failure.problem)
         else:
-            self._error = failure
+            self._turns.model_failed(failure)
+
+    def _speech_created(self, event: SpeechCreatedEvent) -> None:
+        # A reply: a realtime model's comes before the transcript, or without any.
+        if event.source != "say" and not self._fixed(event.speech_handle):
+            self._hearing.answered(time.time())
 
     def _metrics_collected(self, event: MetricsCollectedEvent) -> None:
-        if isinstance(event.metrics, STTMetrics):
-            if not event.metrics.streamed:
-                self._hearing.heard_out(time.time())
-        elif isinstance(event.metrics, LLMMetrics | TTSMetrics):
-            self._answering = True
-            if self._owed_since is not None:
-                self._owed_since = time.monotonic()
-
-    def _tool_updated(self, event: ToolExecutionUpdatedEvent) -> None:
-        update = event.update
-        if update.type == "tool_call_started":
-            self._tools.add(update.function_call.call_id)
-        elif update.type == "tool_call_ended":
-            self._tools.discard(update.call_id)
-            self._answering = False
-            self._sounded.clear()  # what the tool found is still to be told
+        if isinstance(event.metrics, STTMetrics) and not event.metrics.streamed:
+            self._hearing.heard_out(time.time())
 
     def _user_state_changed(self, event: UserStateChangedEvent) -> None:
         if event.new_state == "speaking":
@@ -150,27 +133,6 @@ class Rescue:
         if event.transcript.strip():
             self._hearing.answered(time.time())
 
-    # A speech's end
-
-    def _speech_done(self, speech: SpeechHandle) -> None:
-        scripted = speech.id in self._scripted
-        sounded = speech.id in self._sounded
-        self._scripted.discard(speech.id)
-        self._sounded.discard(speech.id)
-        error, self._error = self._error, None
-        if self._stopped or speech.interrupted:
-            return
-        problem = problem_of(speech, sounded=sounded)
-        if problem is None:
-            if not scripted:
-                self._failed = 0
-            return
-        failure = error or Failure("tts" if scripted else "llm", problem)
-        if speech is self._own:
-            self._end(failure)  # not even that could be said
-        else:
-            self._fail(failure)
-
     # Time
 
     def _next_tick(self) -> None:
@@ -180,63 +142,48 @@ class Rescue:
         if self._stopped:
             return
         self._next_tick()
+        self._turns.look()
         session = self._session
-        speech = session.current_speech
-        if session.agent_state == "speaking" or session.user_state == "speaking":
-            self._owed_since = None
-        elif speech is not None and not speech.done() and not self._tools and self._listened_to():
-            self._watch(speech)
-        else:
-            self._owed_since = None
-            if speech is None and (heard := self._hearing.look(time.time())) is not None:
-                self._unheard(heard)
-        if self._owed_since is None:
-            self._answering = False
+        if session.current_speech is None and session.user_state != "speaking":
+            problem = self._hearing.look(time.time(), streams=self._streams())
+            if problem is not None:
+                self._unheard(problem)
 
-    def _watch(self, speech: SpeechHandle) -> None:
-        at = time.monotonic()
-        if self._owed_since is None:
-            self._owed_since = at
-        if at - self._owed_since < self._timeout_s:
-            return
-        self._owed_since = None
-        spoken = speech.id in self._scripted or self._answering
-        failure = self._error or Failure("tts" if spoken else "llm", "stalled")
-        self._error = None
-        speech.interrupt(force=True)
-        if speech is self._own:
-            self._end(failure)
-        else:
-            self._fail(failure)
-
-    def _listened_to(self) -> bool:
-        """Whether the caller's client takes the agent's audio yet: until then all speech waits."""
-        try:
-            subscribed = self._session.room_io.subscribed_fut
-        except RuntimeError:  # the console
-            return True
-        return subscribed is None or subscribed.done()
+    def _streams(self) -> bool:
+        """Whether speech to text tells nothing of what it did not understand."""
+        model = self._session.stt
+        # An adapter hands whole utterances to a model that does not stream.
+        return (
+            model is not None
+            and model.capabilities.streaming
+            and not isinstance(model, StreamAdapter)
+        )
 
     def _unheard(self, problem: str) -> None:
         if problem == HearingWatch.NOTHING:
+            if self._leaving():
+                return
             # Nobody's fault, and no reason to end: asked once, until something is understood.
             logger.info("nothing understood, caller asked again")
             self._say(Failure("stt", problem))
-        elif problem == HearingWatch.STALLED:
-            model = self._session.stt
-            if model is None and isinstance(self._session.llm, llm.RealtimeModel):
-                self._fail(Failure("realtime_model", problem))
-            elif model is not None and not model.capabilities.streaming:
-                self._fail(Failure("stt", problem))
-            else:  # a stream that tells nothing may as well have heard nothing
-                self._unheard(HearingWatch.NOTHING)
-        else:
-            self._fail(Failure("stt", problem))
+            return
+        by_realtime = self._session.stt is None and isinstance(self._session.llm, llm.RealtimeModel)
+        self._fail(Failure("realtime_model" if by_realtime else "stt", problem))
 
     # What is done about it
 
+    def _worked(self, speech: SpeechHandle) -> None:
+        if not self._fixed(speech):
+            self._failed = 0
+
+    def _turn_failed(self, speech: SpeechHandle, failure: Failure) -> None:
+        if speech is self._own:
+            self._end(failure)  # not even that could be said
+        else:
+            self._fail(failure)
+
     def _fail(self, failure: Failure) -> None:
-        if self._stopped:
+        if self._stopped or self._left(failure):
             return
         self._failed += 1
         if self._failed >= FAILURES_TO_END:
@@ -254,6 +201,14 @@ class Rescue:
             logger.info("session closing, caller not asked again", part=failure.part)
 
     def _end(self, failure: Failure) -> None:
+        if self._stopped or self._left(failure):
+            return
         self.stop()
         logger.error("models fail, call ends", part=failure.part, problem=failure.problem)
         self._give_up(failure)
+
+    def _left(self, failure: Failure) -> bool:
+        if not self._leaving():
+            return False
+        logger.warning("a model failed at the goodbye", part=failure.part, problem=failure.problem)
+        return True

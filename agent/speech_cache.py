@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -24,6 +24,9 @@ from livekit.agents import tts, utils
 Speaker = tts.TTS[Any]
 
 SUFFIX = ".speech"
+FORMAT = 2
+"""Way of rendering, a part of each name: with another one, older files are found no more."""
+
 KEEP_FILES = 200
 """More than that are swept, those that were read least recently first."""
 
@@ -42,8 +45,8 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 class _Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """First line of a file."""
 
-    rate: int
-    channels: int
+    rate: Annotated[int, msgspec.Meta(ge=8000, le=192_000)]
+    channels: Annotated[int, msgspec.Meta(ge=1, le=2)]
     sha256: str
 
 
@@ -71,7 +74,11 @@ class SpeechCache:
             head = msgspec.json.decode(head_line, type=_Head)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
-        if not samples or head.sha256 != _digest(head.rate, head.channels, samples):
+        if (
+            not samples
+            or len(samples) % (2 * head.channels)
+            or head.sha256 != _digest(head.rate, head.channels, samples)
+        ):
             return None
         with contextlib.suppress(OSError):  # a read-only volume: it is swept elsewhere
             os.utime(path)
@@ -118,7 +125,7 @@ class SpeechCache:
                 path.unlink()
 
     def _path(self, text: str) -> Path:
-        name = hashlib.sha256(f"{self._voice}\0{text}".encode()).hexdigest()
+        name = hashlib.sha256(f"{FORMAT}\0{self._voice}\0{text}".encode()).hexdigest()
         return self.directory / f"{name[:40]}{SUFFIX}"
 
 

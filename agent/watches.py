@@ -3,6 +3,7 @@
 import contextlib
 from typing import Any
 
+import structlog
 from livekit.agents.voice import SpeechHandle
 
 from agent.ending import Ending
@@ -15,6 +16,8 @@ from agent.rescue import Rescue
 from agent.settings import Settings
 from callrecord.recording.presence import Presence
 from callrecord.recording.recorder import Recorder
+
+logger = structlog.get_logger("voice.watches")
 
 
 class Watches:
@@ -59,6 +62,8 @@ class Watches:
             timeout_s=settings.agent_model_timeout_s * providers,
             apologise=self._apologise,
             give_up=self._give_up,
+            fixed=phrases.spoken,
+            leaving=lambda: phrases.leaving or ending.over,
         )
 
     def listen(self) -> None:
@@ -85,7 +90,13 @@ class Watches:
         return speech
 
     def _give_up(self, failure: Failure) -> None:
-        self._leave("error", self._settings.agent_error_message, error=str(failure))
+        message = self._settings.agent_error_message
+        if self._phrases.needs(self._session, message) != failure.part:
+            self._leave("error", message, error=str(failure))
+            return
+        # The one voice there is has failed: to wait for it is only more silence.
+        logger.warning("no voice is left, call ends without a word")
+        self._ending.end("error", error=str(failure))
 
     def _warn(self) -> None:
         if not self._ending.over and not self._last_words.begun:

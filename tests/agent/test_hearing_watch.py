@@ -86,6 +86,13 @@ def test_nothing_is_told_once_in_a_row(watch: HearingWatch) -> None:
     assert watch.look(53) == HearingWatch.NOTHING
 
 
+def test_a_stream_without_words_is_nothing_heard_and_told_once(watch: HearingWatch) -> None:
+    say(watch, 10, 12)
+    assert watch.look(12 + TIMEOUT_S, streams=True) == HearingWatch.NOTHING
+    say(watch, 30, 32)
+    assert watch.look(32 + TIMEOUT_S, streams=True) is None
+
+
 @pytest.mark.parametrize("heard_out", [True, False])
 def test_a_cough_asks_for_nothing(watch: HearingWatch, *, heard_out: bool) -> None:
     say(watch, 10, 10.4)

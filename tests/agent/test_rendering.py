@@ -1,6 +1,7 @@
 """Messages rendered ahead, by a real speech server that may be down."""
 
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from livekit.agents import AgentSession
 from livekit.plugins.openai import TTS
 
+from agent.assistant import FAREWELL
 from agent.phrases import Phrases, messages
 from agent.rendering import Rendering
 from agent.settings import Settings, load
@@ -18,7 +20,7 @@ from tests.local.ai_control import set_script
 from tests.local.servers import ai_server
 from tests.waiting import until
 
-ALL = 6  # the five messages of the settings, and the persona's greeting
+ALL = 8  # five messages of the settings; greeting, farewell and hand-over of the persona
 
 
 @pytest.fixture
@@ -52,10 +54,11 @@ async def test_a_worker_renders_what_its_jobs_say(settings: Settings) -> None:
     await rendering.stop()
     async with _phrases(settings) as phrases:
         await phrases.load("Hello! How can I help you today?")
-        for text in (*messages(settings), "Hello! How can I help you today?"):
+        await phrases.load(FAREWELL)
+        for text in (*messages(settings), "Hello! How can I help you today?", FAREWELL):
             audio = phrases.audio(text)
             assert audio is not None
-            assert audio.duration > 0.1
+            assert audio.duration > 0.05
         assert phrases.audio("Good morning!") is None
 
 
@@ -90,6 +93,21 @@ async def test_a_directory_that_is_not_writable_is_one_warning(
         assert phrases.audio(settings.agent_error_message) is None
         await phrases.complete()
         assert phrases.audio(settings.agent_error_message) is not None
+
+
+async def test_the_cache_is_swept_though_the_server_is_down(
+    server: openai.AsyncOpenAI, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    await set_script(server, {"tts": "tone", "stt": [], "faults": [{"on": "tts", "do": "fail"}]})
+    settings.agent_speech_cache_dir.mkdir()
+    half = settings.agent_speech_cache_dir / "half.tmp"
+    half.write_bytes(b"")
+    os.utime(half, (1, 1))
+    rendering = Rendering(settings)
+    rendering.start()
+    await until(lambda: "will try again" in caplog.text, what="a failure")
+    assert not half.exists()
+    await rendering.stop()
 
 
 async def test_stop_is_safe_unstarted_and_twice(settings: Settings) -> None:

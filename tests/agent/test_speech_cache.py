@@ -1,5 +1,6 @@
 """The speech cache: what it keeps, and what it makes of damage."""
 
+import json
 import os
 import time
 from pathlib import Path
@@ -11,10 +12,12 @@ from livekit import rtc
 from livekit.plugins import openai
 
 from agent.speech_cache import (
+    FORMAT,
     HALF_FILE_S,
     KEEP_FILES,
     SUFFIX,
     SpeechCache,
+    _digest,
     in_pieces,
     voice_of,
     without_silence,
@@ -81,6 +84,28 @@ def test_a_damaged_file_is_none(cache: SpeechCache, place: int) -> None:
     data = bytearray(path.read_bytes())
     data[place] ^= 0xFF
     path.write_bytes(data)
+    assert cache.read(TEXT) is None
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "samples"),
+    [(24000, 0, b"ab"), (24000, -1, b"ab"), (0, 1, b"ab"), (24000, 1, b"abc"), (24000, 2, b"ab")],
+)
+def test_a_file_that_is_no_audio_is_none(
+    cache: SpeechCache, rate: int, channels: int, samples: bytes
+) -> None:
+    """Whole by its checksum, and no frame can be made of it."""
+    cache.keep(TEXT, audio())
+    head = {"rate": rate, "channels": channels, "sha256": _digest(rate, channels, samples)}
+    the_file(cache).write_bytes(json.dumps(head).encode() + b"\n" + samples)
+    assert cache.read(TEXT) is None
+
+
+def test_another_way_of_rendering_is_another_file(
+    cache: SpeechCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.keep(TEXT, audio())
+    monkeypatch.setattr("agent.speech_cache.FORMAT", FORMAT + 1)
     assert cache.read(TEXT) is None
 
 
