@@ -1,5 +1,7 @@
 """Starts that cannot do: one clear line and exit code 2; a server that is away is waited for."""
 
+import asyncio
+from itertools import product
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
@@ -21,19 +23,23 @@ async def test_a_key_that_livekit_does_not_know(
 ) -> None:
     """Not sixteen attempts: LiveKit's own worker says no more than 401 to each."""
     env = stack.env() | {"DATABASE_URL": database_url}
-    for name, value in (("LIVEKIT_API_KEY", "stranger"), ("LIVEKIT_API_SECRET", "x" * 40)):
-        for command in ("start", "dev"):
-            ended = await agent(command, cwd=tmp_path, **env | {name: value})
-            assert (ended.code, ended.out) == (2, "")
-            told = "LIVEKIT_API_KEY or LIVEKIT_API_SECRET is refused by LIVEKIT_URL="
-            assert ended.err == f"agent: {told}{stack.livekit_url}\n"
+    wrong = (("LIVEKIT_API_KEY", "stranger"), ("LIVEKIT_API_SECRET", "x" * 40))
+    starts = [
+        agent(command, cwd=tmp_path, **env | {name: value})
+        for command, (name, value) in product(("start", "dev"), wrong)
+    ]
+    for ended in await asyncio.gather(*starts):
+        assert (ended.code, ended.out) == (2, "")
+        told = "LIVEKIT_API_KEY or LIVEKIT_API_SECRET is refused by LIVEKIT_URL="
+        assert ended.err == f"agent: {told}{stack.livekit_url}\n"
 
 
 async def test_a_database_that_refuses(stack: Stack, database_url: str, tmp_path: Path) -> None:
     """Wrong password, no such login, or one without the worker's rights."""
     url = urlsplit(database_url)
     login = f"stranger_{uuid4().hex[:8]}"
-    for user, word in (("postgres", "wrong"), (login, "x")):
+
+    async def refused(user: str, word: str) -> None:
         netloc = f"{user}:{quote(word)}@{url.hostname}:{url.port}"
         ended = await agent(
             "start",
@@ -44,6 +50,8 @@ async def test_a_database_that_refuses(stack: Stack, database_url: str, tmp_path
         assert f'DATABASE_URL does not do: password authentication failed for user "{user}"' in (
             ended.err
         )
+
+    await asyncio.gather(refused("postgres", "wrong"), refused(login, "x"))
 
 
 async def test_a_login_without_rights(
@@ -67,10 +75,15 @@ async def test_a_login_without_rights(
 
 async def test_no_database(stack: Stack, empty_database_url: str, tmp_path: Path) -> None:
     """None is named, or one without our schema."""
-    for url, told in (("", "DATABASE_URL is not set"), (empty_database_url, "-m db migrate")):
+
+    async def refused(url: str, told: str) -> None:
         ended = await agent("start", cwd=tmp_path, **stack.env() | {"DATABASE_URL": url})
         assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1), ended
         assert told in ended.err
+
+    await asyncio.gather(
+        refused("", "DATABASE_URL is not set"), refused(empty_database_url, "-m db migrate")
+    )
 
 
 async def test_a_database_that_is_away_costs_no_call(
