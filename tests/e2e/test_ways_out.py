@@ -90,7 +90,7 @@ async def test_the_room_is_deleted_in_mid_sentence(server: Server, pg: Connectio
         rows = await Reader(pg).ended(room)
     _check(rows, "completed", "room_closed", at)
     assert said(rows, "user") == ["Tell me a story, please."]
-    assert said(rows, "assistant")[1].startswith("Once upon a time")
+    assert said(rows, "assistant")[1].startswith("Once")  # as far as it was heard
     assert rows.messages[-1]["interrupted"]
 
 
