@@ -25,8 +25,10 @@ from tests.postgres import Connection, database
 HERE = Path(__file__).parent
 STARTER = HERE / "starter" / "agent.py"
 
-ON_A_BUSY_MACHINE = {"AgentServer(port": "AgentServer(load_threshold=float('inf'), port"}
-"""LiveKit's own limit would have the worker refuse calls while other tests run."""
+ON_A_BUSY_MACHINE = {
+    "AgentServer(port": "AgentServer(load_fnc=lambda _: 0.0, load_threshold=float('inf'), port"
+}
+"""LiveKit asks no worker for a call whose processor other tests keep busy."""
 
 IN_THE_WORKER = {
     "from callrecord import record ": "from callrecord import RecordingServer, record ",
