@@ -23,7 +23,7 @@ up: .venv/synced ## LiveKit, Postgres and models on this machine until Ctrl-C; s
 	@$(RUN) python -m local up --env-file .env.local
 
 test: .venv/synced ## all tests
-	@$(RUN) pytest
+	@$(RUN) pytest -n 2 --dist loadfile  # tests in real rooms mostly wait
 
 check: .venv/synced ## lint, format, types, layers, Dockerfile
 	@$(RUN) ruff check

@@ -88,7 +88,7 @@ async def _postgres(settings: Settings) -> str:
         await asyncio.wait_for(check_schema(require_database(settings)), START_TIMEOUT_S)
     except (Transient, TimeoutError) as error:
         why = str(error) or "no answer"
-        return f"Postgres is away ({why}): calls are taken, events wait on disk"
+        return f"database away (DATABASE_URL: {why}): calls are taken, events wait on disk"
     return ""
 
 

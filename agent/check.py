@@ -17,7 +17,7 @@ from agent.reload import load_assistant
 from agent.settings import Settings, require_database, require_livekit, require_models
 from agent.settings.secrets import without_secrets
 from agent.speech_cache import SpeechCache
-from callrecord.db.errors import VoiceError
+from callrecord.db.errors import Transient, VoiceError
 from callrecord.db.outbox_home import OutboxHome
 from callrecord.db.privacy import describe
 from callrecord.db.store import check_schema
@@ -95,7 +95,10 @@ async def _livekit(settings: Settings) -> str:
 
 
 async def _postgres(settings: Settings) -> str:
-    await check_schema(require_database(settings))
+    try:
+        await check_schema(require_database(settings))
+    except Transient as error:
+        raise VoiceError(f"no answer from the host of DATABASE_URL: {error}") from error
     return "reachable, schema and rights do"
 
 

@@ -46,9 +46,14 @@ def run(args: argparse.Namespace) -> int:
 async def _until_signal(args: argparse.Namespace) -> int:
     loop = asyncio.get_running_loop()
     stack = asyncio.create_task(_up(args))
-    # A second signal changes nothing: stopping takes seconds, and leaves nothing behind.
+
+    def stop() -> None:
+        # A second signal changes nothing: stopping takes seconds, and leaves nothing behind.
+        if not stack.cancelling():
+            stack.cancel()
+
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stack.cancel)
+        loop.add_signal_handler(number, stop)
     await asyncio.wait([stack])
     if stack.cancelled():
         to_stderr("stopped")

@@ -5,10 +5,15 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import asyncpg
+import hypothesis
 import pytest
 
 from callrecord.db.migrate import migrate
 from tests.postgres import DEBIAN_15, Connection, database, embedded_18, server
+
+# A test asserts nothing about the clock: a busy machine is no fault.
+hypothesis.settings.register_profile("no-deadline", deadline=None)
+hypothesis.settings.load_profile("no-deadline")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -120,7 +120,7 @@ async def _connect(url: str, patience_s: float) -> "asyncpg.Connection[asyncpg.R
             return await asyncpg.connect(url, timeout=10)
         except _NOT_THERE_YET as error:
             if time.monotonic() + _RETRY_S > deadline:
-                raise MigrationError(f"Postgres does not answer: {error}") from error
+                raise MigrationError(f"Postgres does not answer (DATABASE_URL): {error}") from error
         except asyncpg.PostgresError as error:
             raise BadDatabaseUrl(f"DATABASE_URL is refused by Postgres: {error}") from error
         except (asyncpg.InterfaceError, ValueError) as error:

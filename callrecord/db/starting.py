@@ -21,4 +21,4 @@ async def check_schema_if_there(dsn: str) -> None:
         await asyncio.wait_for(check_schema(dsn), SCHEMA_TIMEOUT_S)
     except (Transient, TimeoutError) as error:
         why = str(error) or "no answer"
-        logger.warning("Postgres is away, events wait on disk", extra={"error": why})
+        logger.warning("database away, events wait on disk", extra={"error": why})

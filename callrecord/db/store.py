@@ -21,9 +21,10 @@ COMMAND_TIMEOUT_S = 35.0
 
 _TRANSIENT_CLASSES = ("08", "28", "40", "53", "57", "58", "XX")
 _TRANSIENT_STATES = ("25006", "3D000")
-_LOGIN_REFUSED = (
+_NOT_THE_ONE = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidPasswordError,
+    asyncpg.InvalidCatalogNameError,
 )
 _REFUSED_CLASSES = ("22", "23", "54")
 
@@ -181,8 +182,9 @@ async def check_schema(dsn: str) -> None:
         raise
     except Exception as error:
         mapped = meaning(error)
-        # A refused login is retried while calls run (a password may be changing), not at start.
-        if isinstance(mapped, Transient) and not isinstance(error, _LOGIN_REFUSED):
+        # A refused login or a missing database is retried while calls run (it may be changing),
+        # not at start.
+        if isinstance(mapped, Transient) and not isinstance(error, _NOT_THE_ONE):
             raise mapped from error
         raise Stop(f"DATABASE_URL does not do: {error}") from error
     finally:

@@ -121,7 +121,7 @@ async def test_sigterm_keeps_what_could_not_be_shipped(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in out.decode().splitlines()]
     (stopped,) = (line for line in lines if line["message"] == "shipper stopped")
     assert (stopped["all_shipped"], stopped["files_left"]) == (False, 1)
-    assert "Postgres is away" in err.decode()
+    assert "database away" in err.decode()
     _check_whole(tmp_path, file)
 
 
