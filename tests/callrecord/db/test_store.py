@@ -231,3 +231,9 @@ async def test_a_database_without_our_schema_stops_and_names_the_command(
 ) -> None:
     with pytest.raises(Stop, match="python -m db migrate"):
         await check_schema(empty_database_url)
+
+
+async def test_a_database_that_is_not_there_stops_at_start(dsn: str) -> None:
+    """Its name is as wrong as a password is."""
+    with pytest.raises(Stop, match='DATABASE_URL does not do: database "nosuch" does not exist'):
+        await check_schema(re.sub(r"/[^/]+$", "/nosuch", dsn))
