@@ -12,12 +12,12 @@ from livekit.agents import cli
 
 from agent import check, logs
 from agent.livekit_project import count_rooms, project_of
-from agent.privacy import describe
 from agent.reload import load_assistant
 from agent.server import VoiceServer
 from agent.settings import Settings, load, require_database, require_livekit, require_models
 from callrecord.db.errors import Stop, Transient, VoiceError
 from callrecord.db.outbox_home import OutboxHome
+from callrecord.db.privacy import describe
 from callrecord.db.store import check_schema
 
 _NEEDS_LIVEKIT = ("start", "dev", "connect")

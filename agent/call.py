@@ -19,13 +19,13 @@ from agent.people import People
 from agent.persona import Persona
 from agent.phrases import Phrases
 from agent.pipeline import Parts, Session, audio_input, build_session
-from agent.privacy import describe
 from agent.reload import load_assistant
 from agent.settings import Settings
 from agent.watches import Watches
 from callrecord.db.events import now
 from callrecord.db.log_fields import log_fields
 from callrecord.db.outbox import OutboxWriter
+from callrecord.db.privacy import describe
 from callrecord.recording.header import call_header
 from callrecord.recording.presence import Presence
 from callrecord.recording.recorder import Recorder
@@ -208,13 +208,10 @@ class Call:
         # Who was there before us is told by no event, or by a late one: look.
         room = self._ctx.room
         self._inside = True
-        self.recorder.turns.agent = room.local_participant.identity
-        joined = self.recorder.guard("already there", self.recorder.legs.joined)
-        participants = list(room.remote_participants.values())
+        self.recorder.entered(room.local_participant.identity)
         if not self._ctx.is_fake_job():  # the console's room and its people are not real
-            for each in (room.local_participant, *participants):
-                joined(each)
-        for participant in participants:
+            self.recorder.look(room)
+        for participant in list(room.remote_participants.values()):
             self._joined(participant)
         self._presence.start()
 

@@ -1,6 +1,5 @@
 """A job: what LiveKit calls in a job's process."""
 
-import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -12,10 +11,10 @@ from agent import logs
 from agent.call import Call
 from agent.pipeline import prepare
 from agent.preload import preload
-from agent.privacy import describe
 from agent.reload import load_assistant
 from agent.settings import Settings
 from agent.turn_away import turn_away
+from callrecord.db.privacy import describe
 
 logger = structlog.get_logger("voice.job")
 
@@ -38,8 +37,12 @@ def prewarm(config: JobConfig, proc: JobProcess) -> None:
     """Prepare a job's process before it gets a call."""
     logs.configure(config.settings)
     proc.userdata["config"] = config
-    with contextlib.suppress(*([Exception] if config.reload else [])):  # told to the next call
+    try:
         load_assistant()
+    except Exception:
+        if not config.reload:
+            raise
+        # Under `dev` it may be mended before the next call, which is told if it is not.
     proc.userdata["parts"] = parts = prepare(config.settings)
     preload(parts.clients.all())
 

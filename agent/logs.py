@@ -9,9 +9,9 @@ import structlog
 from livekit.agents import JobContext, JobExecutorType
 from structlog.typing import EventDict, WrappedLogger
 
-from agent import privacy
 from agent.settings import Settings
 from agent.settings.secrets import secrets_of
+from callrecord.db import privacy
 
 _KNOWN_CALLS = 10_000
 _SHORT = {"job_id": "job", "call_id": "call"}

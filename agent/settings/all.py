@@ -5,20 +5,6 @@ from pydantic_settings import SettingsConfigDict
 from agent.settings.calls import Calls, Messages, Services, Worker
 from agent.settings.models import Azure, Models, OwnServers, Realtime, SecondProvider, Turns
 
-SECTIONS = (
-    Services,
-    Models,
-    Turns,
-    Calls,
-    Messages,
-    Worker,
-    OwnServers,
-    Azure,
-    Realtime,
-    SecondProvider,
-)
-"""In the order in which people read them; the first line of a docstring is its heading."""
-
 
 class Settings(
     Services,
@@ -41,3 +27,7 @@ class Settings(
     model_config = SettingsConfigDict(
         env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
     )
+
+
+SECTIONS = Settings.__bases__
+"""In the order in which people read them; the first line of a docstring is its heading."""

@@ -119,10 +119,8 @@ class Recording:
         if not room.isconnected():
             return
         self.recorder.entered(room.local_participant.identity)
-        there = self.recorder.guard("already there", self.recorder.legs.joined)
-        there(room.local_participant)
+        self.recorder.look(room)
         for participant in list(room.remote_participants.values()):
-            there(participant)
             self._joined(participant)
 
     def _joined(self, participant: rtc.RemoteParticipant) -> None:

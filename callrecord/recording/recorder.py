@@ -113,6 +113,12 @@ class Recorder:
         for turns in (self.turns, *self._sessions):
             turns.agent = agent_identity
 
+    def look(self, room: rtc.Room) -> None:
+        """Begin the legs of who is in the room: of those who came first no event tells, or late."""
+        joined = self.guard("already there", self.legs.joined)
+        for participant in (room.local_participant, *room.remote_participants.values()):
+            joined(participant)
+
     def connected(self, at: datetime) -> None:
         """Caller and agent are both in the room; only the first time counts."""
         if not self._connected:
