@@ -8,6 +8,7 @@ from livekit.agents import JobContext
 from agent.announce import announce, close_room
 from agent.phrases import Phrases
 from agent.settings import Settings
+from callrecord.recording.accepted import not_recorded
 from callrecord.recording.attendance import CRASHED
 
 logger = structlog.get_logger("voice.turn_away")
@@ -15,6 +16,7 @@ logger = structlog.get_logger("voice.turn_away")
 
 async def turn_away(ctx: JobContext, settings: Settings) -> None:
     """Say the error message if it was rendered ahead, then close the room and end the job."""
+    not_recorded(ctx)
     voices = ctx.proc.userdata["parts"].models.tts
     phrases = Phrases(settings, voices[0] if voices else None)
     try:
@@ -28,4 +30,4 @@ async def turn_away(ctx: JobContext, settings: Settings) -> None:
         # Nobody is to stay in a silent room, whatever could not be said there.
         logger.warning("caller not told", exc_info=True)
     await close_room(ctx)
-    ctx.shutdown(CRASHED)  # so the note of this job stays, and becomes a call that failed
+    ctx.shutdown(CRASHED)

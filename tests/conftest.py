@@ -1,7 +1,7 @@
 """A real Postgres for every test that asks for one, and a database of its own for each test."""
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -9,11 +9,15 @@ import hypothesis
 import pytest
 
 from callrecord.db.migrate import migrate
+from tests.e2e.worker import LOGS
 from tests.postgres import DEBIAN_15, Connection, database, embedded_18, server
 
 # A test asserts nothing about the clock: a busy machine is no fault.
 hypothesis.settings.register_profile("no-deadline", deadline=None)
 hypothesis.settings.load_profile("no-deadline")
+
+LOG_LINES = 60
+LOG_COLUMNS = 400
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -22,6 +26,21 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "every_postgres: runs on the oldest supported Postgres too, if it is installed",
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show of a test that failed what its workers have logged: on CI nothing else is left."""
+    report = yield
+    if report.failed:
+        for log in LOGS:
+            if log.exists() and log.stat().st_mtime >= call.start:
+                lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+                text = "\n".join(line[:LOG_COLUMNS] for line in lines)
+                report.sections.append((f"the end of {log}", text))
+    return report
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

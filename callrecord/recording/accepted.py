@@ -13,6 +13,17 @@ from callrecord.recording.attendance import CRASHED
 from callrecord.recording.header import call_header
 from callrecord.recording.record import recording_of
 
+_UNRECORDED = "callrecord.unrecorded"
+
+
+def not_recorded(ctx: JobContext) -> None:
+    """Have the note of this job stay, so that it becomes a call that failed.
+
+    Said before anything that may end the job: LiveKit keeps the first shutdown reason it is given,
+    and a room that is closed gives one too.
+    """
+    ctx.proc.userdata[_UNRECORDED] = ctx.job.id
+
 
 class NotedRequest(JobRequest):
     """A request whose acceptance leaves a note."""
@@ -65,7 +76,9 @@ async def at_session_end(
 
     async def ended(reason: str) -> None:
         recording = recording_of(ctx)
-        unrecorded = recording is not None and recording.recorder is None
+        unrecorded = ctx.proc.userdata.get(_UNRECORDED) == ctx.job.id or (
+            recording is not None and recording.recorder is None
+        )
         # Of a job that crashed, or could not be recorded, the note is all that tells.
         if reason != CRASHED and not unrecorded:
             await asyncio.to_thread(note.unlink, missing_ok=True)

@@ -14,6 +14,8 @@ from local.stack import Stack
 from tests.waiting import until
 
 REGISTERED = b"registered worker"
+LOGS: set[Path] = set()
+"""Logs of all workers, for the report of a test that fails."""
 
 
 class Worker:
@@ -36,6 +38,7 @@ class Worker:
     ) -> None:
         self.outbox = directory / "outbox"
         self.log = directory / "worker.log"
+        LOGS.add(self.log)
         self._starts = 0
         inherited = {key: os.environ[key] for key in os.environ if not key.startswith("AGENT_")}
         self._child = Child(

@@ -20,6 +20,7 @@ from livekit.protocol import models
 
 from callrecord import RecordingServer, record
 from callrecord.db.events import CallStarted, decode
+from callrecord.recording.accepted import not_recorded
 from callrecord.recording.record import PLACE, Place
 from callrecord.recording.server import SETTLE_EVERY_S
 from tests.postgres import Connection
@@ -91,6 +92,11 @@ async def _try_to_record_and_leave(ctx: JobContext) -> None:
     ctx.shutdown("done")
 
 
+async def _turn_away(ctx: JobContext) -> None:
+    not_recorded(ctx)
+    ctx.shutdown("room disconnected")  # LiveKit's own word, where the room is closed first
+
+
 async def _die(_: JobContext) -> None:
     raise RuntimeError("before anything is recorded")
 
@@ -144,6 +150,12 @@ async def test_a_job_that_ends_in_order_without_recording_is_no_call(
 
 async def test_a_job_that_could_not_be_recorded_is_a_call_too(start: Start, pg: Connection) -> None:
     await _serve(await start(_try_to_record_and_leave))
+    assert (await _ended(pg))["end_reason"] == "worker_crashed"
+
+
+async def test_a_job_that_was_turned_away_is_a_call_too(start: Start, pg: Connection) -> None:
+    """Whatever ended the job first: the room's end comes before its own word, or after it."""
+    await _serve(await start(_turn_away))
     assert (await _ended(pg))["end_reason"] == "worker_crashed"
 
 
