@@ -88,6 +88,10 @@ NAMED_QUERIES = {
         "idx_call_participants_user_id",
         "select call_id from call_participants where user_id = {user}",
     ),
+    "calls in which a user was called (asked by the policies)": (
+        "idx_voice_calls_callee",
+        "select id from voice_calls where callee_id = {user}",
+    ),
     "requests of a call": (
         "idx_voice_usage_call_id",
         "select * from voice_usage where call_id = {call} order by created_at",

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
 from callrecord.db.store import Store
 from tests.callrecord.db.applied import apply, call_of, pending_row
 from tests.callrecord.db.calls import at, batch, connected, ended, leg, message, started, usage
-from tests.postgres import Connection
+from tests.callrecord.db.rows import add_user
+from tests.postgres import Connection, as_user
 
 
 @pytest.fixture
@@ -51,6 +53,25 @@ async def test_the_front_ends_row_is_claimed_by_call_id_and_by_name(
     assert (await call_of(pg, row))["status"] == "active"
     named = await pending_row(pg, "another-name")
     assert await apply(store, batch(started(call_id=str(named)))) == named
+
+
+async def test_nobody_waits_under_the_name_of_somebodys_room(store: Store, pg: Connection) -> None:
+    """A user's own row is found by the room's name only if that name is his own."""
+    eve = await add_user(pg, "eve")
+    theirs, hers = started(), started(room_name=f"call-{eve}-1764060000000")
+    insert = """
+    insert into voice_calls (user_id, session_id, room_name) values ($1, $2, 'r') returning id
+    """
+    async with as_user(pg, eve):
+        trap = await pg.fetchval(insert, eve, theirs.room_name)
+        own = await pg.fetchval(insert, eve, hers.room_name)
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await pg.execute("update voice_calls set made_by = 'postgres'")
+    assert await apply(store, batch(theirs, message("a secret"))) == theirs.key
+    assert await apply(store, batch(hers, message())) == own
+    async with as_user(pg, eve):
+        assert await pg.fetch("select from voice_messages where call_id = $1", trap) == []
+        assert await pg.fetchval("select count(*) from voice_messages") == 1
 
 
 @pytest.mark.parametrize("call_id", ["no uuid", "", "01a20650-a8d2-7616-a934-2540a468c500"])

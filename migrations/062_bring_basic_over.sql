@@ -1,0 +1,186 @@
+-- migrate:up
+-- Rows of the basic schema, which 011 has set aside, come into the enhanced tables; new calls go on
+-- meanwhile. All or nothing, and nothing of a row is lost: what has no column of its own is in
+-- metadata. The functions here are this file's own, and gone at its end.
+
+-- One id for one old number, in the order of the times.
+create or replace function voice_worker.before_id(at timestamptz, seed text) returns uuid
+language sql immutable as $$
+    select encode(overlay(
+        set_byte(set_byte(digest, 6, (get_byte(digest, 6) & 15) | 112), 8,
+            (get_byte(digest, 8) & 63) | 128)
+        placing substring(
+            int8send(greatest(0, extract(epoch from at) * 1000)::bigint) from 3
+        ) from 1 for 6
+    ), 'hex')::uuid
+    from (select decode(md5(seed), 'hex') as digest) hashed
+$$;
+
+-- What the user wrote stays as it is; ours comes beside it, and as a whole where names meet.
+create or replace function voice_worker.before_metadata(theirs jsonb, ours jsonb) returns jsonb
+language sql immutable as $$
+    select case
+        when theirs is null or theirs in ('{}', 'null') then ours
+        when jsonb_typeof(theirs) <> 'object' then ours || jsonb_build_object('metadata', theirs)
+        when theirs ?| array(select jsonb_object_keys(ours)) then
+            theirs || jsonb_build_object('basic_schema', ours)
+        else theirs || ours
+    end
+$$;
+
+create or replace procedure voice_worker.bring_calls_over() language plpgsql as $$
+declare
+    before bigint;
+    moved bigint;
+begin
+    select count(*) into before from voice_before.voice_calls;
+    insert into public.voice_calls (
+        id, user_id, callee_id, session_id, room_name, status, end_reason, started_at, connected_at,
+        ended_at, duration_seconds, recording_url, transcript, metadata, created_at, updated_at
+    )
+    select
+        b.id, caller.id, callee.id,
+        -- A room's name belongs to its newest call.
+        case when b.room_name <> '' and length(b.room_name) <= 255 and b.nth = 1 and not exists (
+            select from public.voice_calls v where v.session_id = b.room_name
+        ) then b.room_name else left(coalesce(b.room_name, ''), 218) || '@' || b.id end,
+        left(coalesce(b.room_name, ''), 255),
+        s.status::public.call_status,
+        case when s.status = 'failed' and b.status <> 'failed' then b.status end,
+        b.started_at, b.connected_at, b.ended_at, b.duration_seconds, b.recording_url, b.transcript,
+        voice_worker.before_metadata(b.metadata, jsonb_strip_nulls(jsonb_build_object(
+            'caller_id', case when caller.id is null then b.caller_id end,
+            'callee_id', case when callee.id is null then b.callee_id end,
+            'call_type', b.call_type,
+            'basic_status', case when s.status <> b.status then b.status end,
+            -- The column follows from the times.
+            'basic_duration_seconds', case when b.duration_seconds is distinct from
+                voice_worker.seconds_between(
+                    coalesce(b.connected_at, b.started_at, b.created_at), b.ended_at
+                ) then b.duration_seconds end,
+            'room_name', case when length(b.room_name) > 255 then b.room_name end
+        ) || (to_jsonb(b) - array[
+            'id', 'room_name', 'caller_id', 'callee_id', 'call_type', 'status', 'started_at',
+            'connected_at', 'ended_at', 'duration_seconds', 'recording_url', 'transcript',
+            'metadata', 'created_at', 'nth'
+        ]))),
+        coalesce(b.created_at, b.started_at, now()),
+        coalesce(b.ended_at, b.connected_at, b.started_at, b.created_at, now())
+    from (
+        select c.*, row_number() over (
+            partition by c.room_name order by c.created_at desc nulls last, c.id
+        ) as nth
+        from voice_before.voice_calls c
+    ) b
+    left join public.users caller on caller.id::text = lower(b.caller_id)
+    left join public.users callee on callee.id::text = lower(b.callee_id)
+    cross join lateral (
+        select case coalesce(b.status, 'pending')
+            when 'ringing' then 'pending' when 'connected' then 'active'
+            when 'pending' then 'pending' when 'completed' then 'completed' else 'failed'
+        end as status
+    ) s;
+    get diagnostics moved = row_count;
+    if moved <> before then
+        raise exception '% calls of the basic schema, but % were brought over', before, moved;
+    end if;
+end
+$$;
+
+create or replace procedure voice_worker.bring_participants_over() language plpgsql as $$
+declare
+    before bigint;
+    moved bigint;
+begin
+    select count(*) into before from voice_before.call_participants;
+    insert into public.call_participants (
+        id, call_id, user_id, participant_identity, participant_name, joined_at, left_at,
+        duration_seconds, is_muted, metadata
+    )
+    select
+        voice_worker.before_id(t.joined_at, p.id::text), p.call_id, u.id,
+        left(coalesce(nullif(p.user_id, ''), nullif(p.participant_name, ''), 'unknown'), 255),
+        left(p.participant_name, 255), t.joined_at, p.left_at, p.duration_seconds, p.is_muted,
+        voice_worker.before_metadata('{}', jsonb_strip_nulls(jsonb_build_object(
+            'basic_id', p.id,
+            'userId', case when u.id is null then p.user_id end,
+            'participant_name', case when length(p.participant_name) > 255
+                then p.participant_name end,
+            'basic_duration_seconds', case when p.duration_seconds is distinct from
+                voice_worker.seconds_between(t.joined_at, p.left_at) then p.duration_seconds end
+        ) || (to_jsonb(p) - array[
+            'id', 'call_id', 'user_id', 'participant_name', 'joined_at', 'left_at',
+            'duration_seconds', 'is_muted'
+        ])))
+    from voice_before.call_participants p
+    join public.voice_calls c on c.id = p.call_id
+    cross join lateral (select coalesce(p.joined_at, c.created_at) as joined_at) t
+    left join public.users u on u.id::text = lower(p.user_id);
+    get diagnostics moved = row_count;
+    if moved <> before then
+        raise exception '% participants of the basic schema, but % were brought over', before, moved
+            using hint = 'Those whose call is not there have to go, or be given one.';
+    end if;
+end
+$$;
+
+-- Other tables may point to a call: from now on to the new row of the same id.
+create or replace procedure voice_worker.turn_references_over() language plpgsql as $$
+declare
+    other record;
+begin
+    for other in
+        select conrelid::regclass as home, conname, pg_get_constraintdef(oid) as definition
+        from pg_constraint
+        where contype = 'f' and confrelid = 'voice_before.voice_calls'::regclass
+        and conrelid is distinct from to_regclass('voice_before.call_participants')
+    loop
+        execute format('alter table %s drop constraint %I', other.home, other.conname);
+        execute format(
+            'alter table %s add constraint %I %s', other.home, other.conname,
+            replace(
+                other.definition, 'REFERENCES voice_before.voice_calls(',
+                'REFERENCES public.voice_calls('
+            )
+        );
+    end loop;
+end
+$$;
+
+-- What still hangs on an old table (a view, say) is its owner's to change: the table stays for it.
+create or replace procedure voice_worker.let_go_of(name text) language plpgsql as $$
+begin
+    execute format('drop table voice_before.%I', name);
+exception when dependent_objects_still_exist then
+    execute format('alter table voice_before.%I rename to %I', name, name || '_brought_over');
+    raise warning 'voice_before.%_brought_over is kept: something of yours depends on it', name
+        using hint = 'Its rows are in public. Change what depends on it, then drop it.';
+end
+$$;
+
+do $$
+begin
+    if to_regclass('voice_before.voice_calls') is not null then
+        call voice_worker.bring_calls_over();
+        call voice_worker.turn_references_over();
+    end if;
+    if to_regclass('voice_before.call_participants') is not null then
+        call voice_worker.bring_participants_over();
+        call voice_worker.let_go_of('call_participants');
+    end if;
+    if to_regclass('voice_before.voice_calls') is not null then
+        call voice_worker.let_go_of('voice_calls');
+    end if;
+end
+$$;
+
+drop procedure voice_worker.bring_calls_over();
+drop procedure voice_worker.bring_participants_over();
+drop procedure voice_worker.turn_references_over();
+drop procedure voice_worker.let_go_of(text);
+drop function voice_worker.before_id(timestamptz, text);
+drop function voice_worker.before_metadata(jsonb, jsonb);
+
+call voice_worker.schema_reached(62, 60);
+
+-- migrate:down

@@ -1,0 +1,267 @@
+"""From the basic schema to the enhanced one, with all that is in it."""
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from callrecord.db.migrate import MIGRATIONS, migrate
+from tests.callrecord.db.catalogue import catalogue
+from tests.callrecord.db.seed import apply_seed
+from tests.postgres import Connection, as_user, psql
+
+pytestmark = pytest.mark.every_postgres
+
+BASIC = MIGRATIONS / "010_voice_calls.sql"
+
+BASIC_COLUMNS = {
+    "voice_calls": [
+        *("id", "room_name", "caller_id", "callee_id", "call_type", "status", "started_at"),
+        *("connected_at", "ended_at", "duration_seconds", "recording_url", "transcript"),
+        *("metadata", "created_at"),
+    ],
+    "call_participants": [
+        *("id", "call_id", "user_id", "participant_name", "joined_at", "left_at"),
+        *("duration_seconds", "is_muted"),
+    ],
+}
+# A basic row as it was, and the same from the enhanced row: what has no column is in metadata.
+CALLS_BEFORE = """
+select id, room_name, lower(caller_id) as caller_id, lower(callee_id) as callee_id, call_type,
+    status, started_at, connected_at, ended_at, duration_seconds, recording_url, transcript,
+    coalesce(metadata, '{}') as metadata, created_at
+from voice_calls
+"""
+CALLS_AFTER = """
+select v.id, v.room_name, coalesce(v.user_id::text, ours ->> 'caller_id') as caller_id,
+    coalesce(v.callee_id::text, ours ->> 'callee_id') as callee_id,
+    ours ->> 'call_type' as call_type,
+    coalesce(ours ->> 'basic_status', v.status::text) as status, v.started_at, v.connected_at,
+    v.ended_at, coalesce((ours ->> 'basic_duration_seconds')::int, v.duration_seconds)
+        as duration_seconds,
+    v.recording_url, v.transcript,
+    case when v.metadata ? 'basic_schema' then v.metadata - 'basic_schema'
+        when v.metadata ? 'metadata' then v.metadata -> 'metadata'
+        else v.metadata - array['caller_id', 'callee_id', 'call_type', 'basic_status',
+            'basic_duration_seconds'] end as metadata,
+    v.created_at
+from voice_calls v cross join lateral (
+    select coalesce(v.metadata -> 'basic_schema', v.metadata) as ours
+) o
+"""
+LEGS_BEFORE = """
+select id, call_id, user_id, participant_name, joined_at, left_at, duration_seconds, is_muted
+from call_participants
+"""
+LEGS_AFTER = """
+select (metadata ->> 'basic_id')::int as id, call_id,
+    coalesce(user_id::text, metadata ->> 'userId') as user_id, participant_name, joined_at, left_at,
+    coalesce((metadata ->> 'basic_duration_seconds')::int, duration_seconds) as duration_seconds,
+    is_muted
+from call_participants
+"""
+CHECKSUM = "select count(*), md5(string_agg(t::text, '|' order by id)) from ({}) t"
+Sums = list[tuple[int, str]]
+
+
+async def sums(conn: Connection, *queries: str) -> Sums:
+    rows = [await conn.fetchrow(CHECKSUM.format(query)) for query in queries]
+    return [tuple(row) for row in rows if row is not None]
+
+
+@pytest.fixture
+async def basic(empty_database_url: str) -> AsyncIterator[Connection]:
+    """A connection to a database with the basic schema, rows in it, and users of the team's own."""
+    apply_seed(empty_database_url, "users")
+    psql(empty_database_url, "-f", str(BASIC))
+    apply_seed(empty_database_url, "basic_rows")
+    connection = await asyncpg.connect(empty_database_url)
+    yield connection
+    await connection.close()
+
+
+async def test_the_basic_schema_is_as_documented(empty_database_url: str) -> None:
+    psql(empty_database_url, "-f", str(BASIC))
+    connection = await asyncpg.connect(empty_database_url)
+    try:
+        columns = await connection.fetch(
+            """
+            select table_name, array_agg(column_name::text order by ordinal_position) as columns
+            from information_schema.columns where table_schema = 'public' group by 1
+            """
+        )
+        assert {row["table_name"]: row["columns"] for row in columns} == BASIC_COLUMNS
+        indexes = await connection.fetch(
+            "select indexname from pg_indexes where indexname like 'idx%' order by 1"
+        )
+        assert [row["indexname"] for row in indexes] == [
+            "idx_call_participants_call",
+            "idx_call_participants_user",
+            "idx_voice_calls_callee",
+            "idx_voice_calls_caller",
+            "idx_voice_calls_created",
+            "idx_voice_calls_status",
+        ]
+        nothing_else = """
+        select count(*) from pg_namespace n
+        where nspname not like 'pg%' and nspname not in ('public', 'information_schema')
+        """
+        assert await connection.fetchval(nothing_else) == 0
+    finally:
+        await connection.close()
+
+
+async def test_no_row_and_no_value_is_lost(basic: Connection, empty_database_url: str) -> None:
+    """Counts and checksums of all values, before and after; a call without a duration gets one."""
+    await basic.execute(
+        """
+        create temp table known_durations as
+        select id from voice_calls where duration_seconds is not null or ended_at is null
+        """
+    )
+    known = " where id in (select id from known_durations)"
+    before = await sums(basic, CALLS_BEFORE + known, LEGS_BEFORE)
+    await migrate(empty_database_url)
+    assert await sums(basic, CALLS_AFTER + known, LEGS_AFTER) == before
+    assert [count for count, _ in await sums(basic, CALLS_AFTER, LEGS_AFTER)] == [240, 720]
+    assert await basic.fetchval("select to_regnamespace('voice_before')") is None
+
+
+async def test_what_was_mapped(basic: Connection, empty_database_url: str) -> None:
+    await migrate(empty_database_url)
+    statuses = await basic.fetch(
+        """
+        select coalesce(metadata -> 'basic_schema', metadata) ->> 'basic_status' as before,
+            status::text, end_reason, count(*) from voice_calls group by 1, 2, 3 order by 2, 1
+        """
+    )
+    assert [tuple(row) for row in statuses] == [
+        ("connected", "active", None, 40),
+        (None, "completed", None, 40),
+        ("missed", "failed", "missed", 40),
+        (None, "failed", None, 40),
+        ("ringing", "pending", None, 40),
+        (None, "pending", None, 40),
+    ]
+    row = await basic.fetchrow(
+        """
+        select count(*) filter (where user_id is not null) as owned,
+            count(*) filter (where callee_id is not null) as called,
+            count(*) filter (where session_id = 'support') as newest,
+            count(*) filter (where session_id = 'support@' || id) as older,
+            count(distinct session_id) as names
+        from voice_calls
+        """
+    )
+    assert row is not None
+    assert dict(row) == {"owned": 130, "called": 60, "newest": 1, "older": 23, "names": 240}
+    late = "select id from voice_calls where room_name = 'support' order by created_at desc limit 1"
+    assert await basic.fetchval(late) == await basic.fetchval(
+        "select id from voice_calls where session_id = 'support'"
+    )
+
+
+async def test_legs_are_time_ordered_and_belong_to_users(
+    basic: Connection, empty_database_url: str
+) -> None:
+    await migrate(empty_database_url)
+    legs = await basic.fetch("select * from call_participants order by id")
+    # Milliseconds decide, and 240 calls began at hours of their own.
+    joined = [
+        leg["joined_at"].replace(microsecond=leg["joined_at"].microsecond // 1000 * 1000)
+        for leg in legs
+    ]
+    assert joined == sorted(joined)
+    assert {leg["id"].version for leg in legs} == {7}
+    by_user = [leg for leg in legs if leg["user_id"] is not None]
+    assert len(by_user) == 130
+    assert {str(leg["user_id"]) for leg in by_user} == {
+        leg["participant_identity"] for leg in by_user
+    }
+    # Who was called, and never joined, reads the call as well.
+    called = await basic.fetchrow(
+        """
+        select callee_id, count(*) from voice_calls
+        where callee_id is not null group by 1 order by 1
+        """
+    )
+    assert called is not None
+    async with as_user(basic, called["callee_id"]):
+        seen = "select count(*) from voice_calls where callee_id = $1"
+        assert await basic.fetchval(seen, called["callee_id"]) == called["count"]
+
+
+async def test_the_schema_is_that_of_a_fresh_database(
+    basic: Connection, empty_database_url: str, database_url: str
+) -> None:
+    await basic.execute("drop table users cascade")  # a fresh database has ours
+    await migrate(empty_database_url)
+    assert await catalogue(empty_database_url) == await catalogue(database_url)
+    for path in sorted(MIGRATIONS.glob("*.sql")):
+        psql(empty_database_url, "-f", str(path))
+    assert await basic.fetchval("select count(*) from voice_calls") == 240
+    assert await catalogue(empty_database_url) == await catalogue(database_url)
+
+
+async def test_what_refers_to_a_call_still_does(basic: Connection, empty_database_url: str) -> None:
+    """A table of the team's own keeps its foreign key; a view of theirs keeps the old table."""
+    await basic.execute(
+        """
+        create table invoices (call_id uuid references voice_calls (id) on delete cascade);
+        insert into invoices select id from voice_calls limit 5;
+        create view long_calls as select id from voice_calls where duration_seconds > 60;
+        alter table voice_calls add column tenant text;
+        update voice_calls set tenant = 'acme';
+        """
+    )
+    await migrate(empty_database_url)
+    assert (
+        await basic.fetchval(
+            "select count(*) from voice_calls where metadata ->> 'tenant' = 'acme'"
+        )
+        > 0
+    )
+    await basic.execute("delete from voice_calls where id in (select call_id from invoices)")
+    assert await basic.fetchval("select count(*) from invoices") == 0
+    kept = await basic.fetch(
+        "select tablename as relname from pg_tables where schemaname = 'voice_before'"
+    )
+    assert [row["relname"] for row in kept] == ["voice_calls_brought_over"]
+    for path in sorted(MIGRATIONS.glob("*.sql")):
+        psql(empty_database_url, "-f", str(path))
+    assert await basic.fetchval("select count(*) from voice_calls") == 235
+
+
+async def test_calls_go_on_while_rows_wait(basic: Connection, empty_database_url: str) -> None:
+    """Between setting aside and bringing over, a front end starts a call in a room used before."""
+    files = sorted(MIGRATIONS.glob("*.sql"))
+    for path in files:
+        if path.name.startswith("062"):
+            await basic.execute(
+                "insert into voice_calls (session_id, room_name) values ('support', 'Support Call')"
+            )
+        psql(empty_database_url, "-f", str(path))
+    assert await basic.fetchval("select count(*) from voice_calls") == 241
+    assert (
+        await basic.fetchval("select room_name from voice_calls where session_id = 'support'")
+        == "Support Call"
+    )
+
+
+async def test_a_participant_of_no_call_stops_it_with_nothing_lost(
+    basic: Connection, empty_database_url: str
+) -> None:
+    await basic.execute(
+        """
+        alter table call_participants drop constraint call_participants_call_id_fkey;
+        insert into call_participants (call_id, user_id) values (gen_random_uuid(), 'lost');
+        """
+    )
+    with pytest.raises(Exception, match="721 participants of the basic schema, but 720"):
+        await migrate(empty_database_url)
+    assert await basic.fetchval("select count(*) from voice_before.voice_calls") == 240
+    assert await basic.fetchval("select count(*) from voice_before.call_participants") == 721
+    assert await basic.fetchval("select count(*) from public.voice_calls") == 0
+    await basic.execute("delete from voice_before.call_participants where user_id = 'lost'")
+    await migrate(empty_database_url)
+    assert await basic.fetchval("select count(*) from call_participants") == 720
