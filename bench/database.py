@@ -14,30 +14,37 @@ from local.stack import running
 
 
 @asynccontextmanager
-async def database() -> AsyncIterator[str]:
+async def database(*, migrated: bool = True) -> AsyncIterator[str]:
     """Make a database on the server that DATABASE_URL names, or else on one started for it.
 
+    Args:
+        migrated: With the newest schema in it; without, it is empty.
+
     Yields:
-        Its URL, with the newest schema in it.
+        Its URL.
     """
     url = os.environ.get("DATABASE_URL")
     if url:
-        async with _made(url) as made:
+        async with _made(url, migrated=migrated) as made:
             yield made
         return
-    async with running(ai=False, livekit=False) as stack, _made(stack.database_url) as made:
+    async with (
+        running(ai=False, livekit=False) as stack,
+        _made(stack.database_url, migrated=migrated) as made,
+    ):
         yield made
 
 
 @asynccontextmanager
-async def _made(server: str) -> AsyncIterator[str]:
+async def _made(server: str, *, migrated: bool) -> AsyncIterator[str]:
     name = f"bench_{uuid4().hex}"
     admin = await asyncpg.connect(server)
     try:
         await admin.execute(sql("create_database").replace("NAME", name))
         try:
             url = urlsplit(server)._replace(path=f"/{name}").geturl()
-            await migrate(url)
+            if migrated:
+                await migrate(url)
             yield url
         finally:
             await admin.execute(sql("drop_database").replace("NAME", name))

@@ -2,7 +2,7 @@
 -- A database in which the enhanced schema was made by hand, from the file that this project began
 -- with: its tables stay where they are and get what ours have, so that 021 to 060 find them as if
 -- they had made them. Its faults (docs/schema.md) end here or with the triggers, policies and views
--- of those files; 063 does what needs them. Everywhere else this changes nothing.
+-- of those files; 064 does what needs them. Everywhere else this changes nothing.
 do $$
 begin
     if to_regclass('public.voice_calls') is null or exists (
@@ -15,7 +15,7 @@ begin
     lock table public.voice_calls in access exclusive mode;
     create schema if not exists voice_before;
     revoke all on schema voice_before from public;
-    -- Whose triggers are about to be replaced: 063 drops the functions that nothing uses then.
+    -- Whose triggers are about to be replaced: 064 drops the functions that nothing uses then.
     create table if not exists voice_before.functions as
     select distinct t.tgfoid as function
     from pg_trigger t join pg_proc p on p.oid = t.tgfoid

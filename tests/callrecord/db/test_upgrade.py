@@ -236,7 +236,7 @@ async def test_calls_go_on_while_rows_wait(basic: Connection, empty_database_url
     """Between setting aside and bringing over, a front end starts a call in a room used before."""
     files = sorted(MIGRATIONS.glob("*.sql"))
     for path in files:
-        if path.name.startswith("062"):
+        if path.name.startswith("063"):
             await basic.execute(
                 "insert into voice_calls (session_id, room_name) values ('support', 'Support Call')"
             )

@@ -50,6 +50,6 @@ exception when dependent_objects_still_exist then
 end
 $$;
 
-call voice_worker.schema_reached(63, 60);
+call voice_worker.schema_reached(64, 60);
 
 -- migrate:down

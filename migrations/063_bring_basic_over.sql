@@ -3,17 +3,22 @@
 -- meanwhile. All or nothing, and nothing of a row is lost: what has no column of its own is in
 -- metadata. The functions here are this file's own, and gone at its end.
 
--- One id for one old number, in the order of the times.
+-- One id for one old number, version 7, in the order of the times.
 create or replace function voice_worker.before_id(at timestamptz, seed text) returns uuid
 language sql immutable as $$
-    select encode(overlay(
-        set_byte(set_byte(digest, 6, (get_byte(digest, 6) & 15) | 112), 8,
-            (get_byte(digest, 8) & 63) | 128)
-        placing substring(
-            int8send(greatest(0, extract(epoch from at) * 1000)::bigint) from 3
-        ) from 1 for 6
-    ), 'hex')::uuid
-    from (select decode(md5(seed), 'hex') as digest) hashed
+    select (
+        lpad(to_hex(greatest(0, extract(epoch from at) * 1000)::bigint), 12, '0')
+        || '7' || left(md5(seed), 3) || '8' || right(md5(seed), 15)
+    )::uuid
+$$;
+
+-- Columns that the basic schema does not have are the team's own.
+create or replace function voice_worker.has_more(basic regclass, known text[]) returns boolean
+language sql stable as $$
+    select exists (
+        select from pg_attribute
+        where attrelid = basic and attnum > 0 and not attisdropped and attname <> all (known)
+    )
 $$;
 
 -- What the user wrote stays as it is; ours comes beside it, and as a whole where names meet.
@@ -30,6 +35,12 @@ $$;
 
 create or replace procedure voice_worker.bring_calls_over() language plpgsql as $$
 declare
+    known constant text[] := array[
+        'id', 'room_name', 'caller_id', 'callee_id', 'call_type', 'status', 'started_at',
+        'connected_at', 'ended_at', 'duration_seconds', 'recording_url', 'transcript', 'metadata',
+        'created_at'
+    ];
+    more constant boolean := voice_worker.has_more('voice_before.voice_calls', known);
     before bigint;
     moved bigint;
 begin
@@ -41,9 +52,9 @@ begin
     select
         b.id, caller.id, callee.id,
         -- A room's name belongs to its newest call.
-        case when b.room_name <> '' and length(b.room_name) <= 255 and b.nth = 1 and not exists (
-            select from public.voice_calls v where v.session_id = b.room_name
-        ) then b.room_name else left(coalesce(b.room_name, ''), 218) || '@' || b.id end,
+        case when b.room_name <> '' and length(b.room_name) <= 255 and b.nth = 1
+            and taken.id is null
+            then b.room_name else left(coalesce(b.room_name, ''), 218) || '@' || b.id end,
         left(coalesce(b.room_name, ''), 255),
         s.status::public.call_status,
         case when s.status = 'failed' and b.status <> 'failed' then b.status end,
@@ -59,11 +70,7 @@ begin
                     coalesce(b.connected_at, b.started_at, b.created_at), b.ended_at
                 ) then b.duration_seconds end,
             'room_name', case when length(b.room_name) > 255 then b.room_name end
-        ) || (to_jsonb(b) - array[
-            'id', 'room_name', 'caller_id', 'callee_id', 'call_type', 'status', 'started_at',
-            'connected_at', 'ended_at', 'duration_seconds', 'recording_url', 'transcript',
-            'metadata', 'created_at', 'nth'
-        ]))),
+        ) || case when more then to_jsonb(b) - known - 'nth'::text else '{}' end)),
         coalesce(b.created_at, b.started_at, now()),
         coalesce(b.ended_at, b.connected_at, b.started_at, b.created_at, now())
     from (
@@ -74,6 +81,7 @@ begin
     ) b
     left join public.users caller on caller.id::text = lower(b.caller_id)
     left join public.users callee on callee.id::text = lower(b.callee_id)
+    left join public.voice_calls taken on taken.session_id = b.room_name
     cross join lateral (
         select case coalesce(b.status, 'pending')
             when 'ringing' then 'pending' when 'connected' then 'active'
@@ -89,6 +97,11 @@ $$;
 
 create or replace procedure voice_worker.bring_participants_over() language plpgsql as $$
 declare
+    known constant text[] := array[
+        'id', 'call_id', 'user_id', 'participant_name', 'joined_at', 'left_at', 'duration_seconds',
+        'is_muted'
+    ];
+    more constant boolean := voice_worker.has_more('voice_before.call_participants', known);
     before bigint;
     moved bigint;
 begin
@@ -101,17 +114,14 @@ begin
         voice_worker.before_id(t.joined_at, p.id::text), p.call_id, u.id,
         left(coalesce(nullif(p.user_id, ''), nullif(p.participant_name, ''), 'unknown'), 255),
         left(p.participant_name, 255), t.joined_at, p.left_at, p.duration_seconds, p.is_muted,
-        voice_worker.before_metadata('{}', jsonb_strip_nulls(jsonb_build_object(
+        jsonb_strip_nulls(jsonb_build_object(
             'basic_id', p.id,
             'userId', case when u.id is null then p.user_id end,
             'participant_name', case when length(p.participant_name) > 255
                 then p.participant_name end,
             'basic_duration_seconds', case when p.duration_seconds is distinct from
                 voice_worker.seconds_between(t.joined_at, p.left_at) then p.duration_seconds end
-        ) || (to_jsonb(p) - array[
-            'id', 'call_id', 'user_id', 'participant_name', 'joined_at', 'left_at',
-            'duration_seconds', 'is_muted'
-        ])))
+        ) || case when more then to_jsonb(p) - known else '{}' end)
     from voice_before.call_participants p
     join public.voice_calls c on c.id = p.call_id
     cross join lateral (select coalesce(p.joined_at, c.created_at) as joined_at) t
@@ -180,7 +190,8 @@ drop procedure voice_worker.turn_references_over();
 drop procedure voice_worker.let_go_of(text);
 drop function voice_worker.before_id(timestamptz, text);
 drop function voice_worker.before_metadata(jsonb, jsonb);
+drop function voice_worker.has_more(regclass, text[]);
 
-call voice_worker.schema_reached(62, 60);
+call voice_worker.schema_reached(63, 60);
 
 -- migrate:down

@@ -1,0 +1,1 @@
+create table users (id uuid primary key, name varchar(255), email varchar(255), role varchar(50))
