@@ -22,9 +22,9 @@ demo-newest: | $(UV) ## the demo with the newest versions that pyproject.toml al
 up: .venv/synced ## LiveKit, Postgres and models on this machine until Ctrl-C; settings in .env.local
 	@$(RUN) python -m local up --env-file .env.local
 
-# Tests in real rooms mostly wait: two processes at a time.
+# Tests in real rooms mostly wait: three processes at a time on two cores.
 test: .venv/synced ## all tests
-	@$(RUN) pytest -n 2 --dist loadfile
+	@$(RUN) pytest -n 3 --dist loadfile
 
 check: .venv/synced ## lint, format, types, layers, Dockerfile
 	@$(RUN) ruff check
