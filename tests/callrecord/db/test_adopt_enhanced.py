@@ -1,7 +1,9 @@
 """A database in which somebody applied the enhanced schema by hand becomes ours, rows and all."""
 
+import secrets
 from collections.abc import AsyncIterator
-from uuid import UUID
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -50,6 +52,39 @@ async def by_hand(
     connection = await asyncpg.connect(empty_database_url)
     yield connection
     await connection.close()
+
+
+@pytest.fixture
+async def owner_url(empty_database_url: str) -> AsyncIterator[str]:
+    """URL of the database's owner, who is no superuser, as Supabase's `postgres` is not."""
+    name, password = f"owner_{uuid4().hex}", secrets.token_urlsafe(12)
+    parts = urlsplit(empty_database_url)
+    admin = await asyncpg.connect(empty_database_url)
+    try:
+        await admin.execute(f"create role {name} login createrole password '{password}'")
+        await admin.execute(f"alter database {parts.path.removeprefix('/')} owner to {name}")
+        await admin.execute("grant usage on schema public to public")
+        await admin.execute(f"alter schema public owner to {name}")
+        yield parts._replace(netloc=f"{name}:{password}@{parts.hostname}:{parts.port}").geturl()
+        await admin.execute(f"reassign owned by {name} to current_user")
+        await admin.execute(f"drop owned by {name}")
+        await admin.execute(f"drop role {name}")
+    finally:
+        await admin.close()
+
+
+@pytest.mark.usefixtures("database_url")  # the roles are there, and somebody else's
+async def test_its_owner_need_not_be_a_superuser(owner_url: str, empty_database_url: str) -> None:
+    apply_seed(owner_url, "supabase", "users", "enhanced", "enhanced_rows")
+    await migrate(owner_url)
+    connection = await asyncpg.connect(empty_database_url)
+    try:
+        async with as_user(connection, ANN):
+            assert await connection.fetchval("select count(*) from call_analytics") == 3
+            mails = "select user_email from active_calls_summary where user_email is not null"
+            assert await connection.fetch(mails) == []
+    finally:
+        await connection.close()
 
 
 async def rows_of(conn: Connection) -> tuple[object, ...]:
