@@ -67,6 +67,16 @@ async def test_psql_and_dbmate_give_the_same_schema_in_any_order(
     assert await catalogue(database_url) == by_dbmate
 
 
+async def test_an_older_version_of_ours_gets_the_files_that_it_lacks(
+    empty_database_url: str, database_url: str
+) -> None:
+    for path in FILES:
+        if "020" <= path.name < "061":
+            psql(empty_database_url, "-f", str(path))
+    assert (await run(empty_database_url, "migrate"))[0] == 0
+    assert await catalogue(empty_database_url) == await catalogue(database_url)
+
+
 async def test_running_an_old_file_again_keeps_rows_and_lowers_no_version(
     database_url: str,
 ) -> None:
