@@ -1,7 +1,8 @@
 -- migrate:up
--- Calls between two users have a callee, and a row tells by which role it was made.
+-- Calls between two users have a callee, and a row tells by which role it was made. No foreign key:
+-- with a second one to users, PostgREST would refuse `select=*,users(...)` as ambiguous.
 alter table public.voice_calls
-    add column if not exists callee_id uuid references public.users (id) on delete set null,
+    add column if not exists callee_id uuid,
     add column if not exists made_by text not null default current_user;
 comment on column public.voice_calls.callee_id is 'The user who was called, between users; null else';
 comment on column public.voice_calls.made_by is 'Role that inserted the row';
