@@ -76,6 +76,7 @@ export type Database = {
         Row: {
           agent_identity: string | null
           ai_agent_used: boolean | null
+          callee_id: string | null
           connected_at: string | null
           cost: number | null
           created_at: string
@@ -85,6 +86,7 @@ export type Database = {
           id: string
           job_id: string | null
           job_started_at: string | null
+          made_by: string
           metadata: Json | null
           recording_url: string | null
           room_name: string
@@ -125,6 +127,13 @@ export type Database = {
           transcript?: string | null
         }
         Relationships: [
+          {
+            foreignKeyName: "voice_calls_callee_id_fkey"
+            columns: ["callee_id"]
+            isOneToOne: false
+            referencedRelation: "users"
+            referencedColumns: ["id"]
+          },
           {
             foreignKeyName: "voice_calls_user_id_fkey"
             columns: ["user_id"]

@@ -1,8 +1,9 @@
 """The tables' types for a front end in TypeScript, as `createClient<Database>` takes them.
 
-The shape is that of `supabase gen types`, with two differences: a row that is written has just the
-columns that a signed-in user may write, and what a function returns as a table may be null, as
-Postgres does not say which column never is.
+The shape is that of `supabase gen types`, and each `Row` is the same. Different on purpose: what is
+there are the tables, columns and functions that a signed-in user may use, a row that is written has
+just the columns that he may write, and what a function returns as a table may be null, as Postgres
+does not say which column never is. Left out: relationships of and to views.
 """
 
 import json
@@ -194,7 +195,7 @@ class _Renderer:
                 (_key(name, optional=place >= function.required), self._type(type_))
                 for place, (name, type_) in enumerate(going_in)
             ),
-            otherwise="never",
+            otherwise="Record<PropertyKey, never>",
         )
         if coming_out:
             returned = _object((_key(n), _or_null(self._type(t))) for n, t in coming_out)

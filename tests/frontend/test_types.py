@@ -95,7 +95,7 @@ EXPECTED = [
         }[]
       }
       newest: {
-        Args: never
+        Args: Record<PropertyKey, never>
         Returns: Database["public"]["Tables"]["voice_calls"]["Row"][]
       }
     }
