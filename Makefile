@@ -4,7 +4,7 @@ UV := $(or $(shell command -v uv),$(CURDIR)/.cache/uv/bin/uv)
 RUN := $(UV) run --locked
 export UV_PYTHON_DOWNLOADS ?= never
 
-.PHONY: help demo demo-newest up test check format bench clean
+.PHONY: help demo demo-newest up test check format types bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ check: .venv/synced ## lint, format, types, layers, Dockerfile
 format: .venv/synced ## mend what ruff can mend
 	@$(RUN) ruff check --fix
 	@$(RUN) ruff format
+
+types: .venv/synced ## types/voice-calls.ts from the migrations
+	@$(RUN) python -m tests.frontend.generate
 
 bench: .venv/synced ## side-by-side benchmarks
 	@$(RUN) python -m bench

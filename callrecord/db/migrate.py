@@ -97,9 +97,9 @@ async def migrate(url: str | None, *, patience_s: float = 30.0) -> Migrated:
         MigrationError: Postgres stayed away, or refused a migration.
     """
     url = checked_url(url)
-    await (await _connect(url, patience_s)).close()
+    await (await connect(url, patience_s)).close()
     applied = await _run_dbmate(url)
-    connection = await _connect(url, patience_s)
+    connection = await connect(url, patience_s)
     try:
         found = await read_version(connection)
     finally:
@@ -112,7 +112,13 @@ async def migrate(url: str | None, *, patience_s: float = 30.0) -> Migrated:
     return Migrated(applied, found.version)
 
 
-async def _connect(url: str, patience_s: float) -> "asyncpg.Connection[asyncpg.Record]":
+async def connect(url: str, patience_s: float) -> "asyncpg.Connection[asyncpg.Record]":
+    """Connect, waiting up to `patience_s` seconds for a Postgres that does not answer yet.
+
+    Raises:
+        BadDatabaseUrl: Postgres refuses it.
+        MigrationError: Postgres stayed away.
+    """
     deadline = time.monotonic() + patience_s
     told = False
     while True:

