@@ -128,13 +128,6 @@ export type Database = {
         }
         Relationships: [
           {
-            foreignKeyName: "voice_calls_callee_id_fkey"
-            columns: ["callee_id"]
-            isOneToOne: false
-            referencedRelation: "users"
-            referencedColumns: ["id"]
-          },
-          {
             foreignKeyName: "voice_calls_user_id_fkey"
             columns: ["user_id"]
             isOneToOne: false
