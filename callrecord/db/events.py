@@ -27,6 +27,8 @@ COMPLETED = (
     "max_duration",
 )
 FAILED = ("no_caller", "not_served", "error", "drained", "worker_crashed", "worker_lost")
+UPGRADED = ("missed",)
+"""Failed too, of calls that the basic schema has recorded; no worker writes it."""
 
 STRING_LIMIT = 64 * 1024
 """Characters of one string; what is longer is cut, with a mark, before it is recorded."""

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, get_args
 
-from callrecord.db.events import COMPLETED, FAILED, ParticipantType, UsageKind
+from callrecord.db.events import COMPLETED, FAILED, UPGRADED, ParticipantType, UsageKind
 from callrecord.db.public_schema import (
     Column,
     ForeignKey,
@@ -86,7 +86,7 @@ def render(schema: PublicSchema) -> str:
 def _unions() -> str:
     """Return the values of columns that are text in Postgres, as this version writes them."""
     unions = {
-        "EndReason": (*COMPLETED, *FAILED),
+        "EndReason": (*COMPLETED, *FAILED, *UPGRADED),
         "ParticipantType": get_args(ParticipantType),
         "UsageKind": get_args(UsageKind),
     }
