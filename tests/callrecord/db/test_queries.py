@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from callrecord.db.sql import sql
 from tests.callrecord.db.named_queries import NAMED_QUERIES
 from tests.postgres import Connection, as_user, database
 
@@ -129,3 +130,35 @@ async def test_a_users_own_queries_answer_the_same_under_the_policies(filled: Co
     async with as_user(filled, UUID(known["user"].strip("'"))):
         assert await filled.fetch(query) == as_owner
         assert len(await filled.fetch("select id from voice_calls")) == len(as_owner) == 40
+
+
+READING = (
+    ("get_call", "{call}", "voice_calls_pkey"),
+    ("call_by_session", "'call-7'", "idx_voice_calls_session_id"),
+    ("find_call", "'call-7', null", "idx_voice_calls_session_id"),
+    ("find_call", "'RM_7', {call}", "idx_voice_calls_room_sid"),
+    ("calls_of_user", "{user}, 20", "idx_voice_calls_user_id"),
+    ("newest_calls", "null, null, 20", "idx_voice_calls_created_at"),
+    ("newest_calls", "{user}, null, 20", "idx_voice_calls_user_id"),
+    ("newest_calls", "null, 'active', 20", "idx_voice_calls_active"),
+    ("active_calls", "", "idx_voice_calls_active"),
+    ("active_calls_without_users", "", "idx_voice_calls_active"),
+    ("conversation", "{call}", "idx_voice_messages_call_sequence"),
+    ("messages_of_call", "{call}", "idx_voice_messages_call_sequence"),
+    ("legs_of_call", "{call}", "idx_call_participants_call_id"),
+    ("usage_of_call", "{call}", "idx_voice_usage_call_id"),
+)
+
+
+@pytest.mark.parametrize(("name", "arguments", "index"), READING)
+async def test_a_statement_of_the_read_functions_uses_its_index(
+    filled: Connection, name: str, arguments: str, index: str
+) -> None:
+    values = arguments.format(**await ids(filled))
+    await filled.execute(f"prepare reading as {sql(name)}")
+    try:
+        plan = await explain(filled, f"execute reading({values})" if values else "execute reading")
+    finally:
+        await filled.execute("deallocate reading")
+    assert index in {node.get("Index Name") for node in plan}
+    assert not [node for node in plan if node["Node Type"] == "Seq Scan"]

@@ -1,0 +1,1 @@
+select has_table_privilege('public.active_calls_summary', 'select')
