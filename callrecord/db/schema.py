@@ -10,7 +10,7 @@ from callrecord.db.sql import sql
 SCHEMA_VERSION_NEEDED = 64
 """Number of the newest migration this worker was written for."""
 
-_REMEDY = "run `uv run python -m db migrate` with DATABASE_URL set to the database's owner"
+REMEDY = "run `uv run python -m db migrate` with DATABASE_URL set to the database's owner"
 
 
 class SchemaTooOld(Stop):
@@ -66,11 +66,11 @@ async def check(conn: "asyncpg.Connection[asyncpg.Record]") -> None:
     """
     found = await read_version(conn)
     if found is None:
-        raise SchemaTooOld(f"the database has no schema of ours yet: {_REMEDY}")
+        raise SchemaTooOld(f"the database has no schema of ours yet: {REMEDY}")
     if found.version < SCHEMA_VERSION_NEEDED:
         raise SchemaTooOld(
             f"the database's schema is {found.version}, "
-            f"this worker needs {SCHEMA_VERSION_NEEDED}: {_REMEDY}"
+            f"this worker needs {SCHEMA_VERSION_NEEDED}: {REMEDY}"
         )
     if found.oldest_worker > SCHEMA_VERSION_NEEDED:
         raise WorkerTooOld(

@@ -1,9 +1,9 @@
-"""The operator's commands: one module each, with the names that `Command` lists."""
+"""The operator's commands: one module each, with the names that `Command` lists, and `output`."""
 
 from argparse import ArgumentParser, Namespace
 from typing import Protocol
 
-from callrecord.db.cli import migrate, ship, types
+from callrecord.db.cli import calls, migrate, ship, show, types
 
 
 class Command(Protocol):
@@ -24,4 +24,4 @@ class Command(Protocol):
         """Do it, and return the exit code; errors of `db.errors` may go up."""
 
 
-COMMANDS: tuple[Command, ...] = (migrate, ship, types)
+COMMANDS: tuple[Command, ...] = (migrate, ship, calls, show, types)

@@ -1,9 +1,6 @@
 """`python -m db migrate` and `psql -f`, as a user runs them."""
 
 import asyncio
-import os
-import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,31 +9,15 @@ import pytest
 
 from callrecord.db.migrate import MIGRATIONS, url_for_dbmate
 from tests.callrecord.db.catalogue import catalogue
+from tests.callrecord.db.command import run
 from tests.postgres import psql
 
 pytestmark = pytest.mark.every_postgres
 
 FILES = sorted(MIGRATIONS.glob("*.sql"))
 NEWEST = int(FILES[-1].name[:3])
-ROOT = Path(__file__).parents[3]
 # The bookkeeping begins with 020: the basic schema is two tables and nothing else.
 RECORDED = [path for path in FILES if path.name >= "020"]
-
-
-async def run(url: str | None, *arguments: str) -> tuple[int, str, str]:
-    """Run `python -m db` and return its exit code, output and errors."""
-    environment = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"}
-    if url is not None:
-        environment["DATABASE_URL"] = url
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "db", *arguments),
-        env=environment,
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    output, errors = await process.communicate()
-    return process.returncode or 0, output.decode(), errors.decode()
 
 
 def apply_with_psql(url: str) -> None:
