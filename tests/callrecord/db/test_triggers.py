@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from tests.callrecord.db.rows import add_call, add_leg, add_message, add_usage, add_user
@@ -192,3 +193,18 @@ async def test_calls_made_and_deleted_again_leave_one_tombstone_each(pg: Connect
             await pg.execute("delete from voice_calls where id = $1", call)
     graves = await pg.fetch("select room_sid from voice_worker.tombstones order by deleted_at")
     assert [grave["room_sid"] for grave in graves] == ["RM_1", None]
+
+
+@pytest.mark.parametrize("time", ["infinity", "-infinity", "20000-01-01", "0002-01-01 BC"])
+async def test_a_time_that_no_client_can_read_is_refused(pg: Connection, time: str) -> None:
+    """It would break every list that it is in."""
+    ann = await add_user(pg, "ann")
+    call = await add_call(pg, ann)
+    async with as_user(pg, ann):
+        for column in ("started_at", "connected_at", "ended_at"):
+            with pytest.raises(asyncpg.CheckViolationError):
+                await pg.execute(
+                    f"update voice_calls set {column} = $1::text::timestamptz where id = $2",  # noqa: S608
+                    time,
+                    call,
+                )
