@@ -1,10 +1,12 @@
-"""What the tests of the outbox's way into Postgres share."""
+"""What the tests of the database share."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.callrecord.db.calls import enlisted
+from tests.callrecord.db.people import People, add_people
+from tests.postgres import Connection
 
 
 @pytest.fixture
@@ -12,3 +14,9 @@ async def dsn(database_url: str) -> AsyncIterator[str]:
     """URL of a login that was only enlisted."""
     async with enlisted(database_url) as url:
         yield url
+
+
+@pytest.fixture
+async def people(pg: Connection) -> People:
+    """The people around one call."""
+    return await add_people(pg)

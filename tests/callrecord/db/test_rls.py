@@ -1,13 +1,15 @@
-"""Who may read and write what, over the same road as PostgREST: a role and claims."""
+"""What a user may do, over the same road as PostgREST: a role and claims.
 
-from dataclasses import dataclass
-from itertools import product
-from uuid import UUID, uuid4
+Who may do what with which table: test_rls_matrix.py. Ways around it: test_rls_attacks.py.
+"""
+
+from uuid import uuid4
 
 import asyncpg
 import pytest
 
-from tests.callrecord.db.rows import add_call, add_leg, add_message, add_usage, add_user
+from tests.callrecord.db.people import People
+from tests.callrecord.db.rows import add_call, add_leg, add_message
 from tests.postgres import Connection, as_role, as_user
 
 pytestmark = pytest.mark.every_postgres
@@ -16,65 +18,10 @@ TABLES = ("voice_calls", "voice_messages", "call_participants", "voice_usage")
 VIEWS = ("active_calls_summary", "call_analytics")
 
 
-@dataclass(frozen=True)
-class People:
-    """Ann owns a call, Bob is in it, Eve has nothing to do with it, Root is an admin."""
-
-    ann: UUID
-    bob: UUID
-    eve: UUID
-    root: UUID
-    call: UUID
-
-
-@pytest.fixture
-async def people(pg: Connection) -> People:
-    ann, bob, eve = [await add_user(pg, name) for name in ("ann", "bob", "eve")]
-    root = await add_user(pg, "root", role="admin")
-    call = await add_call(pg, ann, "active")
-    await add_leg(pg, call, ann, "ann")
-    await add_leg(pg, call, bob, "bob")
-    message = await add_message(pg, call, "assistant", tokens=5)
-    await add_usage(pg, call, message, tokens=5)
-    await add_call(pg, eve)
-    return People(ann, bob, eve, root, call)
-
-
-async def seen(conn: Connection, call: UUID) -> dict[str, int]:
-    counts = {}
-    for name in TABLES + VIEWS:
-        column = "id" if name in {"voice_calls", *VIEWS} else "call_id"
-        counts[name] = await conn.fetchval(
-            f"select count(*) from {name} where {column} = $1",  # noqa: S608 - names of this file
-            call,
-        )
-    return counts
-
-
-async def test_each_sees_the_calls_he_owns_or_takes_part_in(pg: Connection, people: People) -> None:
-    everything = {
-        "voice_calls": 1,
-        "voice_messages": 1,
-        "call_participants": 2,
-        "voice_usage": 1,
-        "active_calls_summary": 1,
-        "call_analytics": 1,
-    }
-    expected = {
-        people.ann: everything,
-        people.bob: everything | {"voice_usage": 0},
-        people.eve: dict.fromkeys(everything, 0),
-        people.root: everything,
-    }
-    for person, counts in expected.items():
-        async with as_user(pg, person):
-            assert await seen(pg, people.call) == counts
-
-
 async def test_the_older_form_of_claims_is_understood(pg: Connection, people: People) -> None:
     async with as_role(pg, "authenticated", {}):
         await pg.execute("select set_config('request.jwt.claim.sub', $1, false)", str(people.ann))
-        assert (await seen(pg, people.call))["voice_calls"] == 1
+        assert [row["id"] for row in await pg.fetch("select id from voice_calls")] == [people.call]
 
 
 @pytest.mark.usefixtures("people")
@@ -106,54 +53,11 @@ async def test_the_front_ends_habits_work(pg: Connection, people: People) -> Non
         assert await pg.execute("delete from voice_calls where id = $1", call) == "DELETE 1"
 
 
-async def test_nobody_adds_himself_to_somebodys_call(pg: Connection, people: People) -> None:
-    for person in (people.eve, people.bob):
-        async with as_user(pg, person):
-            with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                await add_leg(pg, people.call, person, "me")
-    async with as_user(pg, people.ann):
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await add_leg(pg, people.call, people.eve, "somebody else's leg")
-
-
-async def test_nobody_speaks_for_the_agent(pg: Connection, people: People) -> None:
-    for person, role in product((people.ann, people.bob, people.eve), ("assistant", "system")):
-        async with as_user(pg, person):
-            with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                await add_message(pg, people.call, role)
-
-
-async def test_messages_are_added_by_those_in_the_call_alone(
-    pg: Connection, people: People
-) -> None:
-    for person in (people.ann, people.bob):
-        async with as_user(pg, person):
-            await add_message(pg, people.call)
-    async with as_user(pg, people.eve):
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await add_message(pg, people.call)
-
-
 async def test_a_user_cannot_distort_the_total(pg: Connection, people: People) -> None:
     async with as_user(pg, people.ann):
         for tokens in (-1, 1_000_001):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await add_message(pg, people.call, tokens=tokens)
-
-
-async def test_what_belongs_to_others_is_not_changed_or_deleted(
-    pg: Connection, people: People
-) -> None:
-    for person in (people.bob, people.eve):
-        async with as_user(pg, person):
-            for name in ("voice_calls", "voice_messages", "call_participants"):
-                column = "id" if name == "voice_calls" else "call_id"
-                of_call = f"where {column} = $1"
-                for statement in (
-                    f"update {name} set metadata = '{{}}' {of_call}",  # noqa: S608
-                    f"delete from {name} {of_call}",  # noqa: S608
-                ):
-                    assert (await pg.execute(statement, people.call)).endswith(" 0"), statement
 
 
 WORKERS_COLUMNS = (
@@ -165,6 +69,8 @@ WORKERS_COLUMNS = (
     "end_reason = 'silence'",
     "duration_seconds = 1",
     "created_at = now()",
+    "callee_id = user_id",
+    "made_by = 'service_role'",
 )
 
 
@@ -207,13 +113,6 @@ async def test_names_and_mails_are_shown_to_oneself_and_to_admins(
     assert tuple(owner) == full
 
 
-async def test_users_see_themselves_alone(pg: Connection, people: People) -> None:
-    async with as_user(pg, people.ann):
-        assert [row["name"] for row in await pg.fetch("select name from users")] == ["ann"]
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await pg.execute("update users set role = 'admin'")
-
-
 CLOSED = (
     "select * from voice_worker.workers",
     "select * from voice_worker.tombstones",
@@ -225,6 +124,13 @@ CLOSED = (
     "select * from voice_access.visible_user(gen_random_uuid())",
     "select * from voice_access.calls_taken_part_in()",
     "call voice_worker.schema_reached(99, 99)",
+    "select voice_worker.apply_batch('{}')",
+    # A trigger function with its owner's rights, on a table of one's own.
+    """
+    create temp table mine (like voice_messages);
+    create trigger mine before insert on mine
+        for each row execute function voice_worker.number_message()
+    """,
 )
 
 
@@ -255,4 +161,5 @@ async def test_no_function_of_ours_is_left_open_to_everybody(pg: Connection) -> 
     }
     definers = [row for row in rows if row["prosecdef"]]
     assert definers
-    assert all(row["proconfig"] == ['search_path=""'] for row in definers)
+    # pg_temp is named, and last: else the types of a session's temporary schema come first.
+    assert {tuple(row["proconfig"]) for row in definers} == {("search_path=pg_catalog, pg_temp",)}

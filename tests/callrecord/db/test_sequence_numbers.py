@@ -45,6 +45,16 @@ async def test_a_missing_taken_or_old_number_becomes_the_next_one(pg: Connection
         assert await numbers(pg, call) == stored
 
 
+async def test_steps_as_wide_as_they_may_be_do_not_use_up_the_numbers(pg: Connection) -> None:
+    call = await add_call(pg)
+    await pg.execute("set session_replication_role = replica")
+    await add_message(pg, call, number=999_999_500)
+    await pg.execute("set session_replication_role = default")
+    for number in (1_000_000_400, 1_000_000_000, 1_000_000_900):
+        await add_message(pg, call, number=number)
+    assert (await numbers(pg, call))[1:] == [999_999_501, 1_000_000_000, 1_000_000_001]
+
+
 async def test_a_replay_uses_up_no_numbers(pg: Connection) -> None:
     call = await add_call(pg)
     ids = [uuid4() for _ in range(5)]

@@ -65,6 +65,24 @@ async def test_duration_counts_from_the_best_known_start_on_insert_and_update(
         assert updated == int(160 - begin)
 
 
+async def test_a_duration_follows_the_times_whoever_gives_another(pg: Connection) -> None:
+    call = await add_call(pg, status="active")
+    change = "update voice_calls set {} where id = $1 returning duration_seconds"
+
+    async def duration_after(changes: str) -> int | None:
+        found: int | None = await pg.fetchval(change.format(changes), call)
+        return found
+
+    assert await duration_after(f"started_at = '{NOON}', duration_seconds = 7") is None
+    assert await duration_after(f"ended_at = '{after(60)}', duration_seconds = 7") == 60
+    assert await duration_after("duration_seconds = 7") == 60
+    assert await duration_after(f"connected_at = '{after(20)}'") == 40
+    assert await duration_after("connected_at = null, duration_seconds = null") == 60
+    assert await duration_after("ended_at = '9998-01-01'") == 2147483647
+    assert await duration_after("ended_at = '0001-01-02'") == 0
+    assert await duration_after("ended_at = null") is None
+
+
 async def test_a_call_that_goes_on_has_no_duration(pg: Connection) -> None:
     duration = await pg.fetchval(
         """
@@ -146,6 +164,24 @@ async def test_only_the_worker_reopens_an_ended_call(pg: Connection) -> None:
         assert await pg.fetchval(reopen, call) == "failed"
     async with as_role(pg, "voice_worker", {}):
         assert await pg.fetchval(reopen, call) == "active"
+
+
+async def test_an_active_call_is_made_pending_again_by_the_worker_alone(pg: Connection) -> None:
+    ann = await add_user(pg, "ann")
+    call = await add_call(pg, ann, "active")
+    back = """
+        update voice_calls set status = 'pending', connected_at = $2 where id = $1
+        returning status, connected_at
+    """
+    async with as_user(pg, ann):
+        row = await pg.fetchrow(back, call, NOON)
+    assert row is not None
+    assert tuple(row) == ("active", NOON)
+    async with as_role(pg, "service_role", {"role": "service_role"}):
+        assert await pg.fetchval(back, call, NOON) == "active"
+    await pg.execute("select set_config('voice_worker.applying', 'on', false)")
+    async with as_role(pg, "voice_worker", {}):
+        assert await pg.fetchval(back, call, NOON) == "pending"
 
 
 async def test_updated_at_moves_only_with_a_change(pg: Connection) -> None:
