@@ -6,6 +6,7 @@ import sys
 SHORT = (
     ["bench.recorder", "--events", "5000", "--beside", "100"],
     ["bench.shipping", "--calls", "50", "--rounds", "1"],
+    ["bench.triggers", "--sizes", "10", "1000", "5000", "--times", "50"],
     ["bench.visibility", "--events", "200"],
     ["bench.visibility", "--calls", "3"],
     ["bench.greeting", "--calls", "3", "--instant"],

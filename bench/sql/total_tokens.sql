@@ -1,0 +1,1 @@
+select total_tokens_used from public.voice_calls where id = $1
