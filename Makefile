@@ -4,10 +4,10 @@ UV := $(or $(shell command -v uv),$(CURDIR)/.cache/uv/bin/uv)
 RUN := $(UV) run --locked
 export UV_PYTHON_DOWNLOADS ?= never
 
-.PHONY: help demo demo-newest up test check format types bench clean
+.PHONY: help demo demo-newest up test check format types bench bench-queries clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/synced ## a whole call on this machine, then its rows; JSON=file writes them too
 	@$(RUN) python -m local demo $(if $(JSON),--json "$(JSON)")
@@ -42,6 +42,9 @@ types: .venv/synced ## types/voice-calls.ts from the migrations
 
 bench: .venv/synced ## side-by-side benchmarks
 	@$(RUN) python -m bench
+
+bench-queries: .venv/synced ## the named queries with 1,000,000 calls: 20 GB of disk, some minutes
+	@$(RUN) python -m bench.queries
 
 clean: ## remove what was brought and built
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

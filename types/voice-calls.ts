@@ -271,7 +271,72 @@ export type Database = {
         Relationships: []
       }
     }
-    Functions: { [_ in never]: never }
+    Functions: {
+      call_statistics: {
+        Args: {
+          since: string
+          until: string
+          unit?: string
+          time_zone?: string
+          of_user?: string
+        }
+        Returns: {
+          period: string | null
+          calls: number | null
+          completed: number | null
+          failed: number | null
+          failure_rate: number | null
+          total_s: number | null
+          average_s: number | null
+          p50_s: number | null
+          p90_s: number | null
+          p95_s: number | null
+          p99_s: number | null
+        }[]
+      }
+      usage_statistics: {
+        Args: {
+          since: string
+          until: string
+          unit?: string
+          time_zone?: string
+          of_user?: string
+        }
+        Returns: {
+          period: string | null
+          kind: string | null
+          provider: string | null
+          model: string | null
+          requests: number | null
+          input_tokens: number | null
+          cached_input_tokens: number | null
+          output_tokens: number | null
+          total_tokens: number | null
+          audio_ms: number | null
+          characters: number | null
+          cost: number | null
+          unpriced_requests: number | null
+        }[]
+      }
+      user_statistics: {
+        Args: {
+          since: string
+          until: string
+          time_zone?: string
+          most?: number
+        }
+        Returns: {
+          user_id: string | null
+          user_name: string | null
+          calls: number | null
+          failed: number | null
+          total_s: number | null
+          total_tokens: number | null
+          cost: number | null
+          unpriced_calls: number | null
+        }[]
+      }
+    }
     Enums: {
       call_status: "pending" | "active" | "completed" | "failed"
       message_role: "user" | "assistant" | "system"

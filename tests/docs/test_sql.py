@@ -38,7 +38,8 @@ async def test_a_query_shown_runs_and_finds_its_rows(pg: Connection, query: str)
     await add_leg(pg, call, user, "ada")
     await add_usage(pg, call, spoken, tokens=5)
     prepared = await pg.prepare(query)
-    values = {"uuid": user if "user_id = $1" in query else call, "timestamptz": _midnight()}
+    of_user = "user_id = $1" in query or "of_user => $1" in query
+    values = {"uuid": user if of_user else call, "timestamptz": _midnight()}
     rows = await prepared.fetch(*(values[each.name] for each in prepared.get_parameters()))
     assert rows
 

@@ -192,7 +192,10 @@ async def test_functions_of_the_teams_own_that_use_the_same_triggers_stay(
         """
     )
     await migrate(empty_database_url)
-    kept = "select proname from pg_proc where pronamespace = 'public'::regnamespace"
+    kept = """
+        select proname from pg_proc
+        where pronamespace = 'public'::regnamespace and prorettype = 'trigger'::regtype
+    """
     assert [row["proname"] for row in await by_hand.fetch(kept)] == [
         "update_voice_calls_updated_at"
     ]

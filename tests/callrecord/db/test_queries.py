@@ -8,8 +8,8 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from bench.named_queries import NAMED_QUERIES
 from callrecord.db.sql import sql
-from tests.callrecord.db.named_queries import NAMED_QUERIES
 from tests.postgres import Connection, as_user, database
 
 pytestmark = pytest.mark.every_postgres
@@ -20,6 +20,8 @@ set session_replication_role = replica;
 insert into users (id, name, email)
 select ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, 'u' || n, n || '@example.org'
 from generate_series(1, 100) n;
+insert into users (id, name, role) values
+    ('00000000-0000-4000-8000-000000000000', 'root', 'admin');
 insert into voice_calls
     (user_id, session_id, room_name, status, room_sid, created_at, ended_at, duration_seconds)
 select ('00000000-0000-4000-8000-' || lpad((1 + n % 100)::text, 12, '0'))::uuid, 'call-' || n, 'r',
@@ -36,6 +38,7 @@ insert into voice_usage (call_id, message_id, kind, model, total_tokens, created
 select c.id, m.id, 'llm', 'small', 5, c.created_at
 from voice_calls c join voice_messages m on m.call_id = c.id and m.sequence_number = 1;
 set session_replication_role = default;
+call voice_worker.recount_usage();
 vacuum analyze;
 """
 
@@ -54,7 +57,9 @@ async def filled(postgres_server: str, migrated_template: str) -> AsyncIterator[
 async def ids(conn: Connection) -> dict[str, str]:
     row = await conn.fetchrow(
         """
-        select c.id as call, c.user_id as user, m.id as message, p.id as leg, u.id as usage
+        select c.id as call, c.user_id as user, m.id as message, p.id as leg, u.id as usage,
+            c.session_id as session, c.room_sid as sid, current_date - 5 as day,
+            date_trunc('month', current_date - interval '60 days')::date as month
         from voice_calls c join voice_messages m on m.call_id = c.id
         join call_participants p on p.call_id = c.id join voice_usage u on u.call_id = c.id
         where c.session_id = 'call-7' limit 1
@@ -77,18 +82,21 @@ async def explain(conn: Connection, query: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", NAMED_QUERIES)
 async def test_a_named_query_uses_its_index(filled: Connection, name: str) -> None:
-    index, query = NAMED_QUERIES[name]
-    plan = await explain(filled, query.format(**await ids(filled)))
-    assert index in {node.get("Index Name") for node in plan}
+    query = NAMED_QUERIES[name]
+    plan = await explain(filled, query.text.format(**await ids(filled)))
+    assert query.index in {node.get("Index Name") for node in plan}
     scanned = {node["Relation Name"] for node in plan if node["Node Type"] == "Seq Scan"}
     assert not scanned
 
 
 async def test_every_index_serves_a_named_query(filled: Connection) -> None:
     rows = await filled.fetch(
-        "select indexname from pg_indexes where schemaname = 'public' and tablename <> 'users'"
+        """
+        select indexname from pg_indexes
+        where schemaname = 'public' and tablename <> 'users' or tablename = 'usage_totals'
+        """
     )
-    assert {row["indexname"] for row in rows} == {index for index, _ in NAMED_QUERIES.values()}
+    assert {row["indexname"] for row in rows} == {each.index for each in NAMED_QUERIES.values()}
 
 
 async def test_no_index_repeats_another(filled: Connection) -> None:
@@ -117,15 +125,33 @@ async def test_policies_keep_the_index_of_a_users_own_queries(filled: Connection
             "analytics of a user",
             "legs of a call",
             "requests of a call",
+            "statistics of a user's month",
+            "tokens and cost by day and model, a user's month",
         ):
-            index, query = NAMED_QUERIES[name]
-            plan = await explain(filled, query.format(**known))
-            assert index in {node.get("Index Name") for node in plan}, name
+            query = NAMED_QUERIES[name]
+            plan = await explain(filled, query.text.format(**known))
+            assert query.index in {node.get("Index Name") for node in plan}, name
+
+
+async def test_policies_keep_the_index_of_an_admins_queries(filled: Connection) -> None:
+    known = await ids(filled)
+    async with as_user(filled, UUID("00000000-0000-4000-8000-000000000000")):
+        for name in (
+            "newest calls",
+            "messages of a call in order",
+            "analytics of a day",
+            "statistics of a month",
+            "tokens and cost by day and model, a month",
+            "requests of a day",
+        ):
+            query = NAMED_QUERIES[name]
+            plan = await explain(filled, query.text.format(**known))
+            assert query.index in {node.get("Index Name") for node in plan}, name
 
 
 async def test_a_users_own_queries_answer_the_same_under_the_policies(filled: Connection) -> None:
     known = await ids(filled)
-    query = NAMED_QUERIES["analytics of a user"][1].format(**known)
+    query = NAMED_QUERIES["analytics of a user"].text.format(**known)
     as_owner = await filled.fetch(query)
     async with as_user(filled, UUID(known["user"].strip("'"))):
         assert await filled.fetch(query) == as_owner

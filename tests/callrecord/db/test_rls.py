@@ -116,6 +116,8 @@ async def test_names_and_mails_are_shown_to_oneself_and_to_admins(
 CLOSED = (
     "select * from voice_worker.workers",
     "select * from voice_worker.tombstones",
+    "select * from voice_worker.usage_totals",
+    "select * from voice_worker.table_sizes",
     "select voice_worker.user_exists(gen_random_uuid())",
     "select voice_worker.user_is_admin(gen_random_uuid())",
     "select voice_worker.enlist('authenticated')",
@@ -131,6 +133,7 @@ CLOSED = (
     create trigger mine before insert on mine
         for each row execute function voice_worker.number_message()
     """,
+    "call voice_worker.recount_usage()",
 )
 
 
@@ -158,6 +161,8 @@ async def test_no_function_of_ours_is_left_open_to_everybody(pg: Connection) -> 
         "voice_access.is_admin()",
         "voice_access.calls_taken_part_in()",
         "voice_access.visible_user(uuid)",
+        "voice_access.whose_figures(uuid)",
+        "voice_access.period_of(timestamp with time zone,text,text)",
     }
     definers = [row for row in rows if row["prosecdef"]]
     assert definers

@@ -1,0 +1,3 @@
+create temporary table part (
+    n int, id uuid, user_id uuid, created_at timestamptz, seconds int, replies int, ended boolean
+)

@@ -1,0 +1,5 @@
+-- As if two workers had written all the time: each adds to a row of its own.
+insert into voice_worker.usage_totals
+select
+    quarter_hour, kind, provider, model, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0
+from voice_worker.usage_totals
