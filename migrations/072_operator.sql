@@ -60,8 +60,13 @@ grant select (
     id, call_id, user_id, participant_type, joined_at, left_at, duration_seconds, is_muted,
     participant_sid, kind, disconnect_reason, closed_by_sweep
 ) on public.call_participants to voice_reader;
+grant select (
+    id, call_id, message_id, kind, provider, model, request_id, speech_id, input_tokens,
+    cached_input_tokens, output_tokens, reasoning_tokens, total_tokens, audio_ms, characters,
+    duration_ms, ttft_ms, cancelled, estimated, cost, created_at, revision
+) on public.voice_usage to voice_reader;
 grant select on
-    public.voice_usage, public.call_analytics, voice_worker.usage_totals, voice_worker.table_sizes,
+    public.call_analytics, voice_worker.usage_totals, voice_worker.table_sizes,
     voice_worker.index_usage, voice_worker.workers
 to voice_reader;
 grant execute on function

@@ -98,7 +98,6 @@ EXPECTED = [
         Args: Record<PropertyKey, never>
         Returns: Database["public"]["Tables"]["voice_calls"]["Row"][]
       }
-    }
 """,
     r"""
       mood: "calm" | "it's \"fine\""

@@ -137,6 +137,7 @@ async def test_a_dashboards_role_reads_figures_and_nothing_said_or_named(pg: Con
             "select content from voice_messages",
             "select transcript from voice_calls",
             "select participant_name from call_participants",
+            "select metadata from voice_usage",
             "select email from users",
             "update voice_calls set status = 'failed'",
             "call voice_worker.recount_usage()",
