@@ -7,12 +7,10 @@ import { createPostgresConnection } from '@supabase/lite/postgres'
 
 /** Serve a database on a port of its own; returns the URL that `createClient` takes. */
 export async function serveRest(databaseUrl: string, jwtSecret: string): Promise<string> {
-  const connection = createPostgresConnection({
-    url: databaseUrl,
-    // At start it grants whatever it can to the roles of requests. The login can grant nothing, as
-    // PostgREST's cannot either, and Postgres says so in notices.
-    postgresOptions: { onnotice: () => {} },
-  })
+  const connection = createPostgresConnection({ url: databaseUrl })
+  // Else it begins with grants to the roles of requests in each schema that has row level security.
+  // PostgREST grants nothing.
+  Object.assign(connection, { rlsState: 'active' })
   const app = new App({
     connection,
     auth: { enabled: false, jwt_secret: jwtSecret },
