@@ -9,6 +9,7 @@ from agent import logs
 from agent.job import JobConfig, entrypoint, on_session_end, prewarm
 from agent.rendering import Rendering
 from agent.settings import Settings, require_database
+from callrecord.db.heartbeat import Rhythm
 from callrecord.db.ship_settings import ShipSettings
 from callrecord.recording.record import Place
 from callrecord.recording.server import RecordingServer, Setup
@@ -68,6 +69,11 @@ class VoiceServer(RecordingServer):
             outbox_dir=self._settings.agent_outbox_dir,
             min_free_mb=self._settings.agent_outbox_min_free_mb,
             ship_timeout_s=self._settings.agent_ship_timeout_s,
+            rhythm=Rhythm(
+                every_s=self._settings.agent_heartbeat_s,
+                lost_after_s=self._settings.agent_worker_lost_s,
+                not_served_min=self._settings.agent_not_served_min,
+            ),
         )
 
     def job_setup(self, place: Place, setup: Setup | None) -> Setup:  # noqa: ARG002 - none of ours

@@ -93,6 +93,17 @@ class Worker(BaseSettings):
     agent_ship_timeout_s: Seconds = Field(
         20.0, description="Seconds to bring the last events to Postgres at the worker's end"
     )
+    agent_heartbeat_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        5.0, description="Seconds between two heartbeats of the worker, written to Postgres"
+    )
+    agent_worker_lost_s: Seconds = Field(
+        60.0, description="Seconds without one after which others end its calls (`worker_lost`)"
+    )
+    agent_not_served_min: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        15.0,
+        description="Minutes that a front end's row waits for a worker before it ends as"
+        " `not_served`, if its room is not there; 0: never",
+    )
     agent_http_port: Annotated[int, Field(ge=0, le=65535)] = Field(
         8081, description="Port of the health check; 0 takes a free one"
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from agent.settings.all import Settings
+from callrecord.db.ship_settings import rhythm_problem
 
 LIVEKITS_SHORTEST_MAX_DELAY_S = 2.5
 """LiveKit's own max_delay; that of its end-of-turn model, the shorter one of two."""
@@ -17,6 +18,9 @@ def contradictions(settings: Settings) -> Iterator[str]:
     yield from _own_servers(settings)
     yield from _second_provider(settings)
     yield from _turns(settings)
+    problem = rhythm_problem(settings.agent_heartbeat_s, settings.agent_worker_lost_s)
+    if problem:
+        yield problem
 
 
 def _azure(settings: Settings) -> Iterator[str]:

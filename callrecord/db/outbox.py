@@ -11,6 +11,7 @@ import os
 import weakref
 import zlib
 from pathlib import Path
+from uuid import UUID
 
 from callrecord.db.events import CallStarted, Event, encode
 from callrecord.db.privacy import private_logger
@@ -19,6 +20,7 @@ logger = private_logger("voice.outbox")
 
 SUFFIX = ".events"
 UNBORN = ".new"
+_TIME_ORDERED = 7
 _open_writers: "weakref.WeakSet[OutboxWriter]" = weakref.WeakSet()
 
 
@@ -31,6 +33,15 @@ def frame(sequence: int, payload: bytes) -> bytes:
 def job_of(path: Path) -> str:
     """Return the LiveKit job id in an outbox file's name (`JOB.KEY.events`)."""
     return path.name.removesuffix(SUFFIX).rpartition(".")[0]
+
+
+def made_at(path: Path) -> float:
+    """Return when a call's file was made, by the key in its name; in seconds since 1970.
+
+    By its last change if the key tells no time. Raises OSError if the file is gone.
+    """
+    key = UUID(path.stem.rpartition(".")[2])
+    return (key.int >> 80) / 1000 if key.version == _TIME_ORDERED else path.stat().st_mtime
 
 
 def hidden_path(directory: Path, header: CallStarted) -> Path:

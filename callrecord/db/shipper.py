@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from callrecord.db.delivery import Delivery, Stats
 from callrecord.db.disk import DiskReserve
 from callrecord.db.errors import Transient
+from callrecord.db.heartbeat import Heartbeat, Told
 from callrecord.db.orphans import settle
 from callrecord.db.outbox_home import OutboxHome, WorkerDirectory
 from callrecord.db.privacy import private_logger
@@ -49,18 +50,20 @@ class Shipper:
         stats: Counters since the start, for logs and health checks.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its parts
         self,
         home: OutboxHome,
         directory: WorkerDirectory,
         dsn: str,
         *,
         reserve: DiskReserve | None = None,
+        heartbeat: Heartbeat | None = None,
         options: ShipperOptions | None = None,
     ) -> None:
         self.stats = Stats()
         self._home = home
         self._reserve = reserve
+        self._heartbeat = heartbeat
         self._options = options or ShipperOptions()
         self._tails = Tails([directory])
         self._delivery = Delivery(dsn, self.stats)
@@ -114,6 +117,9 @@ class Shipper:
             self._limit()
         backoff = 0.0
         tending = asyncio.create_task(self._tend_forever())
+        shipped = False
+        if self._heartbeat is not None:
+            self._heartbeat.start(self._told)
         try:
             while True:
                 # Only a look at the files that began after the stop can tell that all is shipped.
@@ -124,7 +130,8 @@ class Shipper:
                         logger.info("shipping again", extra=self._waiting())
                         self._away_since = None
                     backoff = 0.0
-                    if stopping and len(self._tails) == 0:
+                    shipped = stopping and len(self._tails) == 0
+                    if shipped:
                         break
                 except Transient as error:
                     backoff = self._away(error, backoff)
@@ -137,9 +144,16 @@ class Shipper:
                     await self._pause(backoff or self._options.poll_s)
         finally:
             tending.cancel()
+            await self._close(all_shipped=shipped)
+
+    async def _close(self, *, all_shipped: bool) -> None:
+        try:
+            await self._delivery.close()
+        finally:  # time may be up just now: the rest is done all the same
             try:
-                await self._delivery.close()
-            finally:  # time may be up just now: the locks are given back all the same
+                if self._heartbeat is not None:
+                    await self._heartbeat.stop(all_shipped=all_shipped)
+            finally:
                 self._tails.close()
 
     async def _turn(self) -> bool:
@@ -149,10 +163,16 @@ class Shipper:
         self.stats.backlog_files = len(self._tails)
         portions = self._tails.gather()
         if portions:
+            if self._heartbeat is not None:
+                await self._heartbeat.begin()
             await self._delivery.deliver(portions)
         self._tails.finish()
         self.stats.backlog_files = len(self._tails)
         return bool(portions)
+
+    def _told(self) -> Told:
+        adopted = tuple(directory.worker_id for directory in self._tails.adopted)
+        return Told(self._tails.backlog(), self.stats.refused, adopted)
 
     async def _tend_forever(self) -> None:
         # Beside the turns: while Postgres is away one of them, or its pause, takes many seconds,

@@ -17,6 +17,7 @@ CHUNK = 256 * 1024
 """Bytes read at once: bounds memory and how long one file keeps the others waiting."""
 
 _FRAME = re.compile(rb"([0-9a-f]{8}) (([0-9]+) (.*))", re.DOTALL)
+_LINE_START = re.compile(rb"(?:^|\n)[0-9a-f]{8} ([0-9]+) ")
 _FRAME_START = re.compile(rb"[0-9a-f]{8} [0-9]+ \{")
 
 
@@ -83,6 +84,21 @@ class Tail:
     def grown(self) -> bool:
         """Return whether there is something that was not read yet."""
         return os.fstat(self._fd).st_size > self._offset
+
+    def unread(self) -> int:
+        """Return the bytes that were not read yet."""
+        return max(0, os.fstat(self._fd).st_size - self._offset)
+
+    def written(self) -> int:
+        """Return the sequence of the last event in the file, read or not; 0 if there is none."""
+        size = os.fstat(self._fd).st_size
+        span = 4096
+        while True:
+            data = os.pread(self._fd, span, max(0, size - span))
+            found = [int(match[1]) for match in _LINE_START.finditer(data)]
+            if found or span >= size:
+                return max(found, default=0)
+            span *= 8
 
     def read(self) -> list[Entry | Damage]:
         """Return what came since the last call, at most CHUNK bytes of it."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 from callrecord.db.events import CallEnded, CallStarted, now
-from callrecord.db.outbox import job_of
+from callrecord.db.outbox import job_of, made_at
 from callrecord.db.outbox_home import ACCEPTED, WorkerDirectory
 from callrecord.db.privacy import private_logger
 from callrecord.db.tail import Damage, Entry, Tail
@@ -21,6 +21,19 @@ RETRY_S = 10.0
 """Pause before a file that the disk did not give is tried again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits on disk.
+
+    Attributes:
+        seconds: Age of the oldest of it.
+    """
+
+    events: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+
+
 @dataclass(slots=True)
 class Shipment:
     """One file under way: its tail, and what was read but is not stored yet.
@@ -29,13 +42,38 @@ class Shipment:
         held_until: Monotonic time before which it is not tried again.
         closing: Its writer is gone, and it was read to its end.
         deleted: The call's owner has deleted it.
+        read_to: Until when all that was written is read, in seconds since 1970.
+        stored_to: The same of what was taken off `pending` since.
     """
 
     tail: Tail
+    read_to: float
     pending: list[Entry | Damage] = field(default_factory=list)
     held_until: float = 0.0
     closing: bool = False
     deleted: bool = False
+    stored_to: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Nothing is stored of a file that was just found."""
+        self.stored_to = self.read_to
+
+    def backlog(self) -> Backlog:
+        """Return what of it is not stored yet."""
+        unread = self.tail.unread()
+        if not self.pending and not unread:
+            return Backlog()
+        held = sum(len(item.raw) for item in self.pending)
+        try:
+            ahead = max(0, self.tail.written() - self.tail.next_sequence + 1) if unread else 0
+        except OSError:  # who reads it logs that it can't be read
+            ahead = 0
+        since = self.stored_to if self.pending else self.read_to
+        return Backlog(
+            events=len(self.pending) + ahead,
+            bytes=held + unread,
+            seconds=max(0.0, time.time() - since),
+        )
 
     @property
     def header(self) -> CallStarted:
@@ -76,6 +114,15 @@ class Tails:
     def adopt(self, directory: WorkerDirectory) -> None:
         """Ship the files of a dead worker's directory too."""
         self._adopted.append(directory)
+
+    def backlog(self) -> Backlog:
+        """Return what of all files is not stored yet."""
+        each = [shipment.backlog() for shipment in self._shipments.values()]
+        return Backlog(
+            events=sum(one.events for one in each),
+            bytes=sum(one.bytes for one in each),
+            seconds=max((one.seconds for one in each), default=0.0),
+        )
 
     def scan(self) -> None:
         """Open files that are new, and let go of adopted directories that are empty."""
@@ -154,7 +201,7 @@ class Tails:
             logger.warning("not an outbox file, left alone", extra={"file": ascii(path.name)})
             return
         try:
-            self._shipments[path] = Shipment(Tail(path))
+            self._shipments[path] = Shipment(read_to=made_at(path), tail=Tail(path))
         except FileNotFoundError:  # shipped and unlinked by its adopter since we listed it
             return
         except OSError:  # another user's, or no descriptors left
@@ -166,7 +213,11 @@ class Tails:
         (directory.path / f"{job_of(path)}{ACCEPTED}").unlink(missing_ok=True)
 
     def _read(self, each: Shipment) -> None:
+        each.stored_to = each.read_to  # what was pending is stored, or we would not read on
+        at = time.time()
         each.pending.extend(each.tail.read())
+        if not each.tail.unread():
+            each.read_to = at
         if each.pending or each.closing or not each.tail.try_finish():
             return
         # The writer is gone and we hold its lock: now the end of the file is its end.

@@ -11,6 +11,7 @@ from livekit.agents import AgentServer, JobProcess, JobRequest
 
 from callrecord.db.disk import DiskReserve
 from callrecord.db.errors import Stop
+from callrecord.db.heartbeat import Heartbeat, Identity
 from callrecord.db.orphans import settle
 from callrecord.db.outbox_home import OutboxHome, WorkerDirectory
 from callrecord.db.privacy import private_logger
@@ -19,6 +20,7 @@ from callrecord.db.shipper import Shipper
 from callrecord.db.starting import check_schema_if_there
 from callrecord.recording.accepted import NotedRequest, at_session_end
 from callrecord.recording.record import PLACE, Place
+from callrecord.recording.rooms import rooms_there
 
 logger = private_logger("voice.worker")
 
@@ -70,7 +72,7 @@ class RecordingServer(AgentServer):
         try:
             settings = self.ship_settings()
             await check_schema_if_there(settings.dsn)
-            place = self._start_shipping(settings)
+            place = self._start_shipping(settings, registered=not unregistered)
             self.setup_fnc = self.job_setup(place, setup)
             self._request_fnc = partial(self._on_request, request)
             self._session_end_fnc = partial(at_session_end, place.directory, session_end)
@@ -107,13 +109,22 @@ class RecordingServer(AgentServer):
         """Return what prepares a job's process: the setup given, and the place to write to."""
         return partial(_setup, place, setup)
 
-    def _start_shipping(self, settings: ShipSettings) -> Place:
+    def _start_shipping(self, settings: ShipSettings, *, registered: bool) -> Place:
         self._ship_timeout_s = settings.ship_timeout_s
         home = OutboxHome(settings.outbox_dir)
         self._directory = home.take()
         path = self._directory.path
         self._reserve = DiskReserve(path, low_bytes=settings.min_free_mb * 1024 * 1024)
-        self._shipper = Shipper(home, self._directory, settings.dsn, reserve=self._reserve)
+        worker_id = self._directory.worker_id
+        heartbeat = Heartbeat(
+            settings.dsn,
+            Identity(worker_id, agent_name=lambda: self._agent_name, livekit_id=lambda: self.id),
+            settings.rhythm,
+            rooms=rooms_there if registered else None,
+        )
+        self._shipper = Shipper(
+            home, self._directory, settings.dsn, reserve=self._reserve, heartbeat=heartbeat
+        )
         left = len(self._directory.files())
         logger.info("outbox taken", extra={"directory": str(path), "files": left})
         try:
@@ -123,7 +134,7 @@ class RecordingServer(AgentServer):
         self._shipper.start()
         self._closing.clear()
         self._settling = asyncio.create_task(self._settle_forever())
-        return Place(path.resolve(), self._directory.worker_id)
+        return Place(path.resolve(), worker_id)
 
     async def _stop_shipping(self) -> None:
         async with self._stopping:

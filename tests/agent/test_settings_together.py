@@ -49,6 +49,7 @@ SECOND = {
 @pytest.mark.parametrize(
     ("named", "settings"),
     [
+        ("AGENT_WORKER_LOST_S", {"AGENT_HEARTBEAT_S": "15"}),
         ("AZURE_OPENAI_API_KEY", {"AZURE_OPENAI_ENDPOINT": "https://a.openai.azure.com"}),
         ("AZURE_OPENAI_ENDPOINT", {"AZURE_OPENAI_API_KEY": "k"}),
         ("AZURE_OPENAI_ENDPOINT", {"AZURE_OPENAI_ENDPOINT": "https://a.azure.com/openai/x"}),

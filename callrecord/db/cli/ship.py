@@ -10,6 +10,7 @@ from argparse import ArgumentParser, Namespace
 from datetime import UTC, datetime
 
 from callrecord.db.disk import DiskReserve
+from callrecord.db.heartbeat import Heartbeat, Identity
 from callrecord.db.outbox_home import OutboxHome
 from callrecord.db.privacy import Private, private_logger, values_of
 from callrecord.db.ship_settings import ShipSettings
@@ -41,7 +42,15 @@ def run(_arguments: Namespace) -> int:
     directory = home.take()
     reserve = DiskReserve(directory.path, low_bytes=settings.min_free_mb * 1024 * 1024)
     options = ShipperOptions(adopt_every_s=ADOPT_EVERY_S)
-    shipper = Shipper(home, directory, settings.dsn, reserve=reserve, options=options)
+    identity = Identity(directory.worker_id, kind="sidecar")
+    shipper = Shipper(
+        home,
+        directory,
+        settings.dsn,
+        reserve=reserve,
+        heartbeat=Heartbeat(settings.dsn, identity, settings.rhythm),
+        options=options,
+    )
     shipper.start()
     logger.info("shipping", extra={"outbox": str(home.root), "directory": directory.path.name})
     stop.wait()

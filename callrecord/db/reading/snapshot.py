@@ -19,6 +19,8 @@ _ABSENT = (
     asyncpg.UndefinedTableError,
     asyncpg.UndefinedColumnError,
     asyncpg.UndefinedObjectError,
+    asyncpg.UndefinedFunctionError,
+    asyncpg.InvalidSchemaNameError,
 )
 _WRONG_URL = (
     asyncpg.InvalidAuthorizationSpecificationError,

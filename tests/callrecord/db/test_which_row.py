@@ -25,7 +25,7 @@ async def test_a_taken_row_is_not_claimed_and_the_name_gets_the_sid(
     store: Store, pg: Connection
 ) -> None:
     first, second = started(), started()
-    again = started(room_name=first.room_name)
+    again = started(room_name=first.room_name, room_sid=f"{first.room_sid}z")  # after the first
     ids = (await store.apply([batch(first), batch(second), batch(again)])).call_ids
     assert len(set(ids.values())) == 3
     row = await call_of(pg, ids[again.key])

@@ -1,0 +1,1 @@
+select voice_worker.beat($1::jsonb)

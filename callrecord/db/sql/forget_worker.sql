@@ -1,0 +1,1 @@
+delete from voice_worker.workers where id = $1

@@ -1,0 +1,1 @@
+select voice_worker.leave($1)
