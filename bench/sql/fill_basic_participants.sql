@@ -3,5 +3,5 @@ insert into call_participants (
 )
 select c.id, who.id, 'Ada Lovelace', c.started_at, c.ended_at, 240
 from voice_calls c, lateral (
-    values (c.caller_id), ('agent'), ('00000000-0000-4000-8000-00000000' || right(c.id::text, 4))
+    values (c.caller_id), ('agent'), ('colleague-' || right(c.id::text, 4))
 ) who (id)
