@@ -187,3 +187,22 @@ def test_the_last_event_is_never_lost_to_the_finish(tmp_path: Path) -> None:
         tail.close(remove=True)
         assert len(events_of(found)) == 4
         assert tail.ended
+
+
+@AGAIN
+@given(events=EVENTS, cut=st.integers(0, 60), tail=st.sampled_from([0, 5_000, 40_000]))
+def test_the_last_event_is_known_without_reading_the_file(
+    tmp_path: Path, events: list[Event], cut: int, tail: int
+) -> None:
+    """Behind long lines too; one that is just being written counts once its number stands."""
+    events = [*events, message("x" * tail)] if tail else events
+    lines = lines_of(started(), events)
+    path = file_with(tmp_path, b"".join(lines) + frame(len(lines) + 1, encode(ended()))[:cut])
+    written = Tail(path)
+    assert written.written() - len(lines) in (
+        (1,) if cut > len(f"{0:08x} {len(lines) + 1}") else (0,)
+    )
+    assert written.unread() == path.stat().st_size
+    written.read()
+    assert written.unread() == 0
+    written.close(remove=False)
