@@ -4,7 +4,7 @@ UV := $(or $(shell command -v uv),$(CURDIR)/.cache/uv/bin/uv)
 RUN := $(UV) run --locked
 export UV_PYTHON_DOWNLOADS ?= never
 
-.PHONY: help demo demo-newest up test check format bench clean
+.PHONY: help demo demo-newest up test test-faults check format bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,8 +23,11 @@ up: .venv/synced ## LiveKit, Postgres and models on this machine until Ctrl-C; s
 	@$(RUN) python -m local up --env-file .env.local
 
 # Tests in real rooms mostly wait: three processes at a time on two cores.
-test: .venv/synced ## all tests
-	@$(RUN) pytest -n 3 --dist loadfile
+test: .venv/synced ## all tests but the slow ones of the fault list
+	@$(RUN) pytest -n 3 --dist loadfile -m "not slow_fault"
+
+test-faults: .venv/synced ## the whole fault list, thousands of random histories among it
+	@HYPOTHESIS_PROFILE=thousands $(RUN) pytest tests/faults
 
 check: .venv/synced ## lint, format, types, layers, Dockerfile
 	@$(RUN) ruff check
