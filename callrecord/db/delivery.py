@@ -137,16 +137,11 @@ class Delivery:
         pause = min(HOLD_S * 2**each.strikes, HOLD_MAX_S)
         each.strikes = min(each.strikes + 1, 16)
         each.held_until = time.monotonic() + pause
+        # A refused row's text quotes the row, and so what people said.
+        each.why = error.sqlstate if isinstance(error, Refused) else str(error)
         self._stats.held_calls += 1
-        logger.error(
-            "call held back, the database does not take it",
-            # A refused row's text quotes the row, and so what people said.
-            extra={
-                **log_fields(each.header),
-                "error": error.sqlstate if isinstance(error, Refused) else str(error),
-                "again_in_s": pause,
-            },
-        )
+        told = {**log_fields(each.header), "error": each.why, "again_in_s": pause}
+        logger.error("call held back, the database does not take it", extra=told)
 
     async def _apply_parts(self, each: Shipment, call: CallBatch) -> None:
         if not call.entries:

@@ -15,6 +15,7 @@ class Shipment:
     Attributes:
         held_until: Monotonic time before which it is not tried again.
         strikes: How often in a row the database did not take it while it took others.
+        why: What it said the last time.
         closing: Its writer is gone, and it was read to its end.
         call_id: The call's row, once known.
         deleted: The call's owner has deleted it.
@@ -24,6 +25,7 @@ class Shipment:
     pending: list[Entry | Damage] = field(default_factory=list)
     held_until: float = 0.0
     strikes: int = 0
+    why: str = ""
     closing: bool = False
     call_id: UUID | None = None
     deleted: bool = False

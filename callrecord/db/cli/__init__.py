@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from typing import Protocol
 
-from callrecord.db.cli import migrate, ship
+from callrecord.db.cli import migrate, refused, replay, ship
 
 
 class Command(Protocol):
@@ -24,4 +24,4 @@ class Command(Protocol):
         """Do it, and return the exit code; errors of `db.errors` may go up."""
 
 
-COMMANDS: tuple[Command, ...] = (migrate, ship)
+COMMANDS: tuple[Command, ...] = (migrate, ship, refused, replay)

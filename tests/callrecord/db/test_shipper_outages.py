@@ -21,6 +21,7 @@ from callrecord.db.outbox_home import OutboxHome
 from callrecord.db.shipper import Shipper
 from tests.callrecord.db.calls import ended, message, started, until, write
 from tests.callrecord.db.proxy import Faults, Proxy, proxy_to
+from tests.callrecord.db.rows import STRICT
 from tests.callrecord.db.shipping import QUICK, files_under, shipping, stored
 from tests.postgres import Connection, embedded_18, server
 
@@ -270,3 +271,21 @@ async def test_a_long_outage_is_told_again_with_what_waits(
     assert [vars(line)["files"] for line in lines("database away")][:2] == [1, 1]
     directory.release()
     assert await stored(pg) == ["kept"]
+
+
+async def test_a_call_that_fails_each_time_keeps_no_other_call(
+    tmp_path: Path, dsn: str, pg: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a time limit or a fault in the server: it is no outage, and nothing is refused."""
+    monkeypatch.setattr(callrecord.db.delivery, "HOLD_S", 0.1)
+    await pg.execute(STRICT.replace("22000", "XX000"))
+    async with shipping(tmp_path, dsn) as (shipper, directory):
+        for n in range(6):
+            text = "bad" if n == 3 else "good"
+            write(directory.path, started(), message(f"{text} {n}"), ended())
+        await until(lambda: len(directory.files()) == 1 and shipper.stats.held_calls > 1)
+        write(directory.path, started(), message("good 6"), ended())
+        await until(lambda: len(directory.files()) == 1)
+        await pg.execute("drop trigger no_bad on voice_messages")
+    assert sorted(await stored(pg)) == ["bad 3", *(f"good {n}" for n in (0, 1, 2, 4, 5, 6))]
+    assert shipper.stats.refused == 0
