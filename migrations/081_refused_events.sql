@@ -58,7 +58,7 @@ $$;
 revoke all on function voice_worker.not_deleted(jsonb) from public;
 grant execute on function voice_worker.not_deleted(jsonb) to voice_worker;
 
--- As in 060, and without rows that somebody has deleted.
+-- As in 060, without rows that somebody has deleted.
 create or replace function voice_worker.apply_batch(batch jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -84,9 +84,16 @@ begin
         ids := ids || jsonb_build_object(c ->> 'key', voice_worker.claim_call(c));
     end loop;
     legs := voice_worker.not_deleted(batch -> 'legs');
-    perform voice_worker.apply_legs(ids, legs);
-    perform voice_worker.apply_messages(ids, voice_worker.not_deleted(batch -> 'messages'));
-    perform voice_worker.apply_usage(ids, batch -> 'usage');
+    -- Only what there is: a column that a later migration brings holds no call back without it.
+    if legs <> '[]' then
+        perform voice_worker.apply_legs(ids, legs);
+    end if;
+    if batch -> 'messages' <> '[]' then
+        perform voice_worker.apply_messages(ids, voice_worker.not_deleted(batch -> 'messages'));
+    end if;
+    if batch -> 'usage' <> '[]' then
+        perform voice_worker.apply_usage(ids, batch -> 'usage');
+    end if;
     for c in select value from jsonb_array_elements(batch -> 'calls') loop
         perform voice_worker.progress_call((ids ->> (c ->> 'key'))::uuid, c);
     end loop;

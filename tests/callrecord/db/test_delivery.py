@@ -15,7 +15,7 @@ from callrecord.db.outbox import frame
 from callrecord.db.outbox_home import OutboxHome, WorkerDirectory
 from callrecord.db.refused import files_under, read_file
 from callrecord.db.tails import Tails
-from tests.callrecord.db.calls import at, connected, ended, message, started, usage, write
+from tests.callrecord.db.calls import at, ended, message, started, usage, write
 from tests.postgres import Connection
 
 
@@ -133,22 +133,6 @@ async def test_a_gap_before_a_refused_event_hides_neither(
     gap, kept = await refused(pg)
     assert (gap["raw"], gap["error"]) == (b"", "1 events missing before 4")
     assert kept["raw"] == lines[3].strip()
-
-
-async def test_an_older_schema_holds_every_call_until_it_is_mended(
-    shipping: Shipping, pg: Connection
-) -> None:
-    write(shipping.path, started(), connected(), message("a"), ended())
-    write(shipping.path, started(), message("b"))
-    definition = await pg.fetchval(
-        "select pg_get_functiondef('voice_worker.apply_batch(jsonb)'::regprocedure)"
-    )
-    await pg.execute("drop function voice_worker.apply_batch(jsonb)")
-    assert await shipping.ship() == 2
-    assert shipping.stats.held_calls >= 2
-    await pg.execute(definition)  # executable by everybody, as new functions are
-    assert await shipping.ship() == 0
-    assert await contents(pg) == ["a", "b"]
 
 
 async def test_what_may_not_be_kept_aside_in_the_table_goes_to_a_file(

@@ -128,18 +128,6 @@ async def test_a_lost_connection_is_transient_and_made_anew(
     assert await counts(pg) == (1, 1)
 
 
-async def test_a_black_hole_leaves_no_lock_behind(
-    store: Store, proxy: Proxy, pg: Connection
-) -> None:
-    header = started()
-    await store.apply([batch(header)])
-    proxy.faults.swallow_requests = proxy.faults.swallow_replies = True
-    with pytest.raises(Transient):
-        await store.apply([batch(header, message(), first=4)])
-    await pg.execute("set lock_timeout = '1s'")
-    await pg.execute("update voice_calls set room_name = 'not locked'")
-
-
 async def test_a_cancelled_statement_leaves_a_store_that_works(
     store: Store, proxy: Proxy, pg: Connection
 ) -> None:
