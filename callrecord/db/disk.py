@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from callrecord.db.outbox_home import RESERVE
+from callrecord.db.outbox import RESERVE
 from callrecord.db.privacy import private_logger
 
 logger = private_logger("voice.disk")
@@ -13,7 +13,11 @@ RESERVE_BYTES = 1024 * 1024
 
 
 class DiskReserve:
-    """A file of real bytes in the worker's directory, given back when the disk runs out."""
+    """A file of real bytes in the worker's directory, given back when the disk runs out.
+
+    By whoever notices first: the worker, which looks once a second, or a call whose write the disk
+    has refused.
+    """
 
     def __init__(self, directory: Path, *, low_bytes: int) -> None:
         """`low_bytes`: free space below which no new calls are taken."""
@@ -33,7 +37,7 @@ class DiskReserve:
         free = shutil.disk_usage(self._file.parent).free
         exists = self._file.exists()
         if exists and free < RESERVE_BYTES:
-            self._file.unlink()
+            self._file.unlink(missing_ok=True)
             logger.error("disk full, gave the reserve to running calls", extra={"free": free})
         elif not exists and free > self._low + RESERVE_BYTES:
             try:

@@ -10,7 +10,15 @@ VoiceError
 
 
 class VoiceError(Exception):
-    """Base of every error that this project raises on purpose."""
+    """Base of every error that this project raises on purpose.
+
+    Attributes:
+        sqlstate: Five characters, as Postgres reported it; empty if it did not.
+    """
+
+    def __init__(self, message: str = "", *, sqlstate: str = "") -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
 
 
 class Transient(VoiceError):  # noqa: N818 - named for what to do, not for what happened
@@ -26,15 +34,7 @@ class Hold(VoiceError):  # noqa: N818
 
 
 class Refused(VoiceError):  # noqa: N818
-    """The database will never take this row (SQLSTATE class 22, 23 or 54).
-
-    Attributes:
-        sqlstate: Five characters, as Postgres reported it; empty if the client refused it.
-    """
-
-    def __init__(self, message: str, *, sqlstate: str = "") -> None:
-        super().__init__(message)
-        self.sqlstate = sqlstate
+    """The database will never take this row (SQLSTATE class 22, 23, 54)."""
 
 
 class Stop(VoiceError):  # noqa: N818

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from callrecord.db.errors import Transient, VoiceError
 from callrecord.db.privacy import private_logger
-from callrecord.db.tails import Backlog
+from callrecord.db.shipment import Backlog
 from callrecord.db.watch import Rooms, Watch
 from callrecord.db.workers import Workers
 

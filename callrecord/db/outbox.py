@@ -8,6 +8,7 @@ appears under its name, by rename, only once it is locked and has its first line
 import errno
 import fcntl
 import os
+import time
 import weakref
 import zlib
 from pathlib import Path
@@ -21,6 +22,14 @@ logger = private_logger("voice.outbox")
 SUFFIX = ".events"
 UNBORN = ".new"
 _TIME_ORDERED = 7
+RESERVE = "reserve"
+"""File of a worker's directory that is given up when the disk is full, see `disk`."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+CLOSE_PATIENCE_S = 5.0
+"""How long the end of a call waits for a disk that takes nothing; then what it holds is lost."""
+
 _open_writers: "weakref.WeakSet[OutboxWriter]" = weakref.WeakSet()
 
 
@@ -56,8 +65,9 @@ def _name(header: CallStarted) -> str:
 class OutboxWriter:
     """Appends one call's events. Used from one thread; nothing here waits or raises OSError.
 
-    When the disk refuses a write (full, quota, broken) the bytes are held in memory, in order, and
-    tried again with every later append and at close.
+    When the disk refuses a write (full, quota, broken) the worker's reserve is given up; then the
+    bytes are held in memory, in order, and tried again with every later append and at close. Only
+    that last close waits, for CLOSE_PATIENCE_S at most.
 
     Attributes:
         path: The file, `JOB.KEY.events` in the worker's directory.
@@ -82,8 +92,9 @@ class OutboxWriter:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             data = frame(1, encode(header)) + frame(2, encode(header))
-            while data:  # a disk that is filling up takes a part first
-                data = data[os.write(self._fd, data) :]
+            _, error = self._write_out(data)
+            if error is not None:
+                raise error
             hidden.rename(self.path)
         except OSError:
             hidden.unlink(missing_ok=True)
@@ -126,28 +137,50 @@ class OutboxWriter:
         """Close the file and give up its lock. Safe to call twice."""
         if self._fd < 0:
             return
-        if not self.flush():
-            logger.error(
-                "events lost: the disk took no more at the end of the call",
-                extra={"file": self.path.name, "bytes": len(self._held)},
-            )
+        deadline = time.monotonic() + CLOSE_PATIENCE_S
+        while not self.flush():
+            if time.monotonic() > deadline:
+                lost = {"bytes": len(self._held), "events": self._held.count(b"\n")}
+                logger.error(
+                    "events lost: the disk took no more at the end of the call",
+                    extra={"file": self.path.name, **lost},
+                )
+                break
+            time.sleep(0.1)
         self._release()
 
     def _write(self, line: bytes) -> None:
         # What was refused goes first, and a half-written line goes on where it stopped.
         data = bytes(self._held) + line if self._held else line
-        written = 0
-        try:
-            while written < len(data):
-                written += os.write(self._fd, data[written:] if written else data)
-        except OSError as error:
+        written, error = self._write_out(data)
+        if error is not None:
             self.failed_writes += 1
             if not self._held:
-                logger.exception(
+                logger.error(
                     "outbox write refused, holding events in memory",
                     extra={"file": self.path.name, "errno": errno.errorcode.get(error.errno or 0)},
+                    exc_info=error,
                 )
         self._held = bytearray(data[written:])
+
+    def _write_out(self, data: bytes) -> tuple[int, OSError | None]:
+        """Write all that the disk takes: it may take a part first."""
+        written = 0
+        while written < len(data):
+            try:
+                written += os.write(self._fd, data[written:] if written else data)
+            except OSError as error:
+                if error.errno not in FULL or not self._take_reserve():
+                    return written, error
+        return written, None
+
+    def _take_reserve(self) -> bool:
+        try:
+            (self.path.parent / RESERVE).unlink()
+        except OSError:  # another call has taken it, or the disk is not only full
+            return False
+        logger.error("disk full, took the reserve", extra={"file": self.path.name})
+        return True
 
     def _release(self) -> None:
         fd, self._fd = self._fd, -1

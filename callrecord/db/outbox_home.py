@@ -13,17 +13,17 @@ from pathlib import Path
 from callrecord.db import locks
 from callrecord.db.errors import Stop
 from callrecord.db.events import CallStarted, encode
-from callrecord.db.outbox import SUFFIX, UNBORN
+from callrecord.db.outbox import FULL, RESERVE, SUFFIX, UNBORN
 from callrecord.db.privacy import private_logger
 
 logger = private_logger("voice.outbox")
 
 LOCK = "worker.lock"
 ACCEPTED = ".accepted"
-RESERVE = "reserve"
 UNBORN_S = 60.0
 """Age at which a file without its final name is nobody's."""
 
+_TRIES = 10
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs"}
 
 
@@ -96,16 +96,16 @@ class OutboxHome:
 
         Raises:
             Stop: It can't be written, or lies on a network file system, where flock is no proof.
+                One that is only full is no obstacle: shipping frees it.
         """
         self.root = root
         try:
             root.mkdir(parents=True, exist_ok=True, mode=0o700)
-            probe = root / f".probe-{uuid.uuid4().hex}"
-            probe.write_bytes(b"x")
-            probe.unlink()
+            _probe(root)
         except OSError as error:
-            message = f"AGENT_OUTBOX_DIR={root} can't be written ({error.strerror}): name another"
-            raise Stop(message) from error
+            if error.errno not in FULL:
+                raise self._not_writable(error) from error
+            logger.error("outbox's disk is full", extra={"directory": str(root)})  # noqa: TRY400
         kind = file_system(root)
         if kind in _NETWORK or kind.startswith("fuse"):
             message = f"AGENT_OUTBOX_DIR={root} is on {kind}: name a directory on a local disk"
@@ -117,16 +117,24 @@ class OutboxHome:
             )
 
     def take(self) -> WorkerDirectory:
-        """Take the first free subdirectory, or make one."""
-        free = self.adopt(limit=1)
-        if free:
-            return free[0]
-        path = self.root / str(uuid.uuid4())
-        path.mkdir(mode=0o700)
-        directory = _lock(path)
-        if directory is None:  # another worker was quicker to adopt what we just made
-            return self.take()
-        return directory
+        """Take the first free subdirectory, or make one.
+
+        Raises:
+            Stop: None can be made.
+        """
+        for _ in range(_TRIES):
+            free = self.adopt(limit=1)
+            if free:
+                return free[0]
+            path = self.root / str(uuid.uuid4())
+            try:
+                path.mkdir(mode=0o700)
+            except OSError as error:
+                raise self._not_writable(error) from error
+            directory = _lock(path)
+            if directory is not None:  # else another worker was quicker to adopt what we made
+                return directory
+        raise Stop(f"AGENT_OUTBOX_DIR={self.root}: no subdirectory can be locked, see the log")
 
     def for_one_job(self) -> Path:
         """Return a subdirectory for a job whose worker has none; it may be gone any moment.
@@ -162,6 +170,10 @@ class OutboxHome:
                 found.append(directory)
         return found
 
+    def _not_writable(self, error: OSError) -> Stop:
+        where = f"AGENT_OUTBOX_DIR={self.root}"
+        return Stop(f"{where} can't be written ({error.strerror}): name another")
+
     def _subdirectories(self) -> list[Path]:
         return sorted(path for path in self.root.iterdir() if _is_uuid(path.name) and path.is_dir())
 
@@ -179,6 +191,14 @@ def file_system(path: Path) -> str:
         if inside and len(mount) >= len(best[0]):
             best = (mount, kind)
     return best[1]
+
+
+def _probe(root: Path) -> None:
+    probe = root / f".probe-{uuid.uuid4().hex}"
+    try:
+        probe.write_bytes(b"x")
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def _is_uuid(name: str) -> bool:

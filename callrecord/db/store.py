@@ -1,7 +1,9 @@
 """The store: applies batches to Postgres over one connection, and says what an error means."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -9,7 +11,9 @@ import msgspec
 
 from callrecord.db.batch import CallBatch, to_json
 from callrecord.db.errors import Hold, Locked, Refused, Stop, Transient, VoiceError
+from callrecord.db.events import encode
 from callrecord.db.privacy import private_logger
+from callrecord.db.refused import RefusedEvent
 from callrecord.db.schema import check
 from callrecord.db.sql import sql
 
@@ -71,10 +75,10 @@ def _meaning_of_state(error: asyncpg.PostgresError, state: str) -> VoiceError:
     # These go into the log: without the detail, which may quote a row, and so what people said.
     told = f"{state}: {error.args[0] if error.args else type(error).__name__}"
     if state == asyncpg.LockNotAvailableError.sqlstate:
-        return Locked(told)
+        return Locked(told, sqlstate=state)
     if state[:2] in _TRANSIENT_CLASSES or state in _TRANSIENT_STATES:
-        return Transient(told)
-    return Hold(told)
+        return Transient(told, sqlstate=state)
+    return Hold(told, sqlstate=state)
 
 
 class Store:
@@ -101,19 +105,27 @@ class Store:
         discarded = sum(len(call.entries) for call in calls if ids.get(call.header.key) is None)
         return Applied(ids, discarded)
 
-    async def refuse(  # noqa: PLR0913 - the columns of one row
-        self,
-        *,
-        source: str,
-        offset: int,
-        raw: bytes,
-        error: str,
-        sqlstate: str = "",
-        job_id: str | None = None,
-        key: UUID | None = None,
-    ) -> None:
+    async def refuse(self, event: RefusedEvent) -> None:
         """Keep an event aside that can't be stored, with its raw bytes. Same errors as apply."""
-        await self._run("refuse_event", source, offset, key, job_id, raw, sqlstate, error)
+        header = None if event.header is None else encode(event.header).decode()
+        ids = event.call_id, event.call_key, event.job_id
+        place = event.source, event.byte_offset
+        await self._run(
+            "refuse_event", *place, *ids, event.raw, event.sqlstate, event.error, header
+        )
+
+    async def ping(self) -> None:
+        """Return if the database answers.
+
+        Raises:
+            Transient: It does not.
+        """
+        await self._run("ping")
+
+    async def rows(self, name: str, *arguments: object) -> list[asyncpg.Record]:
+        """Return the rows of a query, by its file's name. Same errors as apply."""
+        found: list[asyncpg.Record] = await self._mapped(self._fetch, name, *arguments)
+        return found
 
     async def close(self) -> None:
         """Close the connection. Safe to call twice."""
@@ -125,14 +137,19 @@ class Store:
                 connection.terminate()
 
     async def _run(self, name: str, *arguments: object) -> str:
+        return str(await self._mapped(self._ask, name, *arguments))
+
+    async def _mapped(
+        self, ask: Callable[..., Awaitable[Any]], name: str, *arguments: object
+    ) -> Any:
         try:
             try:
-                return await self._ask(name, *arguments)
+                return await ask(name, *arguments)
             except asyncpg.InternalClientError:
                 # The driver lost its place, as it does when a connection dies at the wrong moment.
                 # Every statement of ours can be sent twice: a new connection tells what it was.
                 self._drop()
-                return await self._ask(name, *arguments)
+                return await ask(name, *arguments)
         except asyncio.CancelledError:
             self._drop()  # what the server is doing for us is unknown; nobody waits for it
             raise
@@ -142,9 +159,13 @@ class Store:
                 self._drop()
             raise mapped from error
 
-    async def _ask(self, name: str, *arguments: object) -> str:
+    async def _ask(self, name: str, *arguments: object) -> Any:
         connection = await self._connected()
-        return str(await connection.fetchval(sql(name), *arguments))
+        return await connection.fetchval(sql(name), *arguments)
+
+    async def _fetch(self, name: str, *arguments: object) -> Any:
+        connection = await self._connected()
+        return await connection.fetch(sql(name), *arguments)
 
     async def _connected(self) -> "asyncpg.Connection[asyncpg.Record]":
         if self._connection is None or self._connection.is_closed():

@@ -16,6 +16,9 @@ from callrecord.db.events import CallEnded, CallStarted, Event, decode
 CHUNK = 256 * 1024
 """Bytes read at once: bounds memory and how long one file keeps the others waiting."""
 
+LINE_LIMIT = 64 * 1024 * 1024
+"""Bytes of one line; what goes on for longer is none, and kept aside in pieces."""
+
 _FRAME = re.compile(rb"([0-9a-f]{8}) (([0-9]+) (.*))", re.DOTALL)
 _LINE_START = re.compile(rb"(?:^|\n)[0-9a-f]{8} ([0-9]+) ")
 _FRAME_START = re.compile(rb"[0-9a-f]{8} [0-9]+ \{")
@@ -59,7 +62,7 @@ class Tail:
         self.path = path
         self._fd = os.open(path, os.O_RDONLY)
         self._offset = 0
-        self._rest = b""
+        self._rest = bytearray()
         self._last_sequence = 0
         self.header: CallStarted | None = None
         self.ended = False
@@ -105,11 +108,17 @@ class Tail:
         data = os.pread(self._fd, CHUNK, self._offset)
         start = self._offset - len(self._rest)
         self._offset += len(data)
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        self._rest += data
+        if b"\n" not in data and len(self._rest) < LINE_LIMIT:
+            return []
+        *lines, rest = bytes(self._rest).split(b"\n")
+        self._rest = bytearray(rest)
         found: list[Entry | Damage] = []
         for line in lines:
             found.extend(self._parse(line, start))
             start += len(line) + 1
+        if len(self._rest) >= LINE_LIMIT:
+            found += self._take_rest("line without an end")
         return found
 
     def try_finish(self) -> bool:
@@ -125,10 +134,7 @@ class Tail:
 
     def rest(self) -> list[Entry | Damage]:
         """Return what the unfinished last line holds, under the lock and after the last read."""
-        rest, self._rest = self._rest, b""
-        if not rest:
-            return []
-        return list(self._parse(rest, self._offset - len(rest), "unfinished line"))
+        return self._take_rest("unfinished line") if self._rest else []
 
     def sync(self) -> None:
         """Bring the file to the disk (fdatasync)."""
@@ -140,6 +146,10 @@ class Tail:
             self.path.unlink()
         locks.close(self._fd)
 
+    def _take_rest(self, reason: str) -> list[Entry | Damage]:
+        rest, self._rest = bytes(self._rest), bytearray()
+        return list(self._parse(rest, self._offset - len(rest), reason))
+
     def _same_file(self) -> bool:
         try:
             return self.path.stat().st_ino == os.fstat(self._fd).st_ino
@@ -149,7 +159,7 @@ class Tail:
     def _parse(
         self, line: bytes, offset: int, reason: str = "bad checksum or unknown event"
     ) -> Iterator[Entry | Damage]:
-        entry = _entry(line, offset)
+        entry = entry_of(line, offset)
         if entry is not None:
             yield from self._note(entry)
             return
@@ -157,7 +167,7 @@ class Tail:
         for match in _FRAME_START.finditer(line, 1):
             cut = match.start()
             head, tail = line[: cut - 1], line[cut:]
-            if _entry(head, offset) or _entry(tail, offset + cut):
+            if entry_of(head, offset) or entry_of(tail, offset + cut):
                 yield from self._parse(head, offset)
                 yield from self._parse(tail, offset + cut, reason)
                 return
@@ -179,7 +189,8 @@ class Tail:
         yield entry
 
 
-def _entry(line: bytes, offset: int) -> Entry | None:
+def entry_of(line: bytes, offset: int) -> Entry | None:
+    """Return the event of a line; None if it is damaged, or no event that this version knows."""
     match = _FRAME.fullmatch(line)
     if match is None or int(match[1], 16) != zlib.crc32(match[2]):
         return None

@@ -2,15 +2,14 @@
 
 import math
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
-from callrecord.db.events import CallEnded, CallStarted, now
 from callrecord.db.outbox import job_of, made_at
 from callrecord.db.outbox_home import ACCEPTED, WorkerDirectory
 from callrecord.db.privacy import private_logger
-from callrecord.db.tail import Damage, Entry, Tail
+from callrecord.db.shipment import Backlog, Shipment
+from callrecord.db.tail import Tail
 
 logger = private_logger("voice.shipper")
 
@@ -19,77 +18,6 @@ BATCH_EVENTS = 1000
 
 RETRY_S = 10.0
 """Pause before a file that the disk did not give is tried again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """What waits on disk.
-
-    Attributes:
-        seconds: Age of the oldest of it.
-    """
-
-    events: int = 0
-    bytes: int = 0
-    seconds: float = 0.0
-
-
-@dataclass(slots=True)
-class Shipment:
-    """One file under way: its tail, and what was read but is not stored yet.
-
-    Attributes:
-        held_until: Monotonic time before which it is not tried again.
-        closing: Its writer is gone, and it was read to its end.
-        deleted: The call's owner has deleted it.
-        read_to: Until when all that was written is read, in seconds since 1970.
-        stored_to: The same of what was taken off `pending` since.
-    """
-
-    tail: Tail
-    read_to: float
-    pending: list[Entry | Damage] = field(default_factory=list)
-    held_until: float = 0.0
-    closing: bool = False
-    deleted: bool = False
-    stored_to: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Nothing is stored of a file that was just found."""
-        self.stored_to = self.read_to
-
-    def backlog(self) -> Backlog:
-        """Return what of it is not stored yet."""
-        unread = self.tail.unread()
-        if not self.pending and not unread:
-            return Backlog()
-        held = sum(len(item.raw) for item in self.pending)
-        try:
-            ahead = max(0, self.tail.written() - self.tail.next_sequence + 1) if unread else 0
-        except OSError:  # who reads it logs that it can't be read
-            ahead = 0
-        since = self.stored_to if self.pending else self.read_to
-        return Backlog(
-            events=len(self.pending) + ahead,
-            bytes=held + unread,
-            seconds=max(0.0, time.time() - since),
-        )
-
-    @property
-    def header(self) -> CallStarted:
-        """The call's identity; from the file's name if both header lines are damaged."""
-        if self.tail.header is not None:
-            return self.tail.header
-        job_id = job_of(self.tail.path)
-        key = UUID(self.tail.path.stem.rpartition(".")[2])
-        return CallStarted(
-            key=key,
-            job_id=job_id,
-            room_name=f"unknown {job_id}",
-            room_sid=f"unknown:{key}",
-            at=self.tail.written_at(),
-            metadata={"recovered": True},
-        )
 
 
 class Tails:
@@ -150,7 +78,7 @@ class Tails:
         for each in ready:
             if not each.pending:
                 try:
-                    self._read(each)
+                    each.read()
                 except OSError:  # one file's bad sector must not keep all the others
                     each.held_until = at + RETRY_S
                     logger.exception(
@@ -212,23 +140,6 @@ class Tails:
             return
         (directory.path / f"{job_of(path)}{ACCEPTED}").unlink(missing_ok=True)
 
-    def _read(self, each: Shipment) -> None:
-        each.stored_to = each.read_to  # what was pending is stored, or we would not read on
-        at = time.time()
-        each.pending.extend(each.tail.read())
-        if not each.tail.unread():
-            each.read_to = at
-        if each.pending or each.closing or not each.tail.try_finish():
-            return
-        # The writer is gone and we hold its lock: now the end of the file is its end.
-        while each.tail.grown():
-            each.pending.extend(each.tail.read())
-        each.pending.extend(each.tail.rest())
-        # With both header lines damaged it is still a call, which ended somehow.
-        if each.tail.next_sequence > 1 and not each.tail.ended:
-            each.pending.append(_crashed(each.tail))
-        each.closing = True
-
 
 def _files(directory: WorkerDirectory) -> list[Path]:
     try:
@@ -242,9 +153,3 @@ def _notes(directory: WorkerDirectory) -> list[Path]:
         return directory.accepted()
     except FileNotFoundError:
         return []
-
-
-def _crashed(tail: Tail) -> Entry:
-    # A death that we saw is dated now, an older one by the last thing its writer said.
-    at = now() if tail.seen_alive else tail.written_at()
-    return Entry(CallEnded(at=at, end_reason="worker_crashed"), tail.next_sequence, -1, b"")

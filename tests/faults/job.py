@@ -1,8 +1,9 @@
 """A job as a process of its own: it appends what it is told to, and says what it has appended.
 
 `python -m tests.faults.job DIRECTORY` makes an outbox file there. Each line of its standard input
-is one event's JSON; it answers with the same line once the event is appended. At the end of its
-input it closes the file in order.
+is one event's JSON; it answers with the same line once the event is appended. `eat` has it use up
+its memory, `fork` has it start a child that outlives it. At the end of its input it closes the file
+in order.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -42,6 +44,21 @@ class Job:
             line = await self._process.stdout.readline()
             assert line.strip() == encode(event), f"the job said {line!r}"
             self.recorded.events.append(event)
+
+    async def do(self, word: str) -> None:
+        """Have it do something else, see above."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(word.encode() + b"\n")
+        await self._process.stdin.drain()
+
+    async def said(self) -> str:
+        """Return its next line."""
+        assert self._process.stdout is not None
+        return (await self._process.stdout.readline()).decode().strip()
+
+    async def gone(self) -> int:
+        """Wait until it has ended by itself; return its exit code."""
+        return await self._process.wait()
 
     async def kill(self) -> None:
         """Kill it with SIGKILL, and wait until it is gone."""
@@ -110,9 +127,33 @@ def main(directory: str, file_limit: str) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(file_limit), hard))
     os.write(1, b"ready\n")
     for line in lines:
-        writer.append(decode(line))
-        os.write(1, line)
+        if line == b"eat\n":
+            _eat()
+        elif line == b"fork\n":
+            _fork()
+        else:
+            writer.append(decode(line))
+            os.write(1, line)
     writer.close()
+
+
+def _eat() -> None:
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**26, hard))
+    eaten = []
+    while True:
+        eaten.append(bytearray(2**20))
+
+
+def _fork() -> None:
+    """Start a child without `exec`, as a tool may, which holds whatever its parent had open."""
+    child = os.fork()
+    if child == 0:
+        os.closerange(0, 2)  # its parent's end is to be seen; what is held is the outbox file
+        time.sleep(600)
+        os._exit(0)
+    os.write(1, b"%d\n" % child)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,17 @@
 from argparse import ArgumentParser, Namespace
 from typing import Protocol
 
-from callrecord.db.cli import calls, migrate, ship, show, status, sweep, types
+from callrecord.db.cli import (
+    calls,
+    migrate,
+    refused,
+    replay,
+    ship,
+    show,
+    status,
+    sweep,
+    types,
+)
 
 
 class Command(Protocol):
@@ -24,4 +34,14 @@ class Command(Protocol):
         """Do it, and return the exit code; errors of `db.errors` may go up."""
 
 
-COMMANDS: tuple[Command, ...] = (migrate, ship, status, sweep, calls, show, types)
+COMMANDS: tuple[Command, ...] = (
+    migrate,
+    ship,
+    status,
+    calls,
+    show,
+    refused,
+    replay,
+    sweep,
+    types,
+)

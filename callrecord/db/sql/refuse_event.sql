@@ -4,7 +4,7 @@ with kept as (
         then set_config('synchronous_commit', 'on', true) end as durable
 )
 insert into voice_worker.refused_events (
-    source, byte_offset, call_id, job_id, raw, sqlstate, error
+    source, byte_offset, call_id, call_key, job_id, raw, sqlstate, error, header
 )
-select $1, $2, $3, $4, $5, $6, $7 from kept
+select $1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb from kept
 on conflict (source, byte_offset) do nothing

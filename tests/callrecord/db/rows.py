@@ -4,6 +4,18 @@ from uuid import UUID, uuid4
 
 from tests.postgres import Connection
 
+STRICT = """
+create function no_bad() returns trigger language plpgsql as $$
+begin
+    if new.content like 'bad%' then
+        raise exception 'not this: %', new.content using errcode = '22000';
+    end if;
+    return new;
+end $$;
+create trigger no_bad before insert on voice_messages for each row execute function no_bad();
+"""
+"""A rule of a team's own: turns that begin with "bad" are refused, until no_bad is dropped."""
+
 
 async def add_user(conn: Connection, name: str, *, role: str = "user") -> UUID:
     """Insert a user whose e-mail is `<name>@example.org`, and return the id."""

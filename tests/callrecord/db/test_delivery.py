@@ -1,5 +1,6 @@
 """Delivery: what the database refuses is kept aside alone, and one call never keeps the others."""
 
+import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from callrecord.db.delivery import Delivery, Stats
 from callrecord.db.events import Event, Unhandled, encode
 from callrecord.db.outbox import frame
 from callrecord.db.outbox_home import OutboxHome, WorkerDirectory
+from callrecord.db.refused import files_under, read_file
 from callrecord.db.tails import Tails
-from tests.callrecord.db.calls import at, connected, ended, message, started, usage, write
+from tests.callrecord.db.calls import at, ended, message, started, usage, write
 from tests.postgres import Connection
 
 
@@ -133,33 +135,35 @@ async def test_a_gap_before_a_refused_event_hides_neither(
     assert kept["raw"] == lines[3].strip()
 
 
-async def test_an_older_schema_holds_every_call_until_it_is_mended(
-    shipping: Shipping, pg: Connection
-) -> None:
-    write(shipping.path, started(), connected(), message("a"), ended())
-    write(shipping.path, started(), message("b"))
-    definition = await pg.fetchval(
-        "select pg_get_functiondef('voice_worker.apply_batch(jsonb)'::regprocedure)"
-    )
-    await pg.execute("drop function voice_worker.apply_batch(jsonb)")
-    assert await shipping.ship() == 2
-    assert shipping.stats.held_calls >= 2
-    await pg.execute(definition)  # executable by everybody, as new functions are
-    assert await shipping.ship() == 0
-    assert await contents(pg) == ["a", "b"]
-
-
-async def test_no_right_to_keep_aside_holds_that_call_alone(
+async def test_what_may_not_be_kept_aside_in_the_table_goes_to_a_file(
     shipping: Shipping, pg: Connection
 ) -> None:
     await pg.execute("revoke insert on voice_worker.refused_events from voice_worker")
+    damaged = write(shipping.path, header := started(), message("a"), ended())
+    data = damaged.read_bytes() + b"#noise\n"
+    for _ in range(2):  # a restarted worker ships a leftover file again
+        damaged.write_bytes(data)
+        assert await shipping.ship() == 0
+    (path,) = files_under(shipping.path)
+    kept = read_file(path)
+    assert (kept.raw, kept.header, kept.call_id) == (b"#noise", header, header.key)
+    assert kept.error == "bad checksum or unknown event"
+    modes = [stat.S_IMODE(each.stat().st_mode) for each in (path, path.parent)]
+    assert modes == [0o600, 0o700]
+    assert await contents(pg) == ["a"]
+
+
+async def test_a_table_that_is_missing_holds_that_call_alone(
+    shipping: Shipping, pg: Connection
+) -> None:
+    await pg.execute("alter table voice_worker.refused_events rename to gone")
     damaged = write(shipping.path, started(), message("a"), ended())
     damaged.write_bytes(damaged.read_bytes() + b"#noise\n")
     write(shipping.path, started(), message("b"), ended())
     assert await shipping.ship() == 1
     assert await contents(pg) == ["a", "b"]
-    assert damaged.exists()
-    await pg.execute("grant insert on voice_worker.refused_events to voice_worker")
+    assert files_under(shipping.path) == []
+    await pg.execute("alter table voice_worker.gone rename to refused_events")
     assert await shipping.ship() == 0
     assert [row["raw"] for row in await refused(pg)] == [b"#noise"]
 

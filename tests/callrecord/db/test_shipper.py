@@ -1,24 +1,21 @@
 """The shipper with real writers and a real Postgres: kills, races, neighbours."""
 
 import asyncio
-import os
 import random
 import subprocess
 import sys
-import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 import callrecord.db.store
-from callrecord.db.disk import DiskReserve
 from callrecord.db.outbox import OutboxWriter
 from callrecord.db.outbox_home import OutboxHome
 from callrecord.db.shipper import Shipper
 from tests.callrecord.db.calls import connected, ended, leg, message, started, until, usage, write
 from tests.callrecord.db.proxy import Faults, Proxy, proxy_to
-from tests.callrecord.db.shipping import QUICK, WORKER, files_under, shipping, stored
+from tests.callrecord.db.shipping import QUICK, WORKER, files_under, shipping
 from tests.postgres import Connection
 
 
@@ -53,9 +50,6 @@ async def test_a_living_call_is_seen_and_its_end_removes_the_file(
     assert (shipper.stats.refused, shipper.stats.failures) == (0, 0)
 
 
-FAULTS = ["refuse", "cut", "swallow_requests", "swallow_replies", "swallow_from", "delay", "killed"]
-
-
 async def test_one_connection_is_enough(tmp_path: Path, dsn: str, pg: Connection) -> None:
     login = dsn.split("//")[1].split(":", maxsplit=1)[0]
     await pg.execute(f"alter role {login} connection limit 1")
@@ -77,28 +71,6 @@ async def test_what_is_written_as_the_stop_begins_is_shipped(tmp_path: Path, dsn
         assert await asyncio.to_thread(shipper.stop, 15)
         assert directory.files() == []
         directory.release()
-
-
-async def test_the_last_event_of_many_short_jobs_is_never_lost(
-    tmp_path: Path, dsn: str, pg: Connection
-) -> None:
-    jobs = 120
-
-    def job(path: Path) -> None:
-        for _ in range(jobs // 2):
-            writer = OutboxWriter(path, started())
-            writer.append(message("first"))
-            writer.append(ended())
-            writer.append(message("last"))
-            writer.close()
-
-    async with shipping(tmp_path, dsn) as (_, directory):
-        threads = [threading.Thread(target=job, args=(directory.path,)) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        await until(lambda: not any(thread.is_alive() for thread in threads))
-    assert await pg.fetchval("select count(*) from voice_calls where status = 'completed'") == jobs
-    assert await stored(pg) == ["first", "last"] * jobs
 
 
 async def test_a_worker_killed_with_its_calls_is_shipped_by_another(
@@ -138,19 +110,6 @@ async def test_a_worker_killed_with_its_calls_is_shipped_by_another(
     assert len(rows) == 3
 
 
-async def test_two_workers_on_one_outbox_ship_each_call_once(
-    tmp_path: Path, dsn: str, pg: Connection
-) -> None:
-    async with (
-        shipping(tmp_path, dsn) as (one, first),
-        shipping(tmp_path, dsn) as (two, second),
-    ):
-        for n in range(40):
-            write((first if n % 2 else second).path, started(), message(str(n)), ended())
-    assert sorted(await stored(pg), key=int) == [str(n) for n in range(40)]
-    assert one.stats.events == two.stats.events == 20 * 4
-
-
 @pytest.mark.parametrize("seed", range(2))
 async def test_workers_and_jobs_killed_at_random_lose_nothing(
     tmp_path: Path, proxy: Proxy, pg: Connection, seed: int
@@ -186,17 +145,3 @@ async def test_workers_and_jobs_killed_at_random_lose_nothing(
     odd = "select count(*) from voice_worker.refused_events where error <> 'unfinished line'"
     assert await pg.fetchval(odd) == 0
     assert files_under(tmp_path) == []
-
-
-async def test_foreign_files_and_a_refused_reserve_stop_nothing(
-    tmp_path: Path, dsn: str, pg: Connection
-) -> None:
-    reserve = DiskReserve(tmp_path / "no such directory", low_bytes=0)
-    async with shipping(tmp_path, dsn, reserve=reserve) as (_, directory):
-        os.mkfifo(directory.path / "pipe.events")
-        (directory.path / "folder.events").mkdir()
-        (directory.path / "notes.events").write_bytes(b"mine\n")
-        (tmp_path / "README").write_bytes(b"what is this\n")
-        path = write(directory.path, started(), message("a"), ended())
-        await until(lambda: not path.exists())
-    assert await stored(pg) == ["a"]

@@ -4,16 +4,16 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator
-from typing import Any
 
 import asyncpg
 import pytest
 
 import callrecord.db.store
 from callrecord.db.errors import Hold, Locked, Refused, Stop, Transient, VoiceError
-from callrecord.db.events import new_id
+from callrecord.db.events import decode, new_id
+from callrecord.db.refused import RefusedEvent
 from callrecord.db.store import Store, check_schema, meaning
-from tests.callrecord.db.calls import batch, connected, message, started, until
+from tests.callrecord.db.calls import at, batch, connected, message, started, until
 from tests.callrecord.db.proxy import Faults, Proxy, proxy_to
 from tests.postgres import Connection
 
@@ -128,18 +128,6 @@ async def test_a_lost_connection_is_transient_and_made_anew(
     assert await counts(pg) == (1, 1)
 
 
-async def test_a_black_hole_leaves_no_lock_behind(
-    store: Store, proxy: Proxy, pg: Connection
-) -> None:
-    header = started()
-    await store.apply([batch(header)])
-    proxy.faults.swallow_requests = proxy.faults.swallow_replies = True
-    with pytest.raises(Transient):
-        await store.apply([batch(header, message(), first=4)])
-    await pg.execute("set lock_timeout = '1s'")
-    await pg.execute("update voice_calls set room_name = 'not locked'")
-
-
 async def test_a_cancelled_statement_leaves_a_store_that_works(
     store: Store, proxy: Proxy, pg: Connection
 ) -> None:
@@ -179,15 +167,27 @@ async def test_a_row_locked_by_somebody_is_transient(store: Store, pg: Connectio
 
 
 async def test_a_refused_event_is_kept_once_with_its_bytes(store: Store, pg: Connection) -> None:
-    key = new_id()
-    kept: dict[str, Any] = {"source": "a.events", "offset": 7, "raw": b"\0\xff", "error": "why"}
+    key, header = new_id(), started()
+    kept = RefusedEvent(
+        source="a.events",
+        byte_offset=7,
+        raw=b"\0\xff",
+        error="why",
+        sqlstate="22003",
+        job_id="AJ_1",
+        call_key=key,
+        header=header,
+        refused_at=at(0),
+    )
     for _ in range(2):
-        await store.refuse(**kept, sqlstate="22003", job_id="AJ_1", key=key)
+        await store.refuse(kept)
     rows = await pg.fetch(
-        "select source, byte_offset, raw, sqlstate, error, call_id, job_id "
+        "select source, byte_offset, raw, sqlstate, error, call_id, call_key, job_id, header "
         "from voice_worker.refused_events"
     )
-    assert [tuple(row) for row in rows] == [("a.events", 7, b"\0\xff", "22003", "why", key, "AJ_1")]
+    (row,) = [list(row) for row in rows]
+    assert decode(row.pop().encode()) == header
+    assert row == ["a.events", 7, b"\0\xff", "22003", "why", None, key, "AJ_1"]
 
 
 async def test_closing_twice_or_unopened_is_no_error(dsn: str) -> None:

@@ -11,8 +11,9 @@ import callrecord.db.tails
 from callrecord.db.events import CallEnded
 from callrecord.db.outbox import OutboxWriter
 from callrecord.db.outbox_home import OutboxHome, WorkerDirectory
+from callrecord.db.shipment import Shipment
 from callrecord.db.tail import Entry
-from callrecord.db.tails import Shipment, Tails
+from callrecord.db.tails import Tails
 from tests.callrecord.db.calls import ended, message, started, write
 
 

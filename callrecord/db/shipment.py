@@ -1,0 +1,114 @@
+"""One outbox file under way: what was read of it, and what the database says of its call."""
+
+import time
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from callrecord.db.events import CallEnded, CallStarted, now
+from callrecord.db.outbox import job_of
+from callrecord.db.tail import Damage, Entry, Tail
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits on disk.
+
+    Attributes:
+        seconds: Age of the oldest of it.
+    """
+
+    events: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Shipment:
+    """One file under way: its tail, and what was read but is not stored yet.
+
+    Attributes:
+        held_until: Monotonic time before which it is not tried again.
+        strikes: How often in a row the database did not take it while it took others.
+        why: What it said the last time.
+        closing: Its writer is gone, and it was read to its end.
+        call_id: The call's row, once known.
+        deleted: The call's owner has deleted it.
+        read_to: Until when all that was written is read, in seconds since 1970.
+        stored_to: The same of what was taken off `pending` since.
+    """
+
+    tail: Tail
+    read_to: float
+    pending: list[Entry | Damage] = field(default_factory=list)
+    held_until: float = 0.0
+    strikes: int = 0
+    why: str = ""
+    closing: bool = False
+    call_id: UUID | None = None
+    deleted: bool = False
+    stored_to: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Nothing is stored of a file that was just found."""
+        self.stored_to = self.read_to
+
+    def backlog(self) -> Backlog:
+        """Return what of it is not stored yet."""
+        unread = self.tail.unread()
+        if not self.pending and not unread:
+            return Backlog()
+        held = sum(len(item.raw) for item in self.pending)
+        try:
+            ahead = max(0, self.tail.written() - self.tail.next_sequence + 1) if unread else 0
+        except OSError:  # who reads it logs that it can't be read
+            ahead = 0
+        since = self.stored_to if self.pending else self.read_to
+        return Backlog(
+            events=len(self.pending) + ahead,
+            bytes=held + unread,
+            seconds=max(0.0, time.time() - since),
+        )
+
+    @property
+    def header(self) -> CallStarted:
+        """The call's identity; from the file's name if both header lines are damaged."""
+        if self.tail.header is not None:
+            return self.tail.header
+        job_id = job_of(self.tail.path)
+        key = UUID(self.tail.path.stem.rpartition(".")[2])
+        return CallStarted(
+            key=key,
+            job_id=job_id,
+            room_name=f"unknown {job_id}",
+            room_sid=f"unknown:{key}",
+            at=self.tail.written_at(),
+            metadata={"recovered": True},
+        )
+
+    def read(self) -> None:
+        """Read on; at the end of a dead writer's file, to its end and with the end of its call.
+
+        Raises:
+            OSError: The disk does not give it.
+        """
+        self.stored_to = self.read_to  # what was pending is stored, or we would not read on
+        at = time.time()
+        self.pending.extend(self.tail.read())
+        if not self.tail.unread():
+            self.read_to = at
+        if self.pending or self.closing or not self.tail.try_finish():
+            return
+        # The writer is gone and we hold its lock: now the end of the file is its end.
+        while self.tail.grown():
+            self.pending.extend(self.tail.read())
+        self.pending.extend(self.tail.rest())
+        # With both header lines damaged it is still a call, which ended somehow.
+        if self.tail.next_sequence > 1 and not self.tail.ended:
+            self.pending.append(_crashed(self.tail))
+        self.closing = True
+
+
+def _crashed(tail: Tail) -> Entry:
+    # A death that we saw is dated now, an older one by the last thing its writer said.
+    at = now() if tail.seen_alive else tail.written_at()
+    return Entry(CallEnded(at=at, end_reason="worker_crashed"), tail.next_sequence, -1, b"")
