@@ -27,7 +27,7 @@ test: .venv/synced ## all tests but the slow ones of the fault list
 	@$(RUN) pytest -n 3 --dist loadfile -m "not slow_fault"
 
 test-faults: .venv/synced ## the whole fault list, thousands of random histories among it
-	@HYPOTHESIS_PROFILE=thousands $(RUN) pytest tests/faults
+	@FAULT_EXAMPLES=3000 $(RUN) pytest tests/faults
 
 check: .venv/synced ## lint, format, types, layers, Dockerfile
 	@$(RUN) ruff check

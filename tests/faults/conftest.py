@@ -45,6 +45,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     rows = []
     for outcome in ("passed", "failed", "skipped"):
         for report in terminalreporter.getreports(outcome):
+            if told := dict(report.user_properties).get("told"):
+                terminalreporter.write_line(f"{outcome}: {told}")
             found = _NUMBER.match(report.nodeid.rpartition("::")[2])
             if found is None or (report.when != "call" and outcome == "passed"):
                 continue

@@ -38,10 +38,14 @@ class Recorded:
     Attributes:
         header: The call as the job told it.
         events: What was appended, in order, without the header.
+        torn: Bytes of a last line that was never finished, and so never recorded.
+        hit: What damage may have hit, if that is known; else it may be anything.
     """
 
     header: CallStarted
     events: list[Event] = field(default_factory=list)
+    torn: bytes = b""
+    hit: set[Name] | None = None
 
     def newest(self) -> dict[Name, Event]:
         """Return the newest version of each row, and the connect and end, in order."""
@@ -95,9 +99,11 @@ async def account(
         file = waiting.get(each.header.key)
         one, kept = await _account_of(pg, each, file, aside, in_hand=in_hand)
         total = Account(*(a + b for a, b in zip(_numbers(total), _numbers(one), strict=True)))
-        if not one.deleted and not (file and file.events):
+        if kept is not None and not (file and file.events):
             expected = (ends or {}).get(each.header.key)
             if expected is None and ("CallEnded", each.header.key) in kept:
+                if file is not None:
+                    continue  # the end of its writer is still to come
                 expected = "worker_crashed"
             await _check_end(pg, each, expected, alive=file is not None)
     found = (total.stored, total.waiting, total.refused, total.deleted)
@@ -189,26 +195,31 @@ async def _account_of(
     aside: Iterable[Aside],
     *,
     in_hand: int,
-) -> tuple[Account, set[Name]]:
+) -> tuple[Account, set[Name] | None]:
+    """Return the account of one job, and what was kept aside; None if the call was deleted."""
     newest = each.newest()
     row = await call_row(pg, each.header)
     if row is None and await _tombstone(pg, each.header):
         await _nothing_of(pg, newest)
-        return Account(len(newest), 0, 0, 0, len(newest)), set()
+        return Account(len(newest), 0, 0, 0, len(newest)), None
     stored = await _stored(pg, each.header, row)
     there = {name for name in newest if name in stored}
-    waiting = {name for name in file.newest() if name in newest} if file else set()
+    hit = each.hit or set()
+    # What was hit is in its file too, for as long as that is there.
+    waiting = {name for name in newest if name in hit or name in file.newest()} if file else set()
     mine = [item for item in aside if each.header.key.hex in item.source]
     kept = _kept_aside(each, mine, [name for name in newest if name not in there | waiting])
-    buried = await _buried(pg, set(newest) - there - waiting - kept)
+    deleted = await _buried(pg, set(newest))
+    assert not deleted & there, f"deleted, and there again: {[newest[name] for name in deleted]}"
+    buried = deleted - waiting - kept
     lost = set(newest) - there - waiting - kept - buried
     assert not lost, f"lost of {each.header.job_id}: {[newest[name] for name in lost]}"
     extra = set(stored) - set(newest)
     assert len(extra) <= in_hand, f"never recorded: {[stored[name] for name in extra]}"
     for name in there - waiting:
         versions = [event for event in each.events if name_of(each.header, event) == name]
-        _same(stored[name], versions, [item.event for item in mine])
-    _in_order(each, [stored[name] for name in newest if name in there])
+        _same(stored[name], versions, [item.event for item in mine], hit=name in hit)
+    _in_order(each, [stored[name] for name in newest if name in there - hit])
     one = Account(len(newest), len(there), len(waiting - there), len(kept), len(buried))
     return one, kept
 
@@ -238,29 +249,36 @@ async def _stored(
 
 
 def _kept_aside(each: Recorded, aside: list[Aside], missing: list[Name]) -> set[Name]:
-    names = [item.event and name_of(each.header, item.event) for item in aside if item.raw]
+    lines = [item for item in aside if item.raw and item.raw != each.torn]
+    names = [item.event and name_of(each.header, item.event) for item in lines]
     kept = {name for name in missing if name in names}
     # Of a damaged line, its id perhaps, nobody can say which event it was: there is one for each.
     damaged = [name for name in names if name not in each.newest()]
-    return kept | set([name for name in missing if name not in kept][: len(damaged)])
+    may_be = [name for name in missing if each.hit is None or name in each.hit]
+    return kept | set([name for name in may_be if name not in kept][: len(damaged)])
 
 
-def _same(row: dict[str, Any], versions: list[Event], aside: list[Event | None]) -> None:
+def _same(
+    row: dict[str, Any], versions: list[Event], aside: list[Event | None], *, hit: bool
+) -> None:
     good = [event for event in map(_as_written, versions) if event not in aside]
-    if not good:
-        return
-    newest = good[-1]
-    match newest:
+    told = [_told(event) for event in (good if hit else good[-1:])]
+    if told:
+        fits = [{name: row[name] for name in version} == version for version in told]
+        assert any(fits), f"{row} is none of {told}"
+
+
+def _told(event: Event) -> dict[str, Any]:
+    match event:
         case Message():
             names = ["role", "content", "at", "interrupted", "tokens"]
         case Usage():
             names = ["kind", "at", "total_tokens", "cancelled"]
         case Leg():
-            names = ["identity", "joined_at"] + (["left_at"] if newest.left_at else [])
+            names = ["identity", "joined_at"] + (["left_at"] if event.left_at else [])
         case _:
-            return
-    told = {name: getattr(newest, name) for name in names}
-    assert {name: row[name] for name in names} == told
+            names = []
+    return {name: getattr(event, name) for name in names}
 
 
 def _as_written(event: Event) -> Event:
@@ -276,9 +294,12 @@ async def _check_end(pg: Connection, each: Recorded, expected: str | None, *, al
     row = await call_row(pg, each.header)
     assert row is not None, f"no row of the call of {each.header.job_id}"
     told = [event for event in each.events if isinstance(event, CallEnded)]
-    if expected is None and alive and not told:
+    hit = ("CallEnded", each.header.key) in (each.hit or ())
+    if expected is None and alive and (not told or (hit and row["end_reason"] is None)):
         return  # it goes on
     reason = expected or (told[-1].end_reason if told else "worker_crashed")
+    if hit and row["end_reason"] != reason:
+        reason, told = "worker_crashed", []
     assert row["end_reason"] == reason
     assert row["status"] == status_of(reason)
     assert row["duration_seconds"] >= 0
