@@ -26,13 +26,14 @@ class Call:
         self._directory = directory
         self._writer: OutboxWriter | None = None
         self._left = 0
+        self._exchanges = random.randint(1, EXCHANGES)  # noqa: S311 - so that not all begin at once
 
     def step(self) -> None:
         """Record one exchange."""
         first = self._writer is None
         if self._writer is None:
             self._writer = OutboxWriter(self._directory, header())
-            self._left = EXCHANGES
+            self._left, self._exchanges = self._exchanges, EXCHANGES
             for event in begin():
                 self._writer.append(event)
         told = set()

@@ -23,6 +23,7 @@ class Latency:
     Attributes:
         all: Of every turn.
         first: Of the first turns of new calls.
+        any: Set once there is one.
         waiting: Turns that are not visible yet: id, time of the append (ns), whether a first one.
         since: Monotonic time in ns; what was appended before does not count.
     """
@@ -30,6 +31,7 @@ class Latency:
     def __init__(self) -> None:
         self.all: list[float] = []
         self.first: list[float] = []
+        self.any = asyncio.Event()
         self.waiting: dict[UUID, tuple[int, bool]] = {}
         self.since = time.monotonic_ns()
 
@@ -44,12 +46,14 @@ class Latency:
         appended, first = self.waiting.pop(id_)
         took = (at - appended) / 1e6
         self.all.append(took)
+        self.any.set()
         if first:
             self.first.append(took)
 
     def begin(self) -> None:
         """Count from now on."""
         self.all, self.first, self.waiting = [], [], {}
+        self.any.clear()
         self.since = time.monotonic_ns()
 
 
