@@ -5,6 +5,7 @@ import dataclasses
 import logging
 import os
 import subprocess
+import threading
 import time
 from collections.abc import AsyncIterator
 from functools import partial
@@ -270,3 +271,21 @@ async def test_a_long_outage_is_told_again_with_what_waits(
     assert [vars(line)["files"] for line in lines("database away")][:2] == [1, 1]
     directory.release()
     assert await stored(pg) == ["kept"]
+
+
+def test_a_stop_without_patience_ends_although_the_database_is_away(tmp_path: Path) -> None:
+    home = OutboxHome(tmp_path)
+    directory = home.take()
+    write(directory.path, started(), message())
+    for _ in range(5):
+        shipper = Shipper(home, directory, "postgresql://nobody@127.0.0.1:1/none")
+        shipper.start()
+        until_away = time.monotonic() + 15
+        while not shipper.stats.failures and time.monotonic() < until_away:
+            time.sleep(0.01)
+        stopping = threading.Thread(target=shipper.stop, args=[0.0], daemon=True)
+        stopping.start()
+        stopping.join(15)
+        assert not stopping.is_alive()
+    assert len(directory.files()) == 1
+    directory.release()
