@@ -4,7 +4,7 @@ UV := $(or $(shell command -v uv),$(CURDIR)/.cache/uv/bin/uv)
 RUN := $(UV) run --locked
 export UV_PYTHON_DOWNLOADS ?= never
 
-.PHONY: help demo demo-newest up test test-faults check format types bench bench-queries clean
+.PHONY: help demo demo-newest up test test-faults check format types bench bench-queries soak clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,11 @@ bench: .venv/synced ## side-by-side benchmarks
 
 bench-queries: .venv/synced ## the named queries with 1,000,000 calls: 20 GB of disk, some minutes
 	@$(RUN) python -m bench.queries
+
+# It kills its own Postgres, so never the one that DATABASE_URL names.
+soak: .venv/synced ## calls under random kills for MINUTES=20, then every turn counted; SEED=n
+	@env -u DATABASE_URL $(RUN) python -m bench.soak --minutes $(or $(MINUTES),20) \
+		$(if $(SEED),--seed $(SEED))
 
 clean: ## remove what was brought and built
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

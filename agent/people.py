@@ -19,6 +19,8 @@ logger = structlog.get_logger("voice.people")
 TEXT_LIMIT = 16 * 1024
 """Characters taken of one typed text: the language model is paid for each."""
 
+_CUT = "\N{REPLACEMENT CHARACTER} [cut]"
+
 
 class People:
     """Lets a session hear whoever is there.
@@ -135,5 +137,5 @@ async def _read(reader: rtc.TextStreamReader) -> str:
         if len(text) > TEXT_LIMIT:
             logger.warning("typed text cut", limit=TEXT_LIMIT)
             reader.close()
-            return text[:TEXT_LIMIT]
+            return text[: TEXT_LIMIT - len(_CUT)] + _CUT
     return text

@@ -9,6 +9,7 @@ SHORT = (
     ["bench.triggers", "--sizes", "10", "1000", "5000", "--times", "50"],
     ["bench.visibility", "--events", "200"],
     ["bench.visibility", "--calls", "3"],
+    ["bench.backpressure", "--calls", "20", "--minutes", "15", "--seconds", "15"],
     ["bench.queries", "--calls", "10000", "--users", "300", "--runs", "50"],
     ["bench.greeting", "--calls", "3", "--instant"],
 )

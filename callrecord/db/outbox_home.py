@@ -50,7 +50,8 @@ class WorkerDirectory:
         A job that dies before its first append would else leave nothing behind.
         """
         path = note_path(self.path, header.job_id)
-        path.write_bytes(encode(header))
+        with open(path, "wb", opener=_private) as file:
+            file.write(encode(header))
         return path
 
     def forget_accepted(self, note: Path) -> None:
@@ -199,6 +200,11 @@ def _probe(root: Path) -> None:
         probe.write_bytes(b"x")
     finally:
         probe.unlink(missing_ok=True)
+
+
+def _private(path: str, flags: int) -> int:
+    # Whatever the umask: what the front end knows of a caller is in it.
+    return os.open(path, flags, 0o600)
 
 
 def _is_uuid(name: str) -> bool:

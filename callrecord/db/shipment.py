@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from callrecord.db.events import CallEnded, CallStarted, now
+from callrecord.db.events import CallEnded, CallStarted
 from callrecord.db.outbox import job_of
 from callrecord.db.tail import Damage, Entry, Tail
 
@@ -109,6 +109,6 @@ class Shipment:
 
 
 def _crashed(tail: Tail) -> Entry:
-    # A death that we saw is dated now, an older one by the last thing its writer said.
-    at = now() if tail.seen_alive else tail.written_at()
+    # A death that we saw is dated so, an older one by the last thing its writer said.
+    at = tail.died_at or tail.written_at()
     return Entry(CallEnded(at=at, end_reason="worker_crashed"), tail.next_sequence, -1, b"")

@@ -124,6 +124,9 @@ class Shipper:
             while True:
                 # Only a look at the files that began after the stop can tell that all is shipped.
                 stopping = self._deadline is not None
+                # A cancel that meets the wake in `_pause` is swallowed by wait_for (Python 3.11).
+                if self._deadline is not None and time.monotonic() >= self._deadline:
+                    break
                 try:
                     busy = await self._turn()
                     if backoff:

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from callrecord.db import locks
-from callrecord.db.events import CallEnded, CallStarted, Event, decode
+from callrecord.db.events import CallEnded, CallStarted, Event, decode, now
 
 CHUNK = 256 * 1024
 """Bytes read at once: bounds memory and how long one file keeps the others waiting."""
@@ -55,6 +55,7 @@ class Tail:
         header: The call's first event, once read.
         ended: Whether a CallEnded was read.
         seen_alive: Whether its writer was alive at some time while we looked.
+        died_at: When we saw that it lived no more; None if it was dead at our first look.
     """
 
     def __init__(self, path: Path) -> None:
@@ -68,6 +69,7 @@ class Tail:
         self.ended = False
         self._damaged = 0
         self.seen_alive = False
+        self.died_at: datetime | None = None
         self._locked = False
 
     @property
@@ -129,7 +131,10 @@ class Tail:
         if self._locked:
             return True
         self._locked = locks.try_lock(self._fd)
-        self.seen_alive = self.seen_alive or not self._locked
+        if not self._locked:
+            self.seen_alive = True
+        elif self.seen_alive:
+            self.died_at = now()
         return self._locked
 
     def rest(self) -> list[Entry | Damage]:

@@ -65,14 +65,18 @@ class Tails:
                 directory.release(remove_if_empty=True)
 
     def gather(self) -> list[Shipment]:
-        """Return files with something to store, each call in its turn, living ones first."""
+        """Return files with something to store, each call in its turn, living ones first.
+
+        What was gathered before and could not be stored comes before all: so no more than a batch
+        is in memory, however long the database is away.
+        """
         at = time.monotonic()
         ready = [each for each in self._shipments.values() if each.held_until <= at]
         self._turn += 1
         if ready:
             start = self._turn % len(ready)
             ready = ready[start:] + ready[:start]
-        ready.sort(key=lambda each: not each.tail.seen_alive)
+        ready.sort(key=lambda each: (not each.pending, each.tail.locked))
         found: list[Shipment] = []
         events = 0
         for each in ready:
@@ -106,7 +110,9 @@ class Tails:
                     logger.exception("outbox file not removed", extra={"file": path.name})
 
     def sync(self) -> None:
-        """Bring what is not shipped yet to the disk."""
+        """Bring what is not shipped yet to the disk, and see which writers have died."""
+        for each in self._shipments.values():
+            each.tail.try_finish()
         for each in self._shipments.values():
             if each.pending or each.tail.grown():
                 each.tail.sync()
@@ -129,7 +135,9 @@ class Tails:
             logger.warning("not an outbox file, left alone", extra={"file": ascii(path.name)})
             return
         try:
-            self._shipments[path] = Shipment(read_to=made_at(path), tail=Tail(path))
+            tail = Tail(path)
+            tail.try_finish()  # a living call's first word is not to wait for a backlog
+            self._shipments[path] = Shipment(read_to=made_at(path), tail=tail)
         except FileNotFoundError:  # shipped and unlinked by its adopter since we listed it
             return
         except OSError:  # another user's, or no descriptors left

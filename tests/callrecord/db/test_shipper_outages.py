@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import logging
 import os
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -120,3 +121,21 @@ async def test_a_call_that_fails_each_time_keeps_no_other_call(
         await pg.execute("drop trigger no_bad on voice_messages")
     assert sorted(await stored(pg)) == ["bad 3", *(f"good {n}" for n in (0, 1, 2, 4, 5, 6))]
     assert shipper.stats.refused == 0
+
+
+def test_a_stop_without_patience_ends_although_the_database_is_away(tmp_path: Path) -> None:
+    home = OutboxHome(tmp_path)
+    directory = home.take()
+    write(directory.path, started(), message())
+    for _ in range(5):
+        shipper = Shipper(home, directory, "postgresql://nobody@127.0.0.1:1/none")
+        shipper.start()
+        until_away = time.monotonic() + 15
+        while not shipper.stats.failures and time.monotonic() < until_away:
+            time.sleep(0.01)
+        stopping = threading.Thread(target=shipper.stop, args=[0.0], daemon=True)
+        stopping.start()
+        stopping.join(15)
+        assert not stopping.is_alive()
+    assert len(directory.files()) == 1
+    directory.release()

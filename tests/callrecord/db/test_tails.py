@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
 import callrecord.db.tails
-from callrecord.db.events import CallEnded
+from callrecord.db.events import CallEnded, now
 from callrecord.db.outbox import OutboxWriter
 from callrecord.db.outbox_home import OutboxHome, WorkerDirectory
 from callrecord.db.shipment import Shipment
@@ -67,6 +68,27 @@ def test_a_crash_that_was_not_seen_is_dated_by_its_last_word(directory: WorkerDi
     assert isinstance(last.event, CallEnded)
     assert last.event.at.timestamp() == 1_700_000_000
     assert last.sequence == 4
+    tails.close()
+
+
+def test_a_crash_while_nothing_can_be_shipped_is_dated_by_when_it_was_seen(
+    directory: WorkerDirectory,
+) -> None:
+    """Not by when the database is back, perhaps an hour later."""
+    writer = OutboxWriter(directory.path, started())
+    tails = Tails([directory])
+    ship_all(tails)
+    writer.append(message())
+    (each,) = tails.gather()  # what is not delivered keeps the end from being read
+    writer.close()
+    tails.sync()
+    seen_by = now()
+    each.pending.clear()
+    while now() == seen_by:
+        pass
+    (last,) = [item for item in ship_all(tails)[writer.path] if isinstance(item, Entry)]
+    assert isinstance(last.event, CallEnded)
+    assert last.event.at <= seen_by
     tails.close()
 
 
@@ -155,6 +177,52 @@ def test_a_living_call_waits_for_no_backlog(
     tails.scan()
     assert living.path in [each.tail.path for each in tails.gather()]
     living.close()
+    tails.close()
+
+
+def test_a_new_call_waits_for_no_backlog(
+    directory: WorkerDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The calls of the backlog were seen alive, too; they ended while the database was away."""
+    monkeypatch.setattr(callrecord.db.tails, "BATCH_EVENTS", 10)
+    tails = Tails([directory])
+    for _ in range(30):
+        writer = OutboxWriter(directory.path, started())
+        tails.scan()
+        for _ in range(5):
+            writer.append(message())
+        writer.close()
+    tails.sync()
+    for _ in range(10):
+        with closing(OutboxWriter(directory.path, started())) as living:
+            living.append(message())
+            tails.scan()
+            portions = tails.gather()
+            assert living.path in [each.tail.path for each in portions]
+            for each in portions:
+                each.pending.clear()
+        tails.sync()
+    tails.close()
+
+
+def test_what_waits_in_memory_is_bounded_however_often_delivery_fails(
+    directory: WorkerDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callrecord.db.tails, "BATCH_EVENTS", 10)
+    writers = [OutboxWriter(directory.path, started()) for _ in range(20)]
+    for _ in range(20):
+        write(directory.path, started(), *(message() for _ in range(5)), ended())
+    tails = Tails([directory])
+    for _ in range(50):
+        for writer in writers:
+            writer.append(message())
+        tails.scan()
+        portions = tails.gather()
+    first = {each.tail.path for each in portions}
+    assert sum(len(each.pending) for each in tails._shipments.values()) < 20
+    assert {each.tail.path for each in tails.gather()} == first, "the same, until it is stored"
+    for writer in writers:
+        writer.close()
     tails.close()
 
 

@@ -1,0 +1,1 @@
+"""The soak: calls in a loop under random kills, and a ledger outside the system to compare with."""

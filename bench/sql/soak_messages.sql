@@ -1,0 +1,1 @@
+select call_id, role, content from public.voice_messages

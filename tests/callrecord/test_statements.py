@@ -1,0 +1,82 @@
+"""No SQL is made from strings: whatever is sent to Postgres stands in a .sql file."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.places import PROJECT
+
+SENDS = {
+    *("execute", "executemany", "fetch", "fetchrow", "fetchval", "fetchmany", "cursor"),
+    *("copy_from_query", "prepare"),
+}
+
+
+def strange(source: str) -> Iterator[str]:
+    """Yield the calls that send something else than `sql(...)` of a plain name."""
+    for node in ast.walk(ast.parse(source)):
+        if not (isinstance(node, ast.Call) and node.args and _sends(node.func)):
+            continue
+        statement = node.args[0]
+        if not (
+            isinstance(statement, ast.Call)
+            and _name(statement.func) == "sql"
+            and isinstance(statement.args[0], ast.Constant | ast.Name)
+        ):
+            yield f"line {node.lineno}: {ast.unparse(node)}"
+
+
+def _sends(function: ast.expr) -> bool:
+    return isinstance(function, ast.Attribute) and function.attr in SENDS
+
+
+def _name(function: ast.expr) -> str:
+    match function:
+        case ast.Attribute():
+            return function.attr
+        case ast.Name():
+            return function.id
+    return ""
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "f'select {name}'",
+        "'select %s' % name",
+        "'select ' + name",
+        "'select {}'.format(name)",
+        "query",
+        "sql('select').replace('NAME', name)",
+        "sql(f'select_{name}')",
+    ],
+)
+def test_a_statement_from_a_string_is_found(argument: str) -> None:
+    assert list(strange(f"connection.fetch({argument}, 1)"))
+    assert not list(strange("connection.fetch(sql('select_name'), name)"))
+
+
+def test_every_statement_stands_in_a_file() -> None:
+    found = {
+        f"{path.relative_to(PROJECT)}, {each}"
+        for path in _sources()
+        for each in strange(path.read_text())
+    }
+    assert found == set()
+
+
+def test_the_search_meets_statements() -> None:
+    sent = [
+        node
+        for path in _sources()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and _name(node.func) == "sql"
+    ]
+    assert len(sent) > 15
+
+
+def _sources() -> Iterator[Path]:
+    for package in ("callrecord", "agent", "db"):
+        yield from (PROJECT / package).rglob("*.py")
