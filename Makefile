@@ -46,7 +46,7 @@ types: .venv/synced ## types/voice-calls.ts from the migrations
 bench: .venv/synced ## side-by-side benchmarks
 	@$(RUN) python -m bench
 
-bench-queries: .venv/synced ## the named queries with 1,000,000 calls: 20 GB of disk, some minutes
+bench-queries: .venv/synced ## the named queries with 1,000,000 calls: 10 GB of disk, 15 minutes
 	@$(RUN) python -m bench.queries
 
 # It kills its own Postgres, so never the one that DATABASE_URL names.
