@@ -22,9 +22,9 @@ demo-newest: | $(UV) ## the demo with the newest versions that pyproject.toml al
 up: .venv/synced ## LiveKit, Postgres and models on this machine until Ctrl-C; settings in .env.local
 	@$(RUN) python -m local up --env-file .env.local
 
-# Tests in real rooms mostly wait: three processes at a time on two cores.
+# Tests in real rooms mostly wait: two processes at a time.
 test: .venv/synced ## all tests but the slow ones of the fault list
-	@$(RUN) pytest -n 3 --dist loadfile -m "not slow_fault"
+	@$(RUN) pytest -n 2 --dist loadfile -m "not slow_fault"
 
 test-faults: .venv/synced ## the whole fault list, thousands of random histories among it
 	@FAULT_EXAMPLES=3000 $(RUN) pytest tests/faults
