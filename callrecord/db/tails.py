@@ -2,9 +2,12 @@
 
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
+
+import msgspec
 
 from callrecord.db.events import CallEnded, CallStarted, now
 from callrecord.db.outbox import job_of, made_at
@@ -226,7 +229,7 @@ class Tails:
         each.pending.extend(each.tail.rest())
         # With both header lines damaged it is still a call, which ended somehow.
         if each.tail.next_sequence > 1 and not each.tail.ended:
-            each.pending.append(_crashed(each.tail))
+            each.pending.extend(_crashed(each.tail))
         each.closing = True
 
 
@@ -244,7 +247,13 @@ def _notes(directory: WorkerDirectory) -> list[Path]:
         return []
 
 
-def _crashed(tail: Tail) -> Entry:
+def _crashed(tail: Tail) -> Iterator[Entry]:
+    """Yield how a call ended whose writer is dead: turns that were being spoken were cut."""
+    sequence = tail.next_sequence
+    for draft in tail.drafts.values():
+        cut = msgspec.structs.replace(draft.event, interrupted=True)
+        yield Entry(cut, sequence, draft.offset, draft.raw)
+        sequence += 1
     # A death that we saw is dated now, an older one by the last thing its writer said.
     at = now() if tail.seen_alive else tail.written_at()
-    return Entry(CallEnded(at=at, end_reason="worker_crashed"), tail.next_sequence, -1, b"")
+    yield Entry(CallEnded(at=at, end_reason="worker_crashed"), sequence, -1, b"")
