@@ -18,6 +18,8 @@ logger = structlog.get_logger("voice.people")
 
 TEXT_LIMIT = 16 * 1024
 """Characters taken of one typed text: the language model is paid for each."""
+CUT = "\N{REPLACEMENT CHARACTER} [cut]"
+"""Stands for the rest, which is not even read."""
 
 
 class People:
@@ -135,5 +137,5 @@ async def _read(reader: rtc.TextStreamReader) -> str:
         if len(text) > TEXT_LIMIT:
             logger.warning("typed text cut", limit=TEXT_LIMIT)
             reader.close()
-            return text[:TEXT_LIMIT]
+            return text[:TEXT_LIMIT] + CUT
     return text
