@@ -15,7 +15,7 @@ from local.stack import Stack
 from tests.e2e.worker import Worker
 from tests.waiting import until
 
-pytestmark = pytest.mark.room
+pytestmark = [pytest.mark.room, pytest.mark.slow_fault]
 
 PASSWORD = "pw-of-the-database-7Fq2"  # noqa: S105 - of a database that is not there
 KEY = "sk-models-key-4tQ9rWz1xC7v"
