@@ -1,8 +1,8 @@
 """`python -m db status`, as an operator runs it."""
 
 import json
-import re
 import os
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
