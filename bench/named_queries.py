@@ -177,3 +177,9 @@ NAMED_QUERIES = {
         None,
     ),
 }
+
+# Answered from the catalogue, whatever the tables hold.
+OPERATORS_QUERIES = {
+    "table sizes": NamedQuery("", "select * from voice_worker.table_sizes"),
+    "index usage": NamedQuery("", "select * from voice_worker.index_usage"),
+}

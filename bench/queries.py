@@ -18,7 +18,7 @@ import asyncpg
 
 from bench import report
 from bench.database import database, server_conditions
-from bench.named_queries import NAMED_QUERIES
+from bench.named_queries import NAMED_QUERIES, OPERATORS_QUERIES
 from bench.sql import sql
 from bench.year import Year, fill
 
@@ -26,6 +26,7 @@ ADMIN = "00000000-0000-4000-8000-000000000000"
 HEAVIEST = "'00000000-0000-4000-8000-000000000001'"
 """The user who made one call in a hundred."""
 WARM_UP = 20
+ALL = NAMED_QUERIES | OPERATORS_QUERIES
 Who = Literal["owner", "user", "admin", "heaviest user"]
 Connection = asyncpg.Connection
 Values = dict[str, str]
@@ -62,7 +63,7 @@ class Case:
 
 def cases() -> list[Case]:
     """Return what is measured, in the order of the table."""
-    timed = {query.text: name for name, query in NAMED_QUERIES.items() if query.goal_ms is not None}
+    timed = {query.text: name for name, query in ALL.items() if query.goal_ms is not None}
     return [
         *(Case(name, "owner") for name in timed.values()),
         *(Case(name, "user") for name in OF_HIS_CALL + OF_A_USER),
@@ -80,7 +81,7 @@ async def samples(connection: Connection, year: Year, runs: int) -> list[Values]
 
 async def measure(connection: Connection, case: Case, values: Sequence[Values]) -> report.Row:
     """Ask with each of the values and return the times in milliseconds and what was found."""
-    query = NAMED_QUERIES[case.name]
+    query = ALL[case.name]
     took, rows = [], 0
     indexes: set[str] = set()
     await connection.execute("reset role")

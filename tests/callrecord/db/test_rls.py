@@ -125,6 +125,7 @@ CLOSED = (
     "select voice_access.is_admin()",
     "select * from voice_access.visible_user(gen_random_uuid())",
     "select * from voice_access.calls_taken_part_in()",
+    "select * from voice_access.active_calls()",
     "call voice_worker.schema_reached(99, 99)",
     "select voice_worker.apply_batch('{}')",
     # A trigger function with its owner's rights, on a table of one's own.
@@ -161,6 +162,7 @@ async def test_no_function_of_ours_is_left_open_to_everybody(pg: Connection) -> 
         "voice_access.is_admin()",
         "voice_access.calls_taken_part_in()",
         "voice_access.visible_user(uuid)",
+        "voice_access.active_calls()",
         "voice_access.whose_figures(uuid)",
         "voice_access.period_of(timestamp with time zone,text,text)",
     }
