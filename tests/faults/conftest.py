@@ -2,20 +2,15 @@
 
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 
-from tests.callrecord.db.calls import enlisted
+from tests.callrecord.db.conftest import dsn, store, workers
+
+__all__ = ["dsn", "store", "workers"]
 
 _NUMBER = re.compile(r"test_((?:\d\d_)+)(.*)")
-
-
-@pytest.fixture
-async def dsn(database_url: str) -> AsyncIterator[str]:
-    """URL of a login that was only enlisted."""
-    async with enlisted(database_url) as url:
-        yield url
 
 
 class Recovery:

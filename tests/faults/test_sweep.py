@@ -1,7 +1,6 @@
 """Workers that are lost: their calls end, and come back to life with them."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -20,22 +19,6 @@ from tests.postgres import Connection, as_user
 pytestmark = pytest.mark.every_postgres
 
 OPEN_LEGS = "select count(*) from call_participants where left_at is null"
-
-
-@pytest.fixture
-async def workers(dsn: str) -> AsyncIterator[Workers]:
-    """The connection of a worker's heartbeats."""
-    workers = Workers(dsn)
-    yield workers
-    await workers.close()
-
-
-@pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Store]:
-    """A store with the worker's rights."""
-    store = Store(dsn)
-    yield store
-    await store.close()
 
 
 def ago(seconds: float) -> datetime:

@@ -1,7 +1,6 @@
 """What a batch makes of the rows, how a call ends, and that replay is safe."""
 
 import json
-from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
 import msgspec
@@ -16,14 +15,6 @@ from tests.callrecord.db.applied import apply, call_of, pending_row, snapshot
 from tests.callrecord.db.calls import at, batch, connected, ended, leg, message, started, usage
 from tests.callrecord.db.rows import add_user, total_tokens
 from tests.postgres import Connection
-
-
-@pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Store]:
-    """A store with the worker's rights."""
-    store = Store(dsn)
-    yield store
-    await store.close()
 
 
 @pytest.mark.every_postgres

@@ -1,6 +1,5 @@
 """Ten thousand messages in one statement: numbers and totals are as right as of one."""
 
-from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
@@ -14,14 +13,6 @@ from tests.postgres import Connection, as_user
 pytestmark = pytest.mark.every_postgres
 
 MANY = 10_000
-
-
-@pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Store]:
-    """A store with the worker's rights."""
-    store = Store(dsn)
-    yield store
-    await store.close()
 
 
 async def contents_in_order(conn: Connection, call_id: UUID) -> list[tuple[int, str]]:

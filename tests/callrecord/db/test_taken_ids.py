@@ -1,7 +1,5 @@
 """Somebody knows an id that the recorder has made, and uses it before the worker stores its row."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from callrecord.db.store import Store
@@ -14,14 +12,6 @@ from tests.postgres import Connection, as_user
 pytestmark = pytest.mark.every_postgres
 
 ADD_CALL = "insert into voice_calls (id, user_id, session_id, room_name) values ($1, $2, $3, 'r')"
-
-
-@pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Store]:
-    """A store with the worker's rights."""
-    store = Store(dsn)
-    yield store
-    await store.close()
 
 
 async def test_a_message_and_a_leg_under_a_taken_id_are_stored_in_their_own_call(

@@ -1,7 +1,6 @@
 """Which row a job's call is: claims, re-dispatch, deleted calls, and all of it at once."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -11,14 +10,6 @@ from tests.callrecord.db.applied import apply, call_of, pending_row
 from tests.callrecord.db.calls import at, batch, connected, ended, leg, message, started, usage
 from tests.callrecord.db.rows import add_user
 from tests.postgres import Connection, as_user
-
-
-@pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Store]:
-    """A store with the worker's rights."""
-    store = Store(dsn)
-    yield store
-    await store.close()
 
 
 async def test_a_taken_row_is_not_claimed_and_the_name_gets_the_sid(

@@ -1,6 +1,5 @@
 """The table of workers, and rows that nobody serves."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,22 +18,6 @@ from tests.postgres import Connection
 pytestmark = pytest.mark.every_postgres
 
 DAY_S = 86400.0
-
-
-@pytest.fixture
-async def workers(dsn: str) -> AsyncIterator[Workers]:
-    """The connection of a worker's heartbeats."""
-    workers = Workers(dsn)
-    yield workers
-    await workers.close()
-
-
-@pytest.fixture
-async def store(dsn: str) -> AsyncIterator[Store]:
-    """A store with the worker's rights."""
-    store = Store(dsn)
-    yield store
-    await store.close()
 
 
 async def row_of(pg: Connection, worker_id: UUID) -> dict[str, Any]:

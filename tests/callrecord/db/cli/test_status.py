@@ -3,12 +3,9 @@
 import json
 import os
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
-
-import pytest
 
 from callrecord.db.outbox import OutboxWriter
 from callrecord.db.outbox_home import OutboxHome
@@ -21,14 +18,6 @@ from tests.callrecord.db.command import run
 from tests.callrecord.db.rows import add_call
 from tests.faults.heartbeats import LIMIT_S, beaten, silent, watching
 from tests.postgres import Connection
-
-
-@pytest.fixture
-async def workers(dsn: str) -> AsyncIterator[Workers]:
-    """The connection of a worker's heartbeats."""
-    workers = Workers(dsn)
-    yield workers
-    await workers.close()
 
 
 async def status(url: str) -> tuple[int, dict[str, Any]]:

@@ -1,7 +1,5 @@
 """`python -m db sweep`, as an operator runs it."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from callrecord.db.store import Store
@@ -11,14 +9,6 @@ from tests.callrecord.db.calls import batch, started
 from tests.callrecord.db.command import run
 from tests.faults.heartbeats import LIMIT_S, beaten, silent
 from tests.postgres import Connection
-
-
-@pytest.fixture
-async def workers(dsn: str) -> AsyncIterator[Workers]:
-    """The connection of a worker's heartbeats."""
-    workers = Workers(dsn)
-    yield workers
-    await workers.close()
 
 
 async def test_it_watches_first_and_then_ends_the_calls_of_the_lost(
