@@ -16,6 +16,8 @@ from tests.postgres import DEBIAN_15, Connection, database, embedded_18, server
 hypothesis.settings.register_profile("no-deadline", deadline=None)
 hypothesis.settings.load_profile("no-deadline")
 
+pytest_plugins = ["tests.rooms"]
+
 LOG_LINES = 60
 LOG_COLUMNS = 400
 

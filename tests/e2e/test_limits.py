@@ -13,12 +13,12 @@ from local.caller import Caller, Server
 from local.caller.voice import Voice
 from local.demo.rows import Rows
 from local.stack import Stack
-from tests.e2e.conftest import SCRIPT
 from tests.e2e.personas import copy_agent
 from tests.e2e.rows import Reader, said
 from tests.e2e.worker import Worker
 from tests.local.ai_control import set_script
 from tests.postgres import Connection
+from tests.rooms import SCRIPT
 from tests.waiting import until
 
 pytestmark = pytest.mark.room

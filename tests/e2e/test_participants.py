@@ -13,11 +13,11 @@ from local.caller import Caller, Role, Server
 from local.caller.voice import Voice
 from local.demo.rows import Row, Rows
 from local.stack import Stack
-from tests.e2e.conftest import SCRIPT
 from tests.e2e.rows import Reader, said
 from tests.e2e.worker import Worker
 from tests.local.ai_control import set_script
 from tests.postgres import Connection, database
+from tests.rooms import SCRIPT
 
 pytestmark = pytest.mark.room
 

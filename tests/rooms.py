@@ -1,4 +1,7 @@
-"""A real LiveKit server, real speech, a language model from a script, and workers as processes."""
+"""A real LiveKit server, real speech, a language model from a script, and workers as processes.
+
+A plugin, not a conftest: tests in several directories share one stack in their process.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,7 +14,7 @@ from local.caller.voice import Voice
 from local.stack import Stack, running
 from tests.e2e.worker import Worker
 
-SCRIPT = Path(__file__).with_name("script.json")
+SCRIPT = Path(__file__).parent / "e2e" / "script.json"
 
 
 @pytest.fixture(scope="session")
