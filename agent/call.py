@@ -135,7 +135,7 @@ class Call:
         session = build_session(self._settings, parts)
         closed = partial(self._session_closed, session)
         session.on("close", self.recorder.guard("close", closed))
-        self.recorder.attach_session(session)
+        session.before_close = self.recorder.attach_session(session).heard_out
         self._watches = Watches(
             session,
             self._settings,

@@ -1,6 +1,7 @@
 """The voice pipeline of a call: the models put together to a session, and how it takes turns."""
 
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 logger = structlog.get_logger("voice.pipeline")
 
+CLOSE_WAIT_S = 0.5
+"""Seconds a session's close waits for a transcript if nothing that was said lacks one."""
 RETRIES = 1
 """Of a model that failed, before the failure counts: a caller does not wait for more."""
 
@@ -41,6 +44,8 @@ class Session(AgentSession[None]):
     """
 
     ended_by_agent = False
+    before_close: Callable[[], Awaitable[None]] | None = None
+    """Awaited at the session's end, while it still hears."""
 
     def shutdown(self, *, drain: bool = True) -> None:
         """Close the session; the call ends as hung up by the agent."""
@@ -49,10 +54,12 @@ class Session(AgentSession[None]):
 
     async def aclose(self) -> None:
         """Close the session. Never raises: LiveKit would leave out the call's end then."""
-        try:
-            await super().aclose()
-        except Exception as error:  # noqa: BLE001 - of a plugin: a lost realtime model's, for one
-            logger.warning("session not closed in order", error=type(error).__name__)
+        for step in (self.before_close, super().aclose):
+            try:
+                if step is not None:
+                    await step()
+            except Exception as error:  # noqa: BLE001 - of a plugin: a lost model's, say
+                logger.warning("session not closed in order", error=type(error).__name__)
 
     def _on_error(self, error: LLMError | STTError | TTSError | RealtimeModelError) -> None:
         # LiveKit closes a session whose realtime model is lost, without a word, and at times
@@ -120,6 +127,7 @@ def build_session(settings: "Settings", parts: Parts) -> Session:
             tts_conn_options=asked,
             max_unrecoverable_errors=sys.maxsize,  # agent/rescue.py ends the call, and says so
         ),
+        session_close_transcript_timeout=CLOSE_WAIT_S,
         user_away_timeout=settings.agent_silence_timeout_s or None,  # agent/limits.py
     )
 

@@ -1,8 +1,11 @@
 """One outbox file under way: what was read of it, and what the database says of its call."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
+
+import msgspec
 
 from callrecord.db.events import CallEnded, CallStarted
 from callrecord.db.outbox import job_of
@@ -104,11 +107,17 @@ class Shipment:
         self.pending.extend(self.tail.rest())
         # With both header lines damaged it is still a call, which ended somehow.
         if self.tail.next_sequence > 1 and not self.tail.ended:
-            self.pending.append(_crashed(self.tail))
+            self.pending.extend(_crashed(self.tail))
         self.closing = True
 
 
-def _crashed(tail: Tail) -> Entry:
+def _crashed(tail: Tail) -> Iterator[Entry]:
+    """Yield how a call ended whose writer is dead: turns that were being spoken were cut."""
+    sequence = tail.next_sequence
+    for draft in tail.drafts.values():
+        cut = msgspec.structs.replace(draft.event, interrupted=True)
+        yield Entry(cut, sequence, draft.offset, draft.raw)
+        sequence += 1
     # A death that we saw is dated so, an older one by the last thing its writer said.
     at = tail.died_at or tail.written_at()
-    return Entry(CallEnded(at=at, end_reason="worker_crashed"), tail.next_sequence, -1, b"")
+    yield Entry(CallEnded(at=at, end_reason="worker_crashed"), sequence, -1, b"")

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
 
 from callrecord.db import locks
-from callrecord.db.events import CallEnded, CallStarted, Event, decode, now
+from callrecord.db.events import CallEnded, CallStarted, Event, Message, decode, now
 
 CHUNK = 256 * 1024
 """Bytes read at once: bounds memory and how long one file keeps the others waiting."""
@@ -54,6 +55,7 @@ class Tail:
         path: The file.
         header: The call's first event, once read.
         ended: Whether a CallEnded was read.
+        drafts: Turns that were begun and not committed, as far as was read.
         seen_alive: Whether its writer was alive at some time while we looked.
         died_at: When we saw that it lived no more; None if it was dead at our first look.
     """
@@ -67,6 +69,7 @@ class Tail:
         self._last_sequence = 0
         self.header: CallStarted | None = None
         self.ended = False
+        self.drafts: dict[UUID, Entry] = {}
         self._damaged = 0
         self.seen_alive = False
         self.died_at: datetime | None = None
@@ -191,6 +194,10 @@ class Tail:
             self.header = entry.event
         if isinstance(entry.event, CallEnded):
             self.ended = True
+        if isinstance(entry.event, Message):
+            self.drafts.pop(entry.event.id, None)
+            if entry.event.metadata.get("final") is False:
+                self.drafts[entry.event.id] = entry
         yield entry
 
 

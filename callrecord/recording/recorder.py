@@ -25,6 +25,7 @@ from livekit.agents import (
 from callrecord.db.events import CallConnected, CallEnded, Event, Unhandled, now
 from callrecord.db.outbox import OutboxWriter
 from callrecord.db.privacy import private_logger
+from callrecord.recording.last_utterance import LastUtterance
 from callrecord.recording.legs import Legs
 from callrecord.recording.tap import tap, untap
 from callrecord.recording.turns import Turns
@@ -74,6 +75,9 @@ class Recorder:
         """Listen to the room; before it is connected, so that no early event is missed."""
         self._on(room, "participant_connected", self.legs.joined)
         self._on(room, "participant_disconnected", self.legs.left)
+        self._on(room, "participant_connected", self._came)
+        self._on(room, "participant_disconnected", lambda who: self._left(who.identity))
+        self._on(room, "disconnected", lambda _: self._left(None))
         for change in ("track_muted", "track_unmuted"):
             self._on(room, change, lambda who, _track: self.legs.track_changed(who))
         for change in ("track_published", "track_unpublished"):
@@ -88,14 +92,19 @@ class Recorder:
             lambda _changed, who: self.legs.attributes_changed(who),
         )
 
-    def attach_session(self, session: AgentSession[None]) -> None:
+    def attach_session(self, session: AgentSession[None]) -> LastUtterance:
         """Listen to the session; before it is started.
 
         Each has turns of its own: several may talk at once, or one after the other.
+
+        Returns:
+            What the caller says there and no transcript tells yet: the session's close waits for
+            it, and who closes it may wait better.
         """
         turns = Turns(self.append) if self._sessions else self.turns
         turns.agent = self.turns.agent
         turns.follow(session)
+        turns.utterance.follow(session, self.guard)
         self._sessions.append(turns)
         saying = self.guard("saying", turns.saying)
         self._on(session, "speech_created", lambda _: tap(session, saying))
@@ -107,6 +116,7 @@ class Recorder:
         self._on(session, "function_tools_executed", partial(_tools_executed, turns))
         self._on(session, "metrics_collected", partial(_metrics_collected, turns))
         self._on(session, "error", _error)
+        return turns.utterance
 
     def entered(self, agent_identity: str) -> None:
         """Name the agent, which is in the room now."""
@@ -129,6 +139,8 @@ class Recorder:
         """Record the end of the call and close the outbox file. Safe to call twice."""
         if self._writer.closed:
             return
+        for turns in self._sessions:
+            self.guard("turns at the end", turns.end)()
         self.guard("legs at the end", self.legs.close)(at)
         self.append(CallEnded(at=at, end_reason=end_reason, detail=detail))
         self._finished = True
@@ -151,6 +163,14 @@ class Recorder:
 
     def _on(self, emitter: rtc.EventEmitter[Any], name: str, handler: Callable[..., None]) -> None:
         emitter.on(name, self.guard(name, handler))
+
+    def _came(self, participant: rtc.Participant) -> None:
+        for turns in self._sessions:
+            turns.came(participant.identity)
+
+    def _left(self, identity: str | None) -> None:
+        for turns in self._sessions:
+            turns.left(identity)
 
     def _speech_created(self, turns: Turns, event: SpeechCreatedEvent) -> None:
         turns.speech_created(event.speech_handle, scripted=event.source == "say")

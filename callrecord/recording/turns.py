@@ -16,6 +16,7 @@ from livekit.agents.voice import SpeechHandle
 
 from callrecord.db.events import Event, Message, new_id, now
 from callrecord.recording.hearing import Hearing, Piece, text_of
+from callrecord.recording.last_utterance import LastUtterance
 from callrecord.recording.ledger import HEARD, Ledger
 from callrecord.recording.messages import committed, tool_call, when
 from callrecord.recording.speakers import Speakers, speaker_of, voices_of
@@ -26,6 +27,7 @@ class Turns:
 
     Attributes:
         agent: The agent's identity in the room, once it is known.
+        utterance: What the caller has said and no transcript tells yet.
     """
 
     def __init__(self, append: Callable[[Event], None]) -> None:
@@ -40,6 +42,7 @@ class Turns:
         self._sounded: set[str] = set()
         self._last: dict[str, Message] = {}
         self._speakers = Speakers()
+        self.utterance = LastUtterance()
         self._typed: dict[str, Message] = {}
         self._notes: dict[str, dict[str, Any]] = {}
         self.agent: str | None = None
@@ -48,6 +51,22 @@ class Turns:
         """Name the session whose turns these are."""
         self._session = session
         self._speakers.follow(session)
+
+    def left(self, identity: str | None) -> None:
+        """Note that a participant has left, or with None that the room is closed."""
+        if identity in (None, self._speakers.listened_to()):
+            self.utterance.end()
+
+    def came(self, identity: str) -> None:
+        """Note that a participant has come, perhaps again."""
+        if identity == self._speakers.listened_to():
+            self.utterance.resume()
+
+    def end(self) -> None:
+        """Mark what the end of the call leaves uncommitted: it was cut."""
+        for draft in (self._draft, *self._replies.values()):
+            if draft is not None:
+                self._append(msgspec.structs.replace(draft, interrupted=True))
 
     def heard(self, transcript: str, voice: str | None = None) -> None:
         """Record what a caller said, before the turn is over.
@@ -147,7 +166,8 @@ class Turns:
         metadata = message.metadata | voices_of(taken.words)
         if taken.edited:
             metadata["heard"] = text_of(taken.words)
-        self._append(msgspec.structs.replace(message, metadata=metadata))
+        cut = self.utterance.cut
+        self._append(msgspec.structs.replace(message, metadata=metadata, interrupted=cut))
         self._ledger.assign(HEARD, message_id)
         if self._hearing.waiting:
             self._record_draft()

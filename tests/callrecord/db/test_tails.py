@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 import callrecord.db.tails
-from callrecord.db.events import CallEnded, now
+from callrecord.db.events import CallEnded, Message, now
 from callrecord.db.outbox import OutboxWriter
 from callrecord.db.outbox_home import OutboxHome, WorkerDirectory
 from callrecord.db.shipment import Shipment
@@ -275,4 +275,22 @@ def test_a_shipments_header_is_its_files(directory: WorkerDirectory) -> None:
     assert isinstance(each, Shipment)
     assert each.header == header
     assert UUID(path.stem.rpartition(".")[2]) == header.key
+    tails.close()
+
+
+def test_a_crash_cuts_the_turns_that_were_being_spoken(directory: WorkerDirectory) -> None:
+    """Those that were committed stay as they are."""
+    draft, done = message("Once upon", metadata={"final": False}), message("Hello.")
+    begun = message("Hel", id=done.id, metadata={"final": False})
+    path = write(directory.path, started(), begun, done, draft)
+    tails = Tails([directory])
+    items = [item for item in ship_all(tails)[path] if isinstance(item, Entry)]
+    newest = {item.event.id: item.event for item in items if isinstance(item.event, Message)}
+    assert [(each.content, each.interrupted) for each in newest.values()] == [
+        ("Hello.", False),
+        ("Once upon", True),
+    ]
+    assert ends_of(list(items)) == ["worker_crashed"]
+    numbers = [item.sequence for item in items]
+    assert numbers == sorted(set(numbers))
     tails.close()

@@ -1,0 +1,184 @@
+"""The last utterance: what a caller has said when the call ends, and no transcript tells yet.
+
+LiveKit hears a session's audio out when it closes, but waits two seconds for one transcript of it,
+and with a realtime model not at all.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from livekit.agents import (
+    AgentSession,
+    ConversationItemAddedEvent,
+    MetricsCollectedEvent,
+    UserInputTranscribedEvent,
+    UserStateChangedEvent,
+)
+from livekit.agents.llm import RealtimeModel
+from livekit.agents.metrics import STTMetrics
+from livekit.agents.stt import StreamAdapter
+
+from callrecord.db.privacy import private_logger
+
+logger = private_logger("voice.recorder")
+
+WAIT_S: Final = 5.0
+"""Seconds that the end of a session waits for what was said, and not a moment if all is told."""
+FORGOTTEN_S: Final = 10.0
+"""Seconds after which a transcript is not expected any more: speech without a word has none."""
+_LIVEKITS_PAUSE_S: Final = 0.6
+"""LiveKit takes a transcript of the last half second for that of the last words."""
+
+Guard = Callable[[str, Callable[..., None]], Callable[..., None]]
+
+
+class LastUtterance:
+    """Follows one session's hearing: which parts of what was said have no transcript yet.
+
+    Attributes:
+        cut: Whether the caller left, or the call ended, while the caller was speaking.
+    """
+
+    def __init__(self) -> None:
+        self.cut = False
+        self._session: AgentSession[Any] | None = None
+        self._own_wait_s = 0.0
+        self._parts: deque[float] = deque()
+        self._interim = False
+        self._told_at = 0.0
+        self._changed = asyncio.Event()
+
+    def follow(self, session: AgentSession[Any], guard: Guard) -> None:
+        """Begin, with handlers made safe by `guard`; before the session is started."""
+        self._session = session
+        self._own_wait_s = session.options.session_close_transcript_timeout
+        self._look_again = guard("last utterance", self._update)
+        session.on("user_state_changed", guard("last utterance", self._state_changed))
+        session.on("user_input_transcribed", guard("last utterance", self._transcribed))
+        session.on("metrics_collected", guard("last utterance", self._metered))
+        session.on("conversation_item_added", guard("last utterance", self._item_added))
+
+    @property
+    def pending(self) -> bool:
+        """Whether something that was said is not told yet."""
+        return self._hears() and (self._speaks() or self._interim or bool(self._untold()))
+
+    def end(self) -> None:
+        """Note that the caller is gone, or the call over: who was speaking was cut."""
+        self.cut = self.cut or (self._hears() and self._speaks())
+
+    def resume(self) -> None:
+        """Note that the caller is back, and may go on."""
+        self.cut = False
+
+    async def heard_out(self) -> None:
+        """Wait until what was said is told, WAIT_S at most; for who is about to close a session.
+
+        Needed where LiveKit's own close does not wait long enough: with a realtime model, and
+        while an earlier part of what was said has no transcript either.
+        """
+        session = self._session
+        if session is None or not self.pending:
+            return
+        self.end()
+        by_realtime, speaks = session.stt is None, self._speaks()
+        # What is said from now on is said after the end; what was said becomes a part.
+        session.input.set_audio_enabled(False)
+        if by_realtime and speaks:
+            session.commit_user_turn(skip_reply=True)
+        # One part, the last, is left to LiveKit: it would take an earlier one's words for its.
+        wait = self._until_told(0 if by_realtime else 1)
+        try:
+            await asyncio.wait_for(wait, WAIT_S)
+        except TimeoutError:
+            logger.warning("last utterance not transcribed in time")
+        self._update()
+
+    async def _until_told(self, parts_left: int) -> None:
+        while len(self._untold()) > parts_left:
+            await self._next_change()
+        if parts_left:
+            await asyncio.sleep(max(0.0, self._told_at + _LIVEKITS_PAUSE_S - time.monotonic()))
+
+    async def _next_change(self) -> None:
+        self._changed.clear()
+        with contextlib.suppress(TimeoutError):  # parts are forgotten, too
+            await asyncio.wait_for(self._changed.wait(), 0.5)
+
+    # What the session tells
+
+    def _state_changed(self, event: UserStateChangedEvent) -> None:
+        if event.old_state == "speaking":
+            self._parts.append(time.monotonic())
+        self._update()
+
+    def _transcribed(self, event: UserInputTranscribedEvent) -> None:
+        if event.is_final:
+            self._interim = False
+            self._told_at = time.monotonic()
+            self._told()
+        elif event.transcript.strip():
+            self._interim = True
+        self._update()
+
+    def _metered(self, event: MetricsCollectedEvent) -> None:
+        if isinstance(event.metrics, STTMetrics) and not event.metrics.streamed:
+            # Its transcript comes next; if it found no word, none does, and nothing else tells.
+            part = self._parts[0] if self._parts else None
+            later = asyncio.get_running_loop().call_later
+            later(self._own_wait_s, self._forget, part)
+
+    def _item_added(self, event: ConversationItemAddedEvent) -> None:
+        item = event.item
+        if item.type == "message" and item.role == "user" and item.transcript_confidence is None:
+            # Typed: while LiveKit takes it in, the caller counts as speaking.
+            if self._parts:
+                self._parts.pop()
+            self._update()
+
+    # Inside
+
+    def _told(self) -> None:
+        model = self._session.stt if self._session else None
+        streams = model is not None and model.capabilities.streaming
+        if streams and not isinstance(model, StreamAdapter):
+            self._parts.clear()  # at its own discretion, not part by part
+        elif self._parts:
+            self._parts.popleft()
+
+    def _forget(self, part: float | None) -> None:
+        if self._parts and self._parts[0] == part:
+            self._parts.popleft()
+            self._update()
+
+    def _untold(self) -> list[float]:
+        since = time.monotonic() - FORGOTTEN_S
+        return [part for part in self._parts if part > since]
+
+    def _speaks(self) -> bool:
+        return self._session is not None and self._session.user_state == "speaking"
+
+    def _hears(self) -> bool:
+        """Whether there is anything that tells what was said."""
+        session = self._session
+        if session is None or session.stt is not None:
+            return session is not None
+        return (
+            isinstance(session.llm, RealtimeModel) and session.llm.capabilities.user_transcription
+        )
+
+    def _update(self) -> None:
+        """Have LiveKit's close wait as long as there is something to wait for."""
+        self._changed.set()
+        if self._session is None:
+            return
+        pending, options = self.pending, self._session.options
+        options.session_close_transcript_timeout = (
+            max(WAIT_S, self._own_wait_s) if pending else self._own_wait_s
+        )
+        if pending and not self._speaks():
+            asyncio.get_running_loop().call_later(FORGOTTEN_S, self._look_again)
