@@ -63,6 +63,11 @@ class Worker:
         )
         self._child.grace_s = 60
 
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._child.running
+
     async def start(self) -> None:
         """Start it and wait until LiveKit knows it."""
         self._starts += 1
@@ -77,6 +82,8 @@ class Worker:
         """SIGTERM, as an orchestrator does, and return the exit code."""
         if self._child.running:
             await self._child.stop()
+        elif self._child.pid is None:
+            return 0
         return await self._child.wait()
 
     def terminate(self) -> None:
