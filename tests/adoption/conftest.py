@@ -57,7 +57,9 @@ CRASH = {
 }
 """In some rooms the entrypoint fails while its session talks."""
 
+ORDER = "I would like to order two large pizzas, and please bring them to the house on the corner."
 SAID = (
+    ORDER,
     "What is your name?",
     "How is the weather?",
     "Tell me a story, please.",

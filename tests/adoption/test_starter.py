@@ -1,5 +1,6 @@
 """An agent of somebody else's in a real room: all of the call is in the tables."""
 
+import asyncio
 import signal
 import time
 from uuid import uuid4
@@ -7,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from local.caller import Caller
-from tests.adoption.conftest import Starter
+from tests.adoption.conftest import ORDER, Starter
 from tests.e2e.rows import Reader, said
 from tests.waiting import until
 
@@ -75,6 +76,23 @@ async def test_a_killed_job_keeps_what_was_said(starter: Starter) -> None:
     assert "story" in said(rows, "user")[0]
     assert said(rows, "assistant")[1].startswith("Once upon a time")
     assert all(leg["left_at"] is not None for leg in rows.participants)
+
+
+async def test_a_caller_hangs_up_in_mid_utterance(starter: Starter) -> None:
+    """LiveKit closes the session at once; what was said by then is a turn, marked as cut."""
+    room = f"starter-cut-{uuid4().hex[:8]}"
+    async with starter.greeted(room) as caller:
+        utterance = await caller.start_speaking(ORDER)
+        await until(lambda: utterance.started_at, what="the first word")
+        await asyncio.sleep(2.5)
+        assert not utterance.done.is_set()
+        await caller.hang_up()
+        rows = await Reader(starter.pg).ended(room)
+    assert rows.call["end_reason"] == "caller_hangup"
+    (turn,) = (message for message in rows.messages if message["role"] == "user")
+    assert turn["content"].lower().startswith("i would like to order")
+    assert "corner" not in turn["content"]
+    assert turn["interrupted"]
 
 
 async def test_the_agent_hangs_up(starter: Starter) -> None:
