@@ -209,6 +209,8 @@ async def _account_of(
     waiting = {name for name in newest if name in hit or name in file.newest()} if file else set()
     mine = [item for item in aside if each.header.key.hex in item.source]
     kept = _kept_aside(each, mine, [name for name in newest if name not in there | waiting])
+    if each.torn and not file and not hit:
+        assert each.torn in [item.raw for item in mine], "an unfinished line was not kept aside"
     deleted = await _buried(pg, set(newest))
     assert not deleted & there, f"deleted, and there again: {[newest[name] for name in deleted]}"
     buried = deleted - waiting - kept

@@ -9,6 +9,7 @@ import pytest
 
 import callrecord.db.outbox
 from callrecord.db.disk import DiskReserve
+from callrecord.db.errors import Stop
 from callrecord.db.events import Event
 from callrecord.db.outbox import RESERVE, OutboxWriter
 from callrecord.db.outbox_home import OutboxHome
@@ -103,6 +104,14 @@ async def test_28_the_end_of_a_call_waits_for_a_full_disk(
     ends = await pg.fetch("select end_reason from voice_calls order by id")
     assert [row[0] for row in ends] == ["caller_hangup", "worker_crashed"]
     assert [each.error for each in await refused(pg)] == ["unfinished line"]
+
+
+def test_28_a_worker_that_has_nothing_on_a_full_disk_stops_with_one_line(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "1m,nr_inodes=3") as disk:  # the mount, and two files
+        fill(disk)
+        (disk / "last").touch()
+        with pytest.raises(Stop, match=r"^AGENT_OUTBOX_DIR=\S+ can't be written \(No space"):
+            OutboxHome(disk).take()
 
 
 async def test_29_both_the_disk_and_postgres_fail(

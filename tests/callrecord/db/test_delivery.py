@@ -11,11 +11,11 @@ import pytest
 import callrecord.db.delivery
 from callrecord.db.delivery import Delivery, Stats
 from callrecord.db.events import Event, Unhandled, encode
-from callrecord.db.outbox import frame
+from callrecord.db.outbox import OutboxWriter, frame
 from callrecord.db.outbox_home import OutboxHome, WorkerDirectory
 from callrecord.db.refused import files_under, read_file
 from callrecord.db.tails import Tails
-from tests.callrecord.db.calls import at, ended, message, started, usage, write
+from tests.callrecord.db.calls import at, ended, leg, message, started, usage, write
 from tests.postgres import Connection
 
 
@@ -205,3 +205,37 @@ async def test_the_events_of_a_deleted_call_are_counted_and_gone(
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await reader.execute("delete from voice_calls")
     await reader.close()
+
+
+async def test_a_turn_or_leg_that_somebody_deleted_does_not_come_back(
+    shipping: Shipping, pg: Connection
+) -> None:
+    """Neither with its next version nor with a leftover file; other rows go on."""
+    turn, stay, other = message("my pin"), leg("ada"), leg("bob")
+    writer = OutboxWriter(shipping.path, started())
+    first: list[Event] = [stay, other, turn]
+    later: list[Event] = [
+        message("my pin, and on", id=turn.id),
+        leg("ada", id=stay.id, left_at=at(9)),
+        leg("bob", id=other.id, left_at=at(9)),
+        message("next"),
+        ended(),
+    ]
+    for event in first:
+        writer.append(event)
+    await shipping.ship()
+    await pg.execute("delete from voice_messages where id = $1", turn.id)
+    await pg.execute("delete from call_participants where id = $1", stay.id)
+    for event in later:
+        writer.append(event)
+    copy = writer.path.read_bytes()
+    writer.close()
+    for _ in range(2):
+        assert await shipping.ship() == 0
+        assert await contents(pg) == ["next"]
+        legs = await pg.fetch("select participant_identity, left_at from call_participants")
+        assert [tuple(row) for row in legs] == [("bob", at(9))]
+        writer.path.write_bytes(copy)
+    writer.path.unlink()
+    await pg.execute("delete from voice_calls")  # of a whole call the call's own tombstone tells
+    assert await pg.fetchval("select count(*) from voice_worker.deleted_rows") == 2

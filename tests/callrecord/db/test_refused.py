@@ -1,15 +1,18 @@
 """`python -m db refused`: what Postgres did not take is listed, and taken once it can be."""
 
+import asyncio
+import contextlib
+import io
 import json
 import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
+from callrecord.db.main import main
 from callrecord.db.refused import files_under, read_file
 from local.places import PROJECT
 from tests.callrecord.db.applied import call_of, pending_row
@@ -19,22 +22,21 @@ from tests.callrecord.db.shipping import shipping, stored
 from tests.postgres import Connection
 
 
-def db(url: str, *arguments: object, outbox: Path | None = None) -> tuple[int, str, str]:
-    """Run `python -m db ...`; return its exit code and what it printed."""
-    env = {**os.environ, "DATABASE_URL": url, "AGENT_OUTBOX_DIR": str(outbox or "/nonexistent")}
-    done = subprocess.run(
-        [sys.executable, "-m", "db", *map(str, arguments)],
-        cwd=PROJECT,
-        env=env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stdout, done.stderr
+async def db(url: str, *arguments: object, outbox: Path | None = None) -> tuple[int, str, str]:
+    """Do `python -m db ...` in a thread; return its exit code and what it printed."""
+    out, err = io.StringIO(), io.StringIO()
+    env = {"DATABASE_URL": url, "AGENT_OUTBOX_DIR": str(outbox or "/nonexistent")}
+    with (
+        mock.patch.dict(os.environ, env),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        code = await asyncio.to_thread(main, [str(each) for each in arguments])
+    return code, out.getvalue(), err.getvalue()
 
 
-def listed(url: str, outbox: Path | None = None) -> list[dict[str, Any]]:
-    code, out, err = db(url, "refused", "list", "--json", outbox=outbox)
+async def listed(url: str, outbox: Path | None = None) -> list[dict[str, Any]]:
+    code, out, err = await db(url, "refused", "list", "--json", outbox=outbox)
     assert code == 0, err
     return [json.loads(line) for line in out.splitlines()]
 
@@ -57,20 +59,20 @@ async def test_what_was_refused_is_stored_when_its_reason_is_gone(
     async with shipping(tmp_path, dsn) as (_, directory):
         path = write(directory.path, header, message("first"), bad, cost, message("last"), ended())
     assert await stored(strict) == ["first", "last"]
-    (told,) = listed(dsn)
+    (told,) = await listed(dsn)
     assert told["call_id"] == str(row)
     assert told["call_key"] == str(header.key)
     assert (told["where"], told["sqlstate"]) == ("table", "22000")
     assert told["id"].startswith(f"{path.name}@")
 
-    code, out, _ = db(dsn, "refused", "retry", "--call", row)
+    code, out, _ = await db(dsn, "refused", "retry", "--call", row)
     assert (code, out.splitlines()[-1]) == (1, "0 stored, 0 deleted, 1 stays")
     await strict.execute("drop trigger no_bad on voice_messages")
-    assert db(dsn, "refused", "retry", "--id", told["id"])[:2] == (
+    assert (await db(dsn, "refused", "retry", "--id", told["id"]))[:2] == (
         0,
         "1 stored, 0 deleted, 0 stays\n",
     )
-    assert listed(dsn) == []
+    assert await listed(dsn) == []
     assert sorted(await stored(strict)) == ["bad words", "first", "last"]
     call = await call_of(strict, row)
     assert (call["status"], call["end_reason"]) == ("completed", "caller_hangup")
@@ -85,15 +87,15 @@ async def test_a_file_of_a_refused_event_is_listed_and_goes_when_it_is_stored(
     async with shipping(tmp_path, dsn) as (_, directory):
         write(directory.path, started(), message("bad words"), ended())
     (path,) = files_under(tmp_path)
-    (told,) = listed(dsn, tmp_path)
+    (told,) = await listed(dsn, tmp_path)
     assert told["where"] == str(path)
     before = read_file(path)
-    assert db(dsn, "refused", "retry", "--all", outbox=tmp_path)[0] == 1
+    assert (await db(dsn, "refused", "retry", "--all", outbox=tmp_path))[0] == 1
     again = read_file(path)
     assert (again.raw, again.header) == (before.raw, before.header)
     assert again.refused_at > before.refused_at
     await strict.execute("drop trigger no_bad on voice_messages")
-    assert db(dsn, "refused", "retry", "--all", "--outbox", tmp_path)[0] == 0
+    assert (await db(dsn, "refused", "retry", "--all", "--outbox", tmp_path))[0] == 0
     assert files_under(tmp_path) == []
     assert await stored(strict) == ["bad words"]
 
@@ -108,10 +110,10 @@ async def test_what_its_owner_has_deleted_is_dropped_and_damage_stays(
         damaged.write_bytes(damaged.read_bytes() + b"\x1b[31m#noise\n")
         damaged.rename(directory.path / damaged.name)
     await strict.execute("delete from voice_calls where id = $1", deleted.key)
-    code, out, _ = db(dsn, "refused", "retry", "--all")
+    code, out, _ = await db(dsn, "refused", "retry", "--all")
     assert (code, out.splitlines()[-1]) == (1, "0 stored, 1 deleted, 1 stays")
     assert await stored(strict) == ["a"]
-    code, out, _ = db(dsn, "refused", "list")
+    code, out, _ = await db(dsn, "refused", "list")
     assert (code, out.splitlines()[-1]) == (0, "1 refused")
     assert "bad checksum or unknown event" in out
 
@@ -132,16 +134,16 @@ async def test_a_row_of_before_081_finds_its_call_again(
     assert found is not None
     assert tuple(found) == (row, header.key)
     await strict.execute("drop trigger no_bad on voice_messages")
-    assert db(dsn, "refused", "retry", "--all")[0] == 0
+    assert (await db(dsn, "refused", "retry", "--all"))[0] == 0
     assert await strict.fetchval("select call_id from voice_messages") == row
 
 
 async def test_what_does_not_do_is_one_line(
     tmp_path: Path, dsn: str, empty_database_url: str
 ) -> None:
-    assert db("", "refused", "list")[0] == 2
-    assert db(empty_database_url, "refused", "list")[0] == 2
-    code, _, err = db(dsn, "refused", "list", "--outbox", tmp_path / "none")
+    assert (await db("", "refused", "list"))[0] == 2
+    assert (await db(empty_database_url, "refused", "list"))[0] == 2
+    code, _, err = await db(dsn, "refused", "list", "--outbox", tmp_path / "none")
     assert (code, err.count("\n")) == (2, 1)
-    code, _, err = db(dsn, "refused", "retry", "--id", "a@1")
+    code, _, err = await db(dsn, "refused", "retry", "--id", "a@1")
     assert (code, err) == (1, "error: no such refused event: see `refused list`\n")

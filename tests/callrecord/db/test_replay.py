@@ -38,12 +38,12 @@ async def test_a_whole_outbox_is_shipped_and_not_changed_then_all_is_there_alrea
 ) -> None:
     root, ledger = rescued
     before = contents(root)
-    code, out, _ = db(dsn, "replay", root)
+    code, out, _ = await db(dsn, "replay", root)
     assert (code, out.splitlines()[-1]) == (0, "3 shipped, 0 left")
     first = f"call {ledger[0].header.key} completed caller_hangup: 3 rows stored, 0 there already"
     assert first in out
     assert await account(pg, ledger) == Account(7, 7, 0, 0, 0)
-    code, out, _ = db(dsn, "replay", root)
+    code, out, _ = await db(dsn, "replay", root)
     assert code == 0
     assert first.replace("3 rows stored, 0 there", "0 rows stored, 3 there") in out
     assert contents(root) == before
@@ -55,10 +55,10 @@ async def test_what_was_shipped_can_be_removed(
 ) -> None:
     root, ledger = rescued
     (one,) = root.glob(f"*/*{ledger[0].header.key.hex}.events")
-    assert db(dsn, "replay", one, "--remove")[0] == 0
+    assert (await db(dsn, "replay", one, "--remove"))[0] == 0
     assert not one.exists()
     (directory,) = {path.parent for path in root.glob("*/*.events")}
-    assert db(dsn, "replay", "--remove", directory)[0] == 0
+    assert (await db(dsn, "replay", "--remove", directory))[0] == 0
     assert [*root.glob("*/*.events"), *root.glob("*/*.accepted")] == []
     await account(pg, ledger)
 
@@ -72,7 +72,7 @@ async def test_a_living_writers_file_and_a_living_workers_directory_are_left_alo
     writer = OutboxWriter(living.path, started())
     write(held.path, started(), ended())
     (tmp_path / "notes.events").write_bytes(b"mine")
-    code, out, _ = db(dsn, "replay", tmp_path, "--remove")
+    code, out, _ = await db(dsn, "replay", tmp_path, "--remove")
     assert code == 1
     assert sorted(line.partition(": ")[2] for line in out.splitlines()) == [
         "",
@@ -91,26 +91,43 @@ async def test_deleted_and_refused_are_told_and_what_is_held_is_left(
 ) -> None:
     deleted, bad = started(), Recorded(started(), [message("bad"), message("good"), ended()])
     write(tmp_path, deleted, message("gone"), ended())
-    assert db(dsn, "replay", tmp_path, "--remove")[0] == 0
+    assert (await db(dsn, "replay", tmp_path, "--remove"))[0] == 0
     await pg.execute("delete from voice_calls")
     write(tmp_path, deleted, message("gone"), ended())
-    code, out, _ = db(dsn, "replay", tmp_path, "--remove")
+    code, out, _ = await db(dsn, "replay", tmp_path, "--remove")
     assert (code, "discarded, its owner has deleted the call" in out) == (0, True)
     await pg.execute(STRICT)
     write(tmp_path, bad.header, *bad.events)
-    code, out, _ = db(dsn, "replay", tmp_path)
+    code, out, _ = await db(dsn, "replay", tmp_path)
     assert (code, "1 rows stored, 0 there already, 1 refused" in out) == (0, True)
     assert await account(pg, [bad], outbox=None) == Account(3, 2, 0, 1, 0)
     await pg.execute("alter table voice_usage rename to gone")
     write(tmp_path, started(), usage(), ended())
-    code, out, _ = db(dsn, "replay", tmp_path, "--remove")
+    code, out, _ = await db(dsn, "replay", tmp_path, "--remove")
     assert (code, out.count("left: 42P01: relation")) == (1, 2)
     assert len(recorded_under(tmp_path)) == 2
 
 
+async def test_a_call_that_was_swept_gets_its_true_end(
+    tmp_path: Path, dsn: str, pg: Connection
+) -> None:
+    one = Recorded(started(), [leg(), connected(), message("a"), ended()])
+    path = write(tmp_path, one.header, *one.events[:3])
+    assert (await db(dsn, "replay", tmp_path))[0] == 0
+    await pg.execute(
+        "set voice_worker.applying = 'on'; update voice_calls "
+        "set status = 'failed', end_reason = 'worker_lost', ended_at = now(), swept_at = now()"
+    )
+    path.unlink()
+    write(tmp_path, one.header, *one.events)
+    code, out, _ = await db(dsn, "replay", tmp_path)
+    assert (code, "completed caller_hangup: 0 rows stored, 2 there already" in out) == (0, True)
+    assert (await account(pg, [one])).stored == 4
+
+
 async def test_what_is_not_there_or_does_not_do_is_one_line(tmp_path: Path, dsn: str) -> None:
-    code, _, err = db(dsn, "replay", tmp_path / "none")
+    code, _, err = await db(dsn, "replay", tmp_path / "none")
     assert (code, err.count("\n")) == (2, 1)
-    assert db("", "replay", tmp_path)[0] == 2
-    code, _, err = db("postgresql://nobody@127.0.0.1:1/none", "replay", tmp_path)
+    assert (await db("", "replay", tmp_path))[0] == 2
+    code, _, err = await db("postgresql://nobody@127.0.0.1:1/none", "replay", tmp_path)
     assert (code, err.count("\n")) == (1, 1)
