@@ -99,6 +99,7 @@ export type Database = {
           transcript: string | null
           updated_at: string
           usage_complete: boolean
+          usage_gaps: string[] | null
           user_id: string | null
           worker_id: string | null
         }
@@ -144,12 +145,15 @@ export type Database = {
           content: string
           e2e_latency_ms: number | null
           end_of_turn_delay_ms: number | null
+          first_sentence_ms: number | null
+          generated_content: string | null
           id: string
           interrupted: boolean
           llm_ttft_ms: number | null
           metadata: Json | null
           model_used: string | null
           participant_identity: string | null
+          playout_delay_ms: number | null
           revision: number
           role: Database["public"]["Enums"]["message_role"]
           sequence_number: number | null
@@ -160,6 +164,7 @@ export type Database = {
           tokens_used: number | null
           transcription_delay_ms: number | null
           tts_ttfb_ms: number | null
+          turn_completed_delay_ms: number | null
         }
         Insert: {
           audio_duration_ms?: number | null
@@ -193,6 +198,8 @@ export type Database = {
       voice_usage: {
         Row: {
           audio_ms: number | null
+          cache_creation_tokens: number
+          cached_audio_tokens: number
           cached_input_tokens: number
           call_id: string
           cancelled: boolean
@@ -200,14 +207,18 @@ export type Database = {
           cost: number | null
           created_at: string
           duration_ms: number | null
+          error: string | null
           estimated: boolean
           id: string
+          input_audio_tokens: number
           input_tokens: number
           kind: string
           message_id: string | null
           metadata: Json
           model: string | null
+          output_audio_tokens: number
           output_tokens: number
+          price_ids: number[] | null
           provider: string | null
           reasoning_tokens: number
           request_id: string | null

@@ -76,6 +76,8 @@ def _fold(call: CallBatch, rows: dict[str, list[bytes]]) -> None:
                 row["end_reason"] = event.end_reason
                 row["end_status"] = status_of(event.end_reason)
                 row["end_detail"] = event.detail
+                row["usage_complete"] = event.usage_complete
+                row["usage_gaps"] = event.usage_gaps
             case CallStarted() | Unhandled():
                 pass  # the header tells the first; the second is kept aside, see delivery
     rows["calls"].append(msgspec.json.encode(row))

@@ -16,7 +16,9 @@ import uuid_utils.compat
 
 Role = Literal["user", "assistant", "system"]
 ParticipantType = Literal["user", "agent", "admin"]
-UsageKind = Literal["llm", "stt", "tts", "realtime"]
+UsageKind = str
+"""One of USAGE_KINDS, or a later kind: a lower-case word."""
+USAGE_KINDS = ("llm", "stt", "tts", "realtime")
 
 COMPLETED = (
     "caller_hangup",
@@ -85,11 +87,18 @@ class CallConnected(_Event, frozen=True, tag="call_connected"):
 
 
 class CallEnded(_Event, frozen=True, tag="call_ended"):
-    """The call is over; `at` is when the last caller left, not when we cleaned up."""
+    """The call is over; `at` is when the last caller left, not when we cleaned up.
+
+    Attributes:
+        usage_complete: Whether the figures of every model request are in the ledger; None: unknown.
+        usage_gaps: If not, one line for each model that told nothing.
+    """
 
     at: datetime
     end_reason: str
     detail: dict[str, Any] = {}
+    usage_complete: bool | None = None
+    usage_gaps: list[str] = []
 
 
 class Leg(_Event, frozen=True, tag="leg"):
@@ -112,7 +121,13 @@ class Leg(_Event, frozen=True, tag="leg"):
 class Message(_Event, frozen=True, tag="message"):
     """One turn. Delays in milliseconds, tokens of the language model's requests for it.
 
-    `metadata["final"]` is false while a user's turn is heard but not yet committed.
+    `metadata["final"]` is false while a user's turn is heard but not yet committed. The delays are
+    the steps between the end of the caller's speech and the agent's first sound, in their order;
+    one that cannot be true is left out and stands in `metadata["implausible"]`.
+
+    Attributes:
+        content: What was said; of a reply that was cut, what was heard of it.
+        generated_content: All that the model wrote, where that differs.
     """
 
     id: UUID
@@ -126,16 +141,29 @@ class Message(_Event, frozen=True, tag="message"):
     speech_id: str | None = None
     model: str | None = None
     tokens: int = 0
+    generated_content: str | None = None
+    audio_duration_ms: int | None = None
     transcription_delay_ms: int | None = None
     end_of_turn_delay_ms: int | None = None
+    turn_completed_delay_ms: int | None = None
     llm_ttft_ms: int | None = None
+    first_sentence_ms: int | None = None
     tts_ttfb_ms: int | None = None
+    playout_delay_ms: int | None = None
     e2e_latency_ms: int | None = None
     metadata: dict[str, Any] = {}
 
 
 class Usage(_Event, frozen=True, tag="usage"):
-    """One request to a model. Without `message_id` it belongs to the call alone."""
+    """One request to a model. Without `message_id` it belongs to the call alone.
+
+    Tokens as OpenTelemetry's GenAI conventions count them: cached, cache-creation and audio tokens
+    lie inside the input, reasoning and audio tokens inside the output.
+
+    Attributes:
+        error: Class of the failure that ended the request.
+        estimated: The provider told no figures; these are estimates.
+    """
 
     id: UUID
     kind: UsageKind
@@ -147,7 +175,11 @@ class Usage(_Event, frozen=True, tag="usage"):
     request_id: str | None = None
     input_tokens: int = 0
     cached_input_tokens: int = 0
+    cache_creation_tokens: int = 0
+    input_audio_tokens: int = 0
+    cached_audio_tokens: int = 0
     output_tokens: int = 0
+    output_audio_tokens: int = 0
     reasoning_tokens: int = 0
     total_tokens: int = 0
     audio_ms: int | None = None
@@ -155,6 +187,7 @@ class Usage(_Event, frozen=True, tag="usage"):
     duration_ms: int | None = None
     ttft_ms: int | None = None
     cancelled: bool = False
+    error: str | None = None
     estimated: bool = False
     metadata: dict[str, Any] = {}
 

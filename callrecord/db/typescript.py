@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, get_args
 
-from callrecord.db.events import COMPLETED, FAILED, UPGRADED, ParticipantType, UsageKind
+from callrecord.db.events import COMPLETED, FAILED, UPGRADED, USAGE_KINDS, ParticipantType
 from callrecord.db.public_schema import (
     Column,
     ForeignKey,
@@ -88,7 +88,7 @@ def _unions() -> str:
     unions = {
         "EndReason": (*COMPLETED, *FAILED, *UPGRADED),
         "ParticipantType": get_args(ParticipantType),
-        "UsageKind": get_args(UsageKind),
+        "UsageKind": USAGE_KINDS,
     }
     return "".join(f"export type {name} = {_union(words)}\n" for name, words in unions.items())
 

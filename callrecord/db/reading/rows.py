@@ -49,6 +49,7 @@ class Call:
     cost: Decimal | None
     callee_id: UUID | None
     made_by: str
+    usage_gaps: list[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,10 @@ class Message:
     tts_ttfb_ms: int | None
     e2e_latency_ms: int | None
     revision: int
+    generated_content: str | None
+    turn_completed_delay_ms: int | None
+    first_sentence_ms: int | None
+    playout_delay_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,3 +150,9 @@ class Usage:
     created_at: datetime
     metadata: Metadata
     revision: int
+    cache_creation_tokens: int
+    input_audio_tokens: int
+    cached_audio_tokens: int
+    output_audio_tokens: int
+    error: str | None
+    price_ids: list[int] | None

@@ -36,6 +36,7 @@ TYPES: dict[str, Any] = {
     "numeric": Decimal,
     "jsonb": dict[str, Any],
     "_text": list[str],
+    "_int8": list[int],
 }
 
 
