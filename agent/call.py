@@ -54,7 +54,7 @@ class Call:
         self._reload = reload
         header = call_header(ctx.job, worker_id, ctx.local_participant_identity)
         logs.name_call(ctx, log_fields(header))
-        self.recorder = Recorder(OutboxWriter(outbox, header))
+        self.recorder = Recorder(OutboxWriter(outbox, header), drain_s=settings.agent_usage_drain_s)
         self._ending = Ending(self._end_job)
         self._presence = Presence(
             grace_s=settings.agent_rejoin_grace_s,
@@ -112,6 +112,7 @@ class Call:
         untold: rtc.AudioFrame | None = None
         if end_reason == "error" and self._presence.callers and not self._ctx.is_fake_job():
             untold = await self._last_words.untold_error()
+        await self.recorder.settle()
         self.recorder.finish(end_reason, at, self._ending.detail)
         logger.info("call ended", end_reason=end_reason, failures=self.recorder.failures)
         if untold is not None:

@@ -31,6 +31,11 @@ class Models(BaseSettings):
     agent_model_timeout_s: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         8.0, description="Seconds without an answer after which a model counts as stalled"
     )
+    agent_usage_drain_s: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = Field(
+        1.0,
+        description="Seconds an answer that was cut may go on unheard, to tell its tokens; 0: they"
+        " are estimated",
+    )
 
 
 class OwnServers(BaseSettings):

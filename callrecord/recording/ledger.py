@@ -6,123 +6,89 @@ a request waits here, and is in the outbox already, without a message.
 
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 import msgspec
-from livekit.agents.metrics import LLMMetrics, RealtimeModelMetrics, STTMetrics, TTSMetrics
 
-from callrecord.db.events import Event, Usage, new_id
+from callrecord.db.events import Event, Usage
 
 HEARD = "heard"
 """Stands for the speech of a user's turn, which LiveKit gives no id."""
+THINKING = ("llm", "realtime")
+"""Kinds whose tokens are a message's: those of language models."""
 
 
 class Ledger:
-    """Records model requests and joins them to messages by speech id."""
+    """Records model requests and joins them to messages by speech id.
+
+    A request may be told again when more is known of it, also after its message: it stays with it.
+
+    Attributes:
+        kinds: Of the models that were asked so far.
+    """
 
     def __init__(self, append: Callable[[Event], None]) -> None:
         self._append = append
-        self._waiting: defaultdict[str, list[Usage]] = defaultdict(list)
+        self.kinds: set[str] = set()
+        self._waiting: defaultdict[str, dict[UUID, Usage]] = defaultdict(dict)
+        self._message_of: dict[UUID, UUID] = {}
+        self._tokens: defaultdict[UUID, dict[UUID, int]] = defaultdict(dict)
+        self._discarded: set[str] = set()
+        self._answered: dict[str, UUID] = {}
 
-    def collected(self, metrics: Any) -> str | None:
-        """Take in one of LiveKit's metrics; those that are no model request are not kept.
+    def book(self, usage: Usage) -> UUID | None:
+        """Record a request, or more of one.
 
         Returns:
-            The speech that the request was made for, if it is told.
+            The message that it belongs to by now, if any.
         """
-        usage = _usage(metrics)
-        if usage is None:
-            return None
+        self.kinds.add(usage.kind)
+        speech_id = HEARD if usage.kind == "stt" else usage.speech_id or _response_of(usage)
+        message_id = self._message_of.get(usage.id)
+        if message_id is None and speech_id is not None:
+            message_id = self._answered.get(speech_id)
+        if message_id is not None:
+            return self._give(usage, message_id)
+        if speech_id in self._discarded:
+            usage = _discarded(usage)
+        elif speech_id is not None:
+            self._waiting[speech_id][usage.id] = usage
         self._append(usage)
-        speech_id = HEARD if usage.kind == "stt" else usage.speech_id
-        if speech_id is not None:
-            self._waiting[speech_id].append(usage)
-        return speech_id
+        return None
 
-    def assign(self, speech_id: str, message_id: UUID) -> int:
-        """Give what waits for a speech to a message of it.
+    def assign(self, speech_id: str, message_id: UUID) -> None:
+        """Give what waits for a speech to a message of it."""
+        for usage in self._waiting.pop(speech_id, {}).values():
+            self._give(usage, message_id)
 
-        Returns:
-            The language model's tokens among it.
-        """
-        waiting = self._waiting.pop(speech_id, [])
-        for usage in waiting:
-            self._append(msgspec.structs.replace(usage, message_id=message_id))
-        return sum(usage.total_tokens for usage in waiting if usage.kind in ("llm", "realtime"))
+    def answer(self, response_id: str, message_id: UUID) -> None:
+        """Give a realtime model's response to its message, told by now or later."""
+        self._answered[response_id] = message_id
+        self.assign(response_id, message_id)
 
+    def discard(self, speech_id: str) -> None:
+        """Note that a speech was thrown away before its turn: its requests have no message."""
+        self._discarded.add(speech_id)
+        for usage in self._waiting.pop(speech_id, {}).values():
+            self._append(_discarded(usage))
 
-def _usage(metrics: Any) -> Usage | None:
-    match metrics:
-        case LLMMetrics():
-            return Usage(
-                kind="llm",
-                input_tokens=metrics.prompt_tokens,
-                cached_input_tokens=metrics.prompt_cached_tokens,
-                output_tokens=metrics.completion_tokens,
-                reasoning_tokens=metrics.reasoning_tokens,
-                total_tokens=metrics.total_tokens,
-                ttft_ms=_ms(metrics.ttft),
-                cancelled=metrics.cancelled,
-                metadata=_cache_writes(metrics),
-                **_common(metrics, metrics.speech_id),
-            )
-        case RealtimeModelMetrics() if metrics.request_id:  # else of a connection that was opened
-            return Usage(
-                kind="realtime",
-                input_tokens=metrics.input_tokens,
-                cached_input_tokens=metrics.input_token_details.cached_tokens,
-                output_tokens=metrics.output_tokens,
-                total_tokens=metrics.total_tokens,
-                ttft_ms=_ms(metrics.ttft),
-                cancelled=metrics.cancelled,
-                **_common(metrics, None),
-            )
-        case STTMetrics() if metrics.audio_duration or metrics.total_tokens:  # likewise
-            return Usage(
-                kind="stt",
-                input_tokens=metrics.input_tokens,
-                output_tokens=metrics.output_tokens,
-                total_tokens=metrics.total_tokens,
-                audio_ms=_ms(metrics.audio_duration),
-                **_common(metrics, None),
-            )
-        case TTSMetrics():
-            return Usage(
-                kind="tts",
-                input_tokens=metrics.input_tokens,
-                output_tokens=metrics.output_tokens,
-                total_tokens=metrics.input_tokens + metrics.output_tokens,
-                characters=metrics.characters_count,
-                audio_ms=_ms(metrics.audio_duration),
-                ttft_ms=_ms(metrics.ttfb),
-                cancelled=metrics.cancelled,
-                **_common(metrics, metrics.speech_id),
-            )
-    return None
+    def tokens(self, message_id: UUID) -> int:
+        """Return the language model's tokens of all requests of a message."""
+        return sum(self._tokens.get(message_id, {}).values())
+
+    def _give(self, usage: Usage, message_id: UUID) -> UUID:
+        self._message_of[usage.id] = message_id
+        if usage.kind in THINKING:
+            self._tokens[message_id][usage.id] = usage.total_tokens
+        self._append(msgspec.structs.replace(usage, message_id=message_id))
+        return message_id
 
 
-def _common(
-    metrics: LLMMetrics | RealtimeModelMetrics | STTMetrics | TTSMetrics, speech_id: str | None
-) -> dict[str, Any]:
-    return {
-        "id": new_id(),
-        "at": datetime.fromtimestamp(metrics.timestamp, UTC),
-        "speech_id": speech_id,
-        "provider": metrics.metadata.model_provider if metrics.metadata else None,
-        "model": metrics.metadata.model_name if metrics.metadata else None,
-        "request_id": metrics.request_id or None,
-        "duration_ms": _ms(metrics.duration),
-    }
+def _response_of(usage: Usage) -> str | None:
+    # A realtime model's requests name no speech; its messages name their responses.
+    return usage.request_id if usage.kind == "realtime" else None
 
 
-def _cache_writes(metrics: LLMMetrics) -> dict[str, Any]:
-    # Part of the input, at a price of its own with some providers.
-    written = metrics.cache_creation_tokens
-    return {"cache_creation_tokens": written} if written else {}
-
-
-def _ms(seconds: float | None) -> int | None:
-    # LiveKit says -1 for "there was none".
-    return None if seconds is None or seconds < 0 else round(seconds * 1000)
+def _discarded(usage: Usage) -> Usage:
+    note = {"discarded": "preemptive"}
+    return msgspec.structs.replace(usage, metadata=usage.metadata | note)

@@ -135,6 +135,8 @@ class Recording:
             # A session that is not the job's first is closed beside this, by LiveKit too.
             if self._talking:
                 await asyncio.wait_for(self._silent.wait(), CLOSE_TIMEOUT_S)
+            if self.recorder is not None:
+                await self.recorder.settle()
         except TimeoutError:
             logger.warning("session not closed in time, its last words may be missing")
         finally:  # also when another shutdown callback has failed and this one is cancelled

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from livekit import rtc
 from livekit.agents import (
@@ -21,12 +22,15 @@ from livekit.agents import (
     SpeechCreatedEvent,
     UserInputTranscribedEvent,
 )
+from livekit.agents.metrics import LLMMetrics, TTSMetrics
 
-from callrecord.db.events import CallConnected, CallEnded, Event, Unhandled, now
+from callrecord.db.events import CallConnected, CallEnded, Event, Unhandled, Usage, now
 from callrecord.db.outbox import OutboxWriter
 from callrecord.db.privacy import private_logger
 from callrecord.recording.last_utterance import LastUtterance
 from callrecord.recording.legs import Legs
+from callrecord.recording.metering.hook import install
+from callrecord.recording.metering.meter import DRAIN_S, Meter
 from callrecord.recording.tap import tap, untap
 from callrecord.recording.turns import Turns
 
@@ -46,7 +50,13 @@ class Recorder:
         late: Events after the end, which are not recorded.
     """
 
-    def __init__(self, writer: OutboxWriter) -> None:
+    def __init__(self, writer: OutboxWriter, *, drain_s: float = DRAIN_S) -> None:
+        """Record to `writer`.
+
+        Args:
+            writer: Of the call's outbox file.
+            drain_s: Seconds that a model request which was cut may go on, to tell its usage.
+        """
         self._writer = writer
         self._connected = False
         self._finished = False
@@ -55,6 +65,9 @@ class Recorder:
         self.legs = Legs(self.append)
         self._sessions: list[Turns] = []
         self.turns = Turns(self.append)
+        self._booked_by: dict[UUID, Turns] = {}
+        self._meter = Meter(self.guard("request", self._request), drain_s=drain_s)
+        install()
 
     def append(self, event: Event) -> None:
         """Append an event. Never raises and never waits.
@@ -101,6 +114,7 @@ class Recorder:
             What the caller says there and no transcript tells yet: the session's close waits for
             it, and who closes it may wait better.
         """
+        self._meter.listen()
         turns = Turns(self.append) if self._sessions else self.turns
         turns.agent = self.turns.agent
         turns.follow(session)
@@ -114,7 +128,7 @@ class Recorder:
         self._on(session, "user_input_transcribed", partial(_transcribed, turns))
         self._on(session, "conversation_item_added", partial(_item_added, turns))
         self._on(session, "function_tools_executed", partial(_tools_executed, turns))
-        self._on(session, "metrics_collected", partial(_metrics_collected, turns))
+        self._on(session, "metrics_collected", partial(self._metrics_collected, turns))
         self._on(session, "error", _error)
         return turns.utterance
 
@@ -135,16 +149,35 @@ class Recorder:
             self._connected = True
             self.append(CallConnected(at=at))
 
+    async def settle(self) -> None:
+        """Wait until cut requests have told what they used, before `finish`: a moment at most."""
+        await self._meter.settle()
+
     def finish(self, end_reason: str, at: datetime, detail: dict[str, Any]) -> None:
         """Record the end of the call and close the outbox file. Safe to call twice."""
         if self._writer.closed:
             return
+        self.guard("requests at the end", self._meter.close)()
         for turns in self._sessions:
             self.guard("turns at the end", turns.end)()
         self.guard("legs at the end", self.legs.close)(at)
-        self.append(CallEnded(at=at, end_reason=end_reason, detail=detail))
+        gaps = self.gaps()
+        self.append(
+            CallEnded(
+                at=at,
+                end_reason=end_reason,
+                detail=detail,
+                usage_complete=not gaps,
+                usage_gaps=gaps,
+            )
+        )
         self._finished = True
         self._writer.close()
+
+    def gaps(self) -> list[str]:
+        """Return what keeps the ledger from being complete, a line for each model."""
+        found = [*self._meter.gaps(), *(gap for turns in self._sessions for gap in turns.gaps())]
+        return sorted(set(found))
 
     def guard(self, name: str, handler: Callable[..., None]) -> Callable[..., None]:
         """Return the handler, made safe for an emitter: it can't raise and loses nothing."""
@@ -172,6 +205,19 @@ class Recorder:
         for turns in self._sessions:
             turns.left(identity)
 
+    def _metrics_collected(self, turns: Turns, event: MetricsCollectedEvent) -> None:
+        metrics = event.metrics
+        if isinstance(metrics, LLMMetrics | TTSMetrics) and self._meter.counts(metrics):
+            return  # the same request, which was seen by itself
+        turns.metered(metrics)
+
+    def _request(self, usage: Usage) -> None:
+        turns = self._booked_by.get(usage.id)
+        if turns is None:
+            made_by = (each for each in self._sessions if each.made(usage.speech_id))
+            turns = self._booked_by[usage.id] = next(made_by, self.turns)
+        turns.booked(usage)
+
     def _speech_created(self, turns: Turns, event: SpeechCreatedEvent) -> None:
         turns.speech_created(event.speech_handle, scripted=event.source == "say")
         event.speech_handle.add_done_callback(self.guard("speech done", turns.speech_done))
@@ -195,10 +241,6 @@ def _item_added(turns: Turns, event: ConversationItemAddedEvent) -> None:
 def _tools_executed(turns: Turns, event: FunctionToolsExecutedEvent) -> None:
     for call, output in event.zipped():
         turns.tool_executed(call, output)
-
-
-def _metrics_collected(turns: Turns, event: MetricsCollectedEvent) -> None:
-    turns.metered(event.metrics)
 
 
 def _error(event: ErrorEvent) -> None:

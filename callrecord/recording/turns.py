@@ -14,12 +14,14 @@ import msgspec
 from livekit.agents import AgentSession, ChatMessage, FunctionCall, FunctionCallOutput
 from livekit.agents.voice import SpeechHandle
 
-from callrecord.db.events import Event, Message, new_id, now
+from callrecord.db.events import Event, Message, Usage, new_id, now
 from callrecord.recording.hearing import Hearing, Piece, text_of
 from callrecord.recording.last_utterance import LastUtterance
 from callrecord.recording.ledger import HEARD, Ledger
 from callrecord.recording.messages import committed, tool_call, when
+from callrecord.recording.metrics import usage_of
 from callrecord.recording.speakers import Speakers, speaker_of, voices_of
+from callrecord.recording.used_models import UsedModels
 
 
 class Turns:
@@ -33,6 +35,7 @@ class Turns:
     def __init__(self, append: Callable[[Event], None]) -> None:
         self._append = append
         self._ledger = Ledger(append)
+        self._used = UsedModels()
         self._session: AgentSession[None] | None = None
         self._hearing = Hearing()
         self._draft: Message | None = None
@@ -41,6 +44,7 @@ class Turns:
         self._replies: dict[str, Message] = {}
         self._sounded: set[str] = set()
         self._last: dict[str, Message] = {}
+        self._billed: dict[UUID, Message] = {}
         self._speakers = Speakers()
         self.utterance = LastUtterance()
         self._typed: dict[str, Message] = {}
@@ -50,6 +54,7 @@ class Turns:
     def follow(self, session: AgentSession[None]) -> None:
         """Name the session whose turns these are."""
         self._session = session
+        self._used.follow(session)
         self._speakers.follow(session)
 
     def left(self, identity: str | None) -> None:
@@ -127,11 +132,30 @@ class Turns:
             self._sounded.add(speech_id)
 
     def metered(self, metrics: Any) -> None:
-        """Record a request; one whose speech is done already goes to the speech's message."""
-        speech_id = self._ledger.collected(metrics)
-        message = None if speech_id is None else self._last.get(speech_id)
-        if speech_id is not None and message is not None and speech_id not in self._speeches:
-            self._settle(speech_id, message)
+        """Record a request that LiveKit's metrics tell of."""
+        usage = usage_of(metrics)
+        if usage is not None:
+            self.booked(usage)
+
+    def booked(self, usage: Usage) -> None:
+        """Record a request, or more of one.
+
+        One whose speech is done already goes to the speech's last message.
+        """
+        message_id = self._ledger.book(usage)
+        message = self._last.get(usage.speech_id or "")
+        if message_id is not None:
+            self._recount(message_id)
+        elif message is not None and usage.speech_id not in self._speeches:
+            self._settle(usage.speech_id or "", message)
+
+    def gaps(self) -> list[str]:
+        """Return a line for each model of the session that was used and told of no request."""
+        return self._used.gaps(self._ledger.kinds)
+
+    def made(self, speech_id: str | None) -> bool:
+        """Return whether a speech is one of this session's."""
+        return speech_id in self._speeches or speech_id in self._last
 
     def tool_executed(self, call: FunctionCall, output: FunctionCallOutput | None) -> None:
         """Record a function call with its result, in its place in the conversation."""
@@ -169,6 +193,7 @@ class Turns:
         cut = self.utterance.cut
         self._append(msgspec.structs.replace(message, metadata=metadata, interrupted=cut))
         self._ledger.assign(HEARD, message_id)
+        self._used.heard()
         if self._hearing.waiting:
             self._record_draft()
 
@@ -188,7 +213,14 @@ class Turns:
             message = msgspec.structs.replace(message, metadata=message.metadata | note)
         # First, so that the message exists when its requests name it.
         self._append(message)
-        if speech_id is not None:
+        if speech_id not in self._scripted:
+            self._used.answered(aloud=speech_id in self._sounded)
+        self._billed[message.id] = message
+        for response_id in item.metrics.get("provider_request_ids", []):
+            self._ledger.answer(response_id, message.id)
+        if speech_id is None:
+            self._recount(message.id)
+        else:
             self._sounded.discard(speech_id)  # a next step of this speech begins in silence
             self._settle(speech_id, message)
 
@@ -205,6 +237,8 @@ class Turns:
         self._notes.pop(speech.id, None)
         if message is not None:
             self._settle(speech.id, message)
+        elif not speech.scheduled:
+            self._ledger.discard(speech.id)  # made ahead of the turn, and thrown away
 
     def _uncommitted(self, reply: Message, speech: SpeechHandle) -> Message:
         if speech.id in self._sounded:
@@ -216,11 +250,23 @@ class Turns:
         )
 
     def _settle(self, speech_id: str, message: Message) -> None:
-        tokens = self._ledger.assign(speech_id, message.id)
-        if tokens:
-            message = msgspec.structs.replace(message, tokens=message.tokens + tokens)
-            self._append(message)
         self._last[speech_id] = message
+        self._billed[message.id] = message
+        self._ledger.assign(speech_id, message.id)
+        self._recount(message.id)
+
+    def _recount(self, message_id: UUID) -> None:
+        """Tell a message again if its requests have come to other tokens."""
+        message = self._billed.get(message_id)
+        tokens = self._ledger.tokens(message_id)
+        if message is None or message.tokens == tokens:
+            return
+        message = msgspec.structs.replace(message, tokens=tokens)
+        self._append(message)
+        self._billed[message_id] = message
+        for speech_id, last in self._last.items():
+            if last.id == message_id:
+                self._last[speech_id] = message
 
     def _current(self) -> str | None:
         speech = self._session.current_speech if self._session else None

@@ -1,4 +1,4 @@
-"""What the scripted models cost, to hold a worker's own count against."""
+"""What the local models cost, to hold a worker's own count against."""
 
 from dataclasses import asdict, dataclass
 
@@ -7,11 +7,18 @@ from aiohttp import web
 
 @dataclass
 class BillLine:
-    """What one request costs, in tokens; for a request that was cut, those sent until then."""
+    """What one request costs: tokens, characters, or audio; a cut one's until it was cut.
+
+    A request that was refused, or failed before its answer, is on no bill.
+    """
 
     id: str
-    prompt_tokens: int
+    kind: str
+    prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
+    characters: int = 0
+    audio_ms: int = 0
     finished: bool = False
 
 
@@ -21,9 +28,11 @@ class Bill:
     def __init__(self) -> None:
         self._lines: list[BillLine] = []
 
-    def line(self, request_id: str, prompt_tokens: int) -> BillLine:
-        """Open the line of a request; its answer fills it in."""
-        line = BillLine(request_id, prompt_tokens)
+    def line(
+        self, request_id: str, kind: str, *, prompt_tokens: int = 0, characters: int = 0
+    ) -> BillLine:
+        """Open the line of a request, of a kind as the ledger names it; its answer fills it in."""
+        line = BillLine(request_id, kind, prompt_tokens=prompt_tokens, characters=characters)
         self._lines.append(line)
         return line
 

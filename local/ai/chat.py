@@ -33,7 +33,7 @@ class Chat:
         await begin(request, fault)
         answer = self._known_answer(messages, _tool_names(body.get("tools")), fault)
         if answer is None:
-            return await self._models.llama.handle(request, body, fault)
+            return await self._models.llama.handle(request, body, fault, self._bill)
         return await send_answer(request, body, answer, self._bill, fault)
 
     async def answer(

@@ -20,7 +20,7 @@ async def send_answer(
     """Send an answer as the request asked for it, and at its own pace."""
     usage = Usage(scripts.prompt_words(body["messages"]), answer.tokens)
     completion = Completion(str(body.get("model", "script")))
-    line = bill.line(completion.id, usage.prompt)
+    line = bill.line(completion.id, "llm", prompt_tokens=usage.prompt)
     await asyncio.sleep(answer.delay_s)
     if not body.get("stream"):
         await asyncio.sleep(answer.pause_s * answer.tokens)

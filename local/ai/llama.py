@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from local.ai.bill import Bill, BillLine
 from local.ai.faults import Fault
 from local.ai.faulty import Stream, send_whole
 from local.ai.protocol import ApiError
@@ -68,21 +69,27 @@ class LlamaChat:
             await self._client.close()
 
     async def handle(
-        self, request: web.Request, body: dict[str, Any], fault: Fault | None
+        self, request: web.Request, body: dict[str, Any], fault: Fault | None, bill: Bill
     ) -> web.StreamResponse:
         """Answer one request.
 
         A client that goes away cancels this, and with it the generation.
         """
-        async with self._post(body) as upstream:
+        async with self._post(body | {"timings_per_token": True}) as upstream:
             if upstream.content_type != "text/event-stream":
                 answer = _openai_shape(await upstream.json())
                 if upstream.ok:
+                    _charge(bill.line(answer["id"], "llm"), answer)
                     return await send_whole(request, json.dumps(answer).encode(), fault)
                 return web.json_response(answer, status=upstream.status)
             response = Stream(request, fault, {"Content-Type": "text/event-stream"})
             await response.prepare(request)
+            line: BillLine | None = None
             while event := await _next_event(upstream.content):
+                if (told := _data(event)) is not None:
+                    line = line or bill.line(told["id"], "llm")
+                    _charge(line, told)
+                    event = b"data: " + json.dumps(told).encode() + b"\n\n"
                 await response.write(event)
             return response
 
@@ -112,6 +119,28 @@ async def _next_event(stream: aiohttp.StreamReader) -> bytes:
         if not line.strip():
             break
     return event
+
+
+def _data(event: bytes) -> dict[str, Any] | None:
+    """The object of an event; None for the last one, which is a word."""
+    text = event.removeprefix(b"data: ").strip()
+    return json.loads(text) if text.startswith(b"{") else None
+
+
+def _charge(line: BillLine, told: dict[str, Any]) -> None:
+    """Put on the bill what llama.cpp tells with each token, and take it out of the answer."""
+    timings = told.pop("timings", None)
+    if timings is not None:
+        line.cached_tokens = timings["cache_n"]
+        line.prompt_tokens = timings["prompt_n"] + timings["cache_n"]
+        line.completion_tokens = timings["predicted_n"]
+    usage = told.get("usage")
+    if usage is not None:
+        line.prompt_tokens, line.completion_tokens = (
+            usage["prompt_tokens"],
+            usage["completion_tokens"],
+        )
+        line.finished = True
 
 
 def _within_limits(body: dict[str, Any]) -> dict[str, Any]:

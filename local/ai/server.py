@@ -51,7 +51,7 @@ async def _application(first: script.Script) -> web.Application:
     current = Current(models.prepare)
     await current.use(first)
     chat = Chat(models, current, bill)
-    transcription, speech = Transcription(models, current), Speech(models, current)
+    transcription, speech = Transcription(models, current, bill), Speech(models, current, bill)
     realtime = Realtime(Engine(transcription, chat, speech, current, bill))
     app = web.Application(middlewares=[openai_manners], client_max_size=_MAX_BODY)
     app.add_routes(

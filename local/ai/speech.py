@@ -8,12 +8,13 @@ from typing import Any
 
 from aiohttp import web
 
+from local.ai.bill import Bill, BillLine
 from local.ai.current import Current
 from local.ai.encode import CONTENT_TYPES, encode
 from local.ai.faults import Empty, Fault
 from local.ai.faulty import Stream, begin
 from local.ai.models import Models
-from local.ai.protocol import ApiError, read_json, send_event
+from local.ai.protocol import ApiError, new_id, read_json, send_event
 from local.ai.speech_model import RATE, Samples
 
 # OpenAI bills speech at about this rate.
@@ -25,9 +26,10 @@ _SLOWEST, _FASTEST = 0.25, 4.0
 class Speech:
     """The endpoint over a speech model."""
 
-    def __init__(self, models: Models, current: Current) -> None:
+    def __init__(self, models: Models, current: Current, bill: Bill) -> None:
         self._models = models
         self._current = current
+        self._bill = bill
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
@@ -35,16 +37,18 @@ class Speech:
         text, audio_format, speed = _checked(body)
         fault = self._current.fault("tts", text)
         await begin(request, fault)
+        line = self._bill.line(new_id("speech"), "tts", characters=len(text))
         spoken = _Counted(self._samples(text, speed))
         audio = self._in_thread(encode(spoken, audio_format))
         if isinstance(fault, Empty):
             audio = _nothing()
         if body.get("stream_format") == "sse":
-            return await _send_events(request, audio, text, spoken, fault)
+            return await _send_events(request, audio, text, spoken, line, fault)
         response = Stream(request, fault, {"Content-Type": CONTENT_TYPES[audio_format]})
         await response.prepare(request)
         async for part in audio:
             await response.write(part)
+        line.finished = True
         return response
 
     def speak(self, text: str, speed: float = 1.0) -> AsyncIterator[bytes]:
@@ -83,11 +87,12 @@ class _Counted:
         return piece
 
 
-async def _send_events(
+async def _send_events(  # noqa: PLR0913, PLR0917 - an answer and all that is counted of it
     request: web.Request,
     audio: AsyncIterator[bytes],
     text: str,
     spoken: _Counted,
+    line: BillLine,
     fault: Fault | None,
 ) -> web.StreamResponse:
     """Send the audio inside events; the last one tells the tokens (a word of input is one)."""
@@ -98,6 +103,7 @@ async def _send_events(
         await send_event(response, {"type": "speech.audio.delta", "audio": delta})
     words = len(text.split())
     tokens = math.ceil(spoken.count / RATE * _TOKENS_PER_S)
+    line.prompt_tokens, line.completion_tokens, line.finished = words, tokens, True
     usage = {"input_tokens": words, "output_tokens": tokens, "total_tokens": words + tokens}
     await send_event(response, {"type": "speech.audio.done", "usage": usage})
     return response

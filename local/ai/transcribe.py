@@ -10,11 +10,12 @@ import av
 import numpy as np
 from aiohttp import web
 
+from local.ai.bill import Bill
 from local.ai.current import Current
 from local.ai.faults import Empty
 from local.ai.faulty import begin, send_whole
 from local.ai.models import Models
-from local.ai.protocol import ApiError
+from local.ai.protocol import ApiError, new_id
 from local.ai.speech_model import RATE as SPEECH_RATE
 from local.ai.transcribe_model import RATE, Audio, Segment
 
@@ -24,9 +25,10 @@ _FORMATS = ("json", "verbose_json", "text")
 class Transcription:
     """The endpoint over a recogniser."""
 
-    def __init__(self, models: Models, current: Current) -> None:
+    def __init__(self, models: Models, current: Current, bill: Bill) -> None:
         self._models = models
         self._current = current
+        self._bill = bill
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
@@ -43,7 +45,10 @@ class Transcription:
         await begin(request, fault)
         loop = asyncio.get_running_loop()
         audio = await loop.run_in_executor(self._models.hearing, _decode, file.file.read())
+        line = self._bill.line(new_id("transcription"), "stt")
+        line.audio_ms = round(len(audio) / RATE * 1000)
         segments = [] if isinstance(fault, Empty) else await self.hear(audio)
+        line.finished = True
         body, content_type = _body(shape, len(audio) / RATE, segments)
         return await send_whole(request, body, fault, content_type)
 

@@ -71,7 +71,10 @@ class Response:
                 await asyncio.sleep(fault.delay_s)
         self._given = self._context.tokens(self._instructions)
         self._cached = self._context.cache(self._given)
-        line = self._output.line = self._engine.bill.line(self.id, self._given.total)
+        line = self._output.line = self._engine.bill.line(
+            self.id, "realtime", prompt_tokens=self._given.total
+        )
+        line.cached_tokens = self._cached.total
         tools = [str(tool.get("name")) for tool in self._asked("tools") or []]
         try:
             answer = await self._engine.chat.answer(messages, tools, fault)

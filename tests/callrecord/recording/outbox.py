@@ -19,12 +19,12 @@ class Outbox:
         recorder: A recorder on it.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, drain_s: float = 1.0) -> None:
         header = CallStarted(
             key=new_id(), job_id="AJ_test", room_name="room", room_sid="RM_test", at=now()
         )
         self.writer = OutboxWriter(directory, header)
-        self.recorder = Recorder(self.writer)
+        self.recorder = Recorder(self.writer, drain_s=drain_s)
 
     def events(self) -> list[Event]:
         """Return all that stands in the file after its header."""

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 from livekit.agents.metrics import (
@@ -16,6 +17,7 @@ from livekit.agents.metrics.base import Metadata
 
 from callrecord.db.events import Event, Usage, new_id
 from callrecord.recording.ledger import HEARD, Ledger
+from callrecord.recording.metrics import usage_of
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SOURCE = Metadata(model_name="m-1", model_provider="acme")
@@ -49,6 +51,17 @@ class Book:
         self.events: list[Event] = []
         self.ledger = Ledger(self.events.append)
 
+    def collect(self, metrics: Any) -> None:
+        """Book what LiveKit tells of a request."""
+        usage = usage_of(metrics)
+        assert usage is not None
+        self.ledger.book(usage)
+
+    def assign(self, speech_id: str, message_id: UUID) -> int:
+        """Give a speech's requests to a message; return the message's tokens."""
+        self.ledger.assign(speech_id, message_id)
+        return self.ledger.tokens(message_id)
+
     def usage(self) -> list[Usage]:
         """Return the newest version of each request."""
         found = [event for event in self.events if isinstance(event, Usage)]
@@ -62,7 +75,7 @@ def book() -> Book:
 
 
 def test_a_language_model_request_is_kept_whole(book: Book) -> None:
-    assert book.ledger.collected(llm()) == "speech_1"
+    book.collect(llm())
     (usage,) = book.usage()
     assert (usage.kind, usage.at, usage.provider, usage.model) == ("llm", AT, "acme", "m-1")
     assert (usage.input_tokens, usage.cached_input_tokens) == (30, 20)
@@ -72,48 +85,48 @@ def test_a_language_model_request_is_kept_whole(book: Book) -> None:
 
 
 def test_a_request_without_output_has_no_first_token(book: Book) -> None:
-    book.ledger.collected(llm(ttft=-1.0, cancelled=True, completion_tokens=0))
+    book.collect(llm(ttft=-1.0, cancelled=True, completion_tokens=0))
     (usage,) = book.usage()
     assert usage.ttft_ms is None
     assert usage.cancelled
 
 
 def test_tokens_written_to_a_cache_are_noted(book: Book) -> None:
-    book.ledger.collected(llm(cache_creation_tokens=12))
-    assert book.usage()[0].metadata == {"cache_creation_tokens": 12}
+    book.collect(llm(cache_creation_tokens=12))
+    assert book.usage()[0].cache_creation_tokens == 12
 
 
 def test_requests_go_to_the_message_of_their_speech(book: Book) -> None:
     first, second = new_id(), new_id()
-    book.ledger.collected(llm("speech_1"))
-    book.ledger.collected(llm("speech_2"))
-    book.ledger.collected(_tts("speech_1"))
-    assert book.ledger.assign("speech_1", first) == 37
-    assert book.ledger.assign("speech_2", second) == 37
+    book.collect(llm("speech_1"))
+    book.collect(llm("speech_2"))
+    book.collect(_tts("speech_1"))
+    assert book.assign("speech_1", first) == 37
+    assert book.assign("speech_2", second) == 37
     assert [usage.message_id for usage in book.usage()] == [first, second, first]
 
 
 def test_a_request_is_assigned_once(book: Book) -> None:
-    book.ledger.collected(llm("speech_1"))
-    assert book.ledger.assign("speech_1", new_id()) == 37
+    book.collect(llm("speech_1"))
+    assert book.assign("speech_1", new_id()) == 37
     appended = len(book.events)
-    assert book.ledger.assign("speech_1", new_id()) == 0
+    assert book.assign("speech_1", new_id()) == 0
     assert len(book.events) == appended
 
 
 def test_a_discarded_reply_stays_without_a_message(book: Book) -> None:
     """It was billed all the same: it is the call's, not a message's."""
-    book.ledger.collected(llm("speech_discarded"))
-    book.ledger.assign("speech_1", new_id())
+    book.collect(llm("speech_discarded"))
+    book.assign("speech_1", new_id())
     assert [usage.message_id for usage in book.usage()] == [None]
 
 
 def test_speech_models_cost_no_language_tokens(book: Book) -> None:
     heard, said = new_id(), new_id()
-    assert book.ledger.collected(_stt()) == HEARD
-    book.ledger.collected(_tts("speech_1"))
-    assert book.ledger.assign(HEARD, heard) == 0
-    assert book.ledger.assign("speech_1", said) == 0
+    book.collect(_stt())
+    book.collect(_tts("speech_1"))
+    assert book.assign(HEARD, heard) == 0
+    assert book.assign("speech_1", said) == 0
     stt, tts = book.usage()
     assert (stt.kind, stt.audio_ms, stt.total_tokens, stt.message_id) == ("stt", 2500, 9, heard)
     assert (tts.kind, tts.characters, tts.audio_ms, tts.ttft_ms) == ("tts", 42, 3000, 200)
@@ -135,7 +148,7 @@ def test_a_realtime_model_is_a_request_of_the_call(book: Book) -> None:
         input_token_details=RealtimeModelMetrics.InputTokenDetails(cached_tokens=4),
         output_token_details=RealtimeModelMetrics.OutputTokenDetails(),
     )
-    assert book.ledger.collected(metrics) is None
+    book.collect(metrics)
     (usage,) = book.usage()
     assert (usage.kind, usage.cached_input_tokens, usage.total_tokens) == ("realtime", 4, 16)
 
@@ -154,9 +167,8 @@ def test_a_realtime_model_is_a_request_of_the_call(book: Book) -> None:
         ),
     ],
 )
-def test_what_costs_nothing_is_not_kept(book: Book, metrics: VADMetrics | EOUMetrics) -> None:
-    assert book.ledger.collected(metrics) is None
-    assert book.events == []
+def test_what_costs_nothing_is_not_kept(metrics: VADMetrics | EOUMetrics) -> None:
+    assert usage_of(metrics) is None
 
 
 def _stt() -> STTMetrics:

@@ -1,0 +1,136 @@
+"""Estimates of tokens that no provider told, better with every request that was told.
+
+A prompt is the last told prompt of the same model and what was added to it since. Words count as
+many tokens as that model's words did so far; before its first told answer, a token is four
+characters (OpenAI's rule of thumb for English).
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from livekit.agents.llm import ChatContext, Tool, ToolContext
+
+CHARACTERS_A_TOKEN: Final = 4.0
+MESSAGE_TOKENS: Final = 4
+"""Around each message, in the chat formats that are public."""
+_MOST_AROUND: Final = 12.0
+_PRIOR_CHARACTERS: Final = 40.0
+"""Weight of the rule of thumb beside what was told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What can be counted of a text without knowing its tokens."""
+
+    characters: int
+    messages: int = 0
+
+
+@dataclass(slots=True)
+class _Known:
+    """What one model's told requests have taught."""
+
+    characters: float = _PRIOR_CHARACTERS
+    tokens: float = _PRIOR_CHARACTERS / CHARACTERS_A_TOKEN
+    prompt: Size | None = None
+    prompt_tokens: int = 0
+    around_message: float = MESSAGE_TOKENS
+    told: int = 0
+
+    def rate(self) -> float:
+        """Tokens of a character."""
+        return self.tokens / self.characters
+
+    def take_prompt(self, prompt: Size, tokens: int) -> None:
+        """Learn from a told prompt, and what stands around a message from its growth."""
+        if self.prompt is not None and (more := prompt.messages - self.prompt.messages) > 0:
+            grown = (prompt.characters - self.prompt.characters) * self.rate()
+            around = (tokens - self.prompt_tokens - grown) / more
+            self.around_message += (min(max(around, 0.0), _MOST_AROUND) - self.around_message) / 2
+        self.prompt, self.prompt_tokens = prompt, tokens
+
+
+class Estimator:
+    """Learns from requests whose usage was told, model by model."""
+
+    def __init__(self) -> None:
+        self._models: dict[str, _Known] = {}
+
+    def learn(
+        self, model: str, prompt: Size, prompt_tokens: int, answer: int, answer_tokens: int
+    ) -> None:
+        """Take in a told request.
+
+        Args:
+            model: Its name.
+            prompt: Size of what was sent.
+            prompt_tokens: Told for it.
+            answer: Characters of the answer.
+            answer_tokens: Told for them, without hidden reasoning.
+        """
+        known = self._models.setdefault(model, _Known())
+        known.told += 1
+        if prompt_tokens > 0:
+            known.take_prompt(prompt, prompt_tokens)
+        if answer > 0 and answer_tokens > 0:
+            known.characters += answer
+            known.tokens += answer_tokens
+
+    def prompt(self, model: str, prompt: Size) -> int:
+        """Return the tokens of a prompt; 1 at least."""
+        known = self._models.get(model) or _Known()
+        last = known.prompt or Size(0)
+        characters = (prompt.characters - last.characters) * known.rate()
+        messages = (prompt.messages - last.messages) * known.around_message
+        return max(1, round(known.prompt_tokens + characters + messages))
+
+    def answer(self, model: str, characters: int) -> int:
+        """Return the tokens of so much of an answer; 1 at least if there is any."""
+        known = self._models.get(model) or _Known()
+        return max(1, round(characters * known.rate())) if characters else 0
+
+    def method(self, model: str) -> dict[str, Any]:
+        """Return how a request of the model is estimated now, for its metadata."""
+        known = self._models.get(model)
+        if known is None or not known.told:
+            return {"method": "characters", "characters_a_token": CHARACTERS_A_TOKEN}
+        return {
+            "method": "learned",
+            "told_requests": known.told,
+            "characters_a_token": round(known.characters / known.tokens, 3),
+        }
+
+
+class Scale:
+    """Weighs prompts; remembers the weight of the last tools, which seldom change."""
+
+    def __init__(self) -> None:
+        self._tools: list[Tool] = []
+        self._tools_size = 0
+
+    def weigh(self, context: ChatContext, tools: list[Tool]) -> Size:
+        """Return the size of a prompt, the descriptions of its functions included."""
+        characters = 0
+        for item in context.items:
+            match item.type:
+                case "message":
+                    characters += len(item.text_content or "")
+                case "function_call":
+                    characters += len(item.name) + len(item.arguments)
+                case "function_call_output":
+                    characters += len(item.output)
+        return Size(characters + self._of_tools(tools), len(context.items))
+
+    def _of_tools(self, tools: list[Tool]) -> int:
+        if tools != self._tools:
+            self._tools = list(tools)
+            self._tools_size = _described(tools) if tools else 0
+        return self._tools_size
+
+
+def _described(tools: list[Tool]) -> int:
+    try:
+        return len(json.dumps(ToolContext(tools).parse_function_tools("openai")))
+    except Exception:  # noqa: BLE001 - a tool of a provider's own; an estimate may lack it
+        return 0

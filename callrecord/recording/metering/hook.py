@@ -1,0 +1,76 @@
+"""The hook: puts a watch on each stream that a recorded job opens.
+
+It relies on what plugins rely on (a stream's `_run` is called once an attempt, and answers in
+`_event_ch`) and on two things of LiveKit's own: a stream starts in a task, after its `__init__`,
+and one that only passes others on has a `_metrics_monitor_task` of its own. Where that is not so,
+the stream is left alone, LiveKit's metrics count, and the call says that its usage is incomplete.
+"""
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from livekit.agents import llm, tts
+from livekit.agents.voice import agent_activity
+
+from callrecord.db.privacy import private_logger
+from callrecord.recording.metering.llm_streams import LLMWatch
+from callrecord.recording.metering.meter import Meter, meter_here
+from callrecord.recording.metering.tts_streams import TTSWatch
+
+logger = private_logger("voice.meter")
+
+_HOOKED = "_callrecord_hooked"
+
+
+class _Watch(Protocol):
+    async def run(self, attempt: Callable[[], Awaitable[None]]) -> None: ...
+
+
+def install() -> None:
+    """Hook the streams of this process, once; streams of jobs without a meter are left alone."""
+    _hook(llm.LLMStream, "llm", LLMWatch)
+    for base in (tts.ChunkedStream, tts.SynthesizeStream):
+        _hook(base, "tts", TTSWatch)
+
+
+def _hook(base: type[Any], kind: str, watch: Callable[..., _Watch]) -> None:
+    if getattr(base, _HOOKED, False):
+        return
+    plain = base.__init__
+
+    @functools.wraps(plain)
+    def hooked(self: Any, *arguments: Any, **named: Any) -> None:
+        plain(self, *arguments, **named)
+        meter = meter_here()
+        if meter is not None and _asks_itself(type(self), base):
+            _watch(meter, self, kind, watch)
+
+    base.__init__ = hooked
+    setattr(base, _HOOKED, True)
+
+
+def _asks_itself(kind: type[Any], base: type[Any]) -> bool:
+    """Whether streams of this class ask a provider, and do not only pass other streams on."""
+    return bool(kind._metrics_monitor_task is base._metrics_monitor_task)  # noqa: SLF001
+
+
+def _watch(meter: Meter, stream: Any, kind: str, watch: Callable[..., _Watch]) -> None:
+    model = getattr(stream, f"_{kind}")
+    try:
+        watching, attempt = watch(meter, stream, model, _speech_id()), stream._run  # noqa: SLF001
+
+        async def watched(*arguments: Any) -> None:
+            await watching.run(functools.partial(attempt, *arguments))
+
+        stream._run = watched  # noqa: SLF001
+    except Exception:
+        name = (kind, model.provider, model.model)
+        meter.unseen[name] = meter.unseen.get(name, 0) + 1
+        logger.exception("requests of a model are not seen, its metrics count")
+
+
+def _speech_id() -> str | None:
+    """Return the speech that is being made in this task."""
+    speech = agent_activity._SpeechHandleContextVar.get(None)  # noqa: SLF001 - told nowhere else
+    return speech.id if speech is not None else None

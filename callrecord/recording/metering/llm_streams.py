@@ -1,0 +1,144 @@
+"""Streams of language models: each attempt a request, with what it was asked and has answered."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from livekit.agents.llm import LLM, ChatChunk, CompletionUsage, LLMStream
+
+from callrecord.recording.metering.channel import Watched
+from callrecord.recording.metering.meter import Meter
+from callrecord.recording.metering.requests import Request, row_of, was_refused
+
+_PROBE: Final = "_recover_llm_task"
+"""LiveKit's task that asks a model whether it is back; nobody hears the answer."""
+
+
+class LLMWatch:
+    """Watches one stream; its attempts come one after the other."""
+
+    def __init__(
+        self, meter: Meter, stream: LLMStream, model: LLM[Any], speech_id: str | None
+    ) -> None:
+        """Begin; before the stream has asked anything."""
+        self._meter = meter
+        self._stream = stream
+        self._model = model
+        self._speech_id = speech_id
+        self._purpose = _purpose(speech_id)
+        self._attempts = 0
+        self._prompt = meter.scale.weigh(stream.chat_ctx, stream.tools)
+        self._request: Request | None = None
+        self._answered = 0
+        self._refused = False
+        channel = stream._event_ch  # noqa: SLF001 - where each plugin's `_run` answers
+        self._channel = Watched(channel, self._chunk)
+        stream._event_ch = self._channel  # type: ignore[assignment]  # noqa: SLF001
+
+    async def run(self, attempt: Callable[[], Awaitable[None]]) -> None:
+        """Run an attempt of the stream, as the stream itself would.
+
+        Cut from outside it goes on for a while, unheard.
+        """
+        request = self._begin()
+        work = asyncio.ensure_future(attempt())
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            self._channel.muted = True
+            request.change(cancelled=True)
+            self._meter.drain(work, request)
+            raise
+        except Exception as error:
+            request.change(error=type(error).__name__)
+            self._refused = was_refused(error)
+            request.finish()
+            raise
+        request.finish()
+
+    def _begin(self) -> Request:
+        self._attempts += 1
+        self._answered = 0
+        self._refused = False
+        row = row_of(
+            "llm",
+            self._model,
+            speech_id=self._speech_id,
+            estimated=True,
+            metadata={"open": True},
+        )
+        request = self._request = Request(row, self._finish)
+        if self._attempts > 1:
+            request.note(attempt=self._attempts)
+        if self._purpose is not None:
+            request.note(purpose=self._purpose)
+        self._estimate(request)
+        self._meter.begin(request)
+        return request
+
+    def _chunk(self, chunk: ChatChunk) -> None:
+        request = self._request
+        if request is None:
+            return
+        if chunk.id and request.row.request_id is None:
+            request.change(request_id=chunk.id)
+            self._meter.saw(chunk.id)
+        if chunk.has_response():
+            request.answered()
+        if chunk.delta is not None:
+            calls = chunk.delta.tool_calls
+            self._answered += len(chunk.delta.content or "")
+            self._answered += sum(len(call.name) + len(call.arguments) for call in calls)
+        if chunk.usage is not None and chunk.usage.total_tokens > 0:
+            request.change(**_told(chunk.usage))
+
+    def _finish(self) -> None:
+        request = self._request
+        if request is None or not self._meter.is_open(request):
+            return
+        request.change(duration_ms=request.age_ms())
+        request.note(open=None)
+        if request.told:
+            row = request.row
+            request.note(estimate=None)
+            self._meter.estimator.learn(
+                self._model.model,
+                self._prompt,
+                row.input_tokens,
+                self._answered,
+                row.output_tokens - row.reasoning_tokens,
+            )
+        elif self._refused:
+            request.note(estimate=None)
+            request.change(input_tokens=0, output_tokens=0, total_tokens=0, estimated=False)
+        else:
+            self._estimate(request)
+            if not request.row.cancelled and request.row.error is None:
+                self._meter.told_nothing(request.row)
+        self._meter.end(request)
+
+    def _estimate(self, request: Request) -> None:
+        estimator, name = self._meter.estimator, self._model.model
+        asked = estimator.prompt(name, self._prompt)
+        answered = estimator.answer(name, self._answered)
+        request.change(input_tokens=asked, output_tokens=answered, total_tokens=asked + answered)
+        request.note(estimate=estimator.method(name))
+
+
+def _told(usage: CompletionUsage) -> dict[str, Any]:
+    return {
+        "input_tokens": usage.prompt_tokens,
+        "cached_input_tokens": usage.prompt_cached_tokens,
+        "cache_creation_tokens": usage.cache_creation_tokens,
+        "output_tokens": usage.completion_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
+        "total_tokens": usage.total_tokens,
+        "estimated": False,
+    }
+
+
+def _purpose(speech_id: str | None) -> str | None:
+    task = asyncio.current_task()
+    if task is not None and _PROBE in getattr(task.get_coro(), "__qualname__", ""):
+        return "recovery_probe"
+    return None if speech_id else "outside_session"

@@ -1,0 +1,131 @@
+"""The meter of a call: knows its requests, lets cut ones tell their usage, and ends them all."""
+
+import asyncio
+import contextlib
+import weakref
+from collections.abc import Callable
+from typing import Any, Final
+
+from livekit.agents.metrics import LLMMetrics, TTSMetrics
+
+from callrecord.db.events import Usage
+from callrecord.db.privacy import private_logger
+from callrecord.recording.metering.estimate import Estimator, Scale
+from callrecord.recording.metering.requests import Request
+
+logger = private_logger("voice.meter")
+
+DRAIN_S: Final = 1.0
+"""Seconds that a request which was cut may go on unheard, to tell what it used."""
+
+Model = tuple[str, str | None, str | None]
+"""Kind, provider and name."""
+
+# A job has a loop of its own, be it a process or a thread.
+_meters: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Meter]" = weakref.WeakKeyDictionary()
+
+
+def meter_here() -> "Meter | None":
+    """Return the meter of the job that runs on this loop, if it is recorded."""
+    return _meters.get(asyncio.get_running_loop())
+
+
+class Meter:
+    """Books every request of one call.
+
+    Attributes:
+        drain_s: Seconds given to a request that was cut; 0: none, it is estimated at once.
+        estimator: What was learned of the models.
+        scale: Weighs prompts.
+        untold: Requests that came to their end and told no usage, by kind, provider and model.
+        unseen: Streams that could not be metered, likewise.
+    """
+
+    def __init__(self, book: Callable[[Usage], None], *, drain_s: float = DRAIN_S) -> None:
+        """`book` takes each version of a request; it must not raise."""
+        self._book = book
+        self._open: set[Request] = set()
+        self._ids: set[str] = set()
+        self._drains: set[asyncio.Task[None]] = set()
+        self.drain_s = drain_s
+        self.estimator = Estimator()
+        self.scale = Scale()
+        self.untold: dict[Model, int] = {}
+        self.unseen: dict[Model, int] = {}
+        self._closed = False
+
+    def listen(self) -> None:
+        """Meter what streams on this loop ask from now on; without a loop there are none."""
+        if self._closed:
+            return
+        with contextlib.suppress(RuntimeError):
+            _meters[asyncio.get_running_loop()] = self
+
+    def begin(self, request: Request) -> None:
+        """Book a request as it goes out: a job that is killed has sent it all the same."""
+        self._open.add(request)
+        self._book(request.row)
+
+    def end(self, request: Request) -> None:
+        """Book the end of a request; the first end counts."""
+        if request in self._open:
+            self._open.discard(request)
+            self._book(request.row)
+
+    def is_open(self, request: Request) -> bool:
+        """Return whether the request's end is not booked yet."""
+        return request in self._open
+
+    def saw(self, request_id: str) -> None:
+        """Note a provider's id of a request: metrics of it tell nothing new."""
+        self._ids.add(request_id)
+
+    def counts(self, metrics: LLMMetrics | TTSMetrics) -> bool:
+        """Return whether the request that LiveKit tells of is booked from here already."""
+        return metrics.request_id in self._ids or (not metrics.request_id and bool(self._ids))
+
+    def told_nothing(self, row: Usage) -> None:
+        """Note a request that came to its end without any usage."""
+        model = (row.kind, row.provider, row.model)
+        self.untold[model] = self.untold.get(model, 0) + 1
+
+    def gaps(self) -> list[str]:
+        """Return a line for each model that told nothing of requests, or was not seen."""
+        return [
+            *(_gap(model, times, "without figures") for model, times in self.untold.items()),
+            *(_gap(model, times, "not seen") for model, times in self.unseen.items()),
+        ]
+
+    def drain(self, work: "asyncio.Task[Any]", request: Request) -> None:
+        """Let a request that was cut go on until it has told its usage, or for `drain_s`."""
+        task = asyncio.get_running_loop().create_task(self._drain(work, request))
+        self._drains.add(task)
+        task.add_done_callback(self._drains.discard)
+
+    async def settle(self) -> None:
+        """Wait for what still tells its usage: `drain_s` at most."""
+        if self._drains:
+            await asyncio.wait(set(self._drains), timeout=self.drain_s + 0.1)
+
+    def close(self) -> None:
+        """End what is still open, and meter no more."""
+        self._closed = True
+        for request in list(self._open):
+            request.finish()
+        for loop, meter in list(_meters.items()):
+            if meter is self:
+                del _meters[loop]
+
+    async def _drain(self, work: "asyncio.Task[Any]", request: Request) -> None:
+        try:
+            if self.drain_s > 0 and not request.told:
+                await asyncio.wait({work}, timeout=self.drain_s)
+        finally:
+            request.finish()
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+
+
+def _gap(model: Model, times: int, what: str) -> str:
+    kind, provider, name = model
+    return f"{kind} {provider}/{name}: {times} request{'s' if times > 1 else ''} {what}"

@@ -1,0 +1,75 @@
+"""What all streams share: how a request's row begins, grows and ends."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from socket import gaierror
+from typing import Any, Final
+
+import msgspec
+from livekit.agents import APIStatusError
+
+from callrecord.db.events import Usage, UsageKind, new_id, now
+
+_NEVER_SENT: Final = ("ConnectError", "ConnectTimeout", "ClientConnectorError")
+"""Errors of HTTP clients that had no connection."""
+
+
+@dataclass(eq=False)
+class Request:
+    """One attempt of a stream.
+
+    Attributes:
+        row: Its newest version.
+        finish: Ends it with what is known; can be called again.
+        began: When it went out, time.perf_counter() seconds.
+    """
+
+    row: Usage
+    finish: Callable[[], None]
+    began: float = field(default_factory=time.perf_counter)
+
+    @property
+    def told(self) -> bool:
+        """Whether the provider has told what it used."""
+        return not self.row.estimated
+
+    def change(self, **fields: Any) -> None:
+        """Note more of it."""
+        self.row = msgspec.structs.replace(self.row, **fields)
+
+    def note(self, **metadata: Any) -> None:
+        """Note something in its metadata; None takes a note back."""
+        merged = self.row.metadata | metadata
+        self.change(metadata={name: told for name, told in merged.items() if told is not None})
+
+    def answered(self) -> None:
+        """Note the first answer, once."""
+        if self.row.ttft_ms is None:
+            self.change(ttft_ms=self.age_ms())
+
+    def age_ms(self) -> int:
+        """Return the milliseconds since it went out."""
+        return round((time.perf_counter() - self.began) * 1000)
+
+
+def row_of(kind: UsageKind, maker: Any, **fields: Any) -> Usage:
+    """Return the row of a request that goes out now to `maker`, a model of LiveKit's."""
+    return Usage(
+        id=new_id(), kind=kind, at=now(), provider=maker.provider, model=maker.model, **fields
+    )
+
+
+def was_refused(error: BaseException) -> bool:
+    """Whether a request failed before the provider took it: nobody is paid for that.
+
+    One whose connection broke later may have been read, and is billed then.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, APIStatusError | ConnectionRefusedError | gaierror):
+            return True
+        if type(cause).__name__ in _NEVER_SENT:
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False

@@ -1,0 +1,103 @@
+"""Streams of speech models: each attempt a request, with the characters it was given."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from livekit.agents.tts import TTS, ChunkedStream, SynthesizedAudio, SynthesizeStream
+
+from callrecord.recording.metering.channel import Watched
+from callrecord.recording.metering.meter import Meter
+from callrecord.recording.metering.requests import Request, row_of, was_refused
+
+
+class TTSWatch:
+    """Watches one stream; its attempts come one after the other.
+
+    Characters are what is billed, and known; tokens only where the provider tells them. Audio goes
+    on arriving when an attempt's method has returned: a request ends with the stream.
+    """
+
+    def __init__(
+        self,
+        meter: Meter,
+        stream: ChunkedStream | SynthesizeStream,
+        model: TTS[Any],
+        speech_id: str | None,
+    ) -> None:
+        """Begin; before the stream has asked anything."""
+        self._meter = meter
+        self._stream = stream
+        self._model = model
+        self._speech_id = speech_id
+        self._attempts = 0
+        self._refused = False
+        self._audio_s = 0.0
+        self._request: Request | None = None
+        channel = stream._event_ch  # noqa: SLF001 - where each plugin's `_run` answers
+        stream._event_ch = Watched(channel, self._audio, self._finish)  # type: ignore[assignment]  # noqa: SLF001
+
+    async def run(self, attempt: Callable[[], Awaitable[None]]) -> None:
+        """Run an attempt of the stream, as the stream itself would."""
+        self._finish()
+        request = self._begin()
+        try:
+            await attempt()
+        except Exception as error:
+            request.change(error=type(error).__name__)
+            self._refused = was_refused(error)
+            self._finish()
+            raise
+        except BaseException:
+            request.change(cancelled=True)
+            raise
+
+    def _begin(self) -> Request:
+        self._attempts += 1
+        self._refused = False
+        self._audio_s = 0.0
+        row = row_of(
+            "tts",
+            self._model,
+            speech_id=self._speech_id,
+            characters=len(self._text()),
+            metadata={"open": True},
+        )
+        request = self._request = Request(row, self._finish)
+        if self._attempts > 1:
+            request.note(attempt=self._attempts)
+        if self._speech_id is None:
+            request.note(purpose="outside_session")
+        self._meter.begin(request)
+        return request
+
+    def _audio(self, audio: SynthesizedAudio) -> None:
+        request = self._request
+        if request is None:
+            return
+        request.answered()
+        self._audio_s += audio.frame.duration
+        if audio.request_id and request.row.request_id is None:
+            request.change(request_id=audio.request_id)
+            self._meter.saw(audio.request_id)
+
+    def _finish(self) -> None:
+        request = self._request
+        if request is None or not self._meter.is_open(request):
+            return
+        text = self._text()
+        took = getattr(self._stream, "_input_tokens", 0), getattr(self._stream, "_output_tokens", 0)
+        request.change(
+            characters=0 if self._refused else len(text),
+            input_tokens=took[0],
+            output_tokens=took[1],
+            total_tokens=sum(took),
+            audio_ms=round(self._audio_s * 1000),
+            duration_ms=request.age_ms(),
+        )
+        request.note(open=None)
+        self._meter.end(request)
+
+    def _text(self) -> str:
+        if isinstance(self._stream, ChunkedStream):
+            return self._stream.input_text
+        return self._stream._pushed_text  # noqa: SLF001 - told nowhere else

@@ -1,0 +1,82 @@
+"""Requests to speech models, however they end, against the bill of the models' server."""
+
+import openai
+import pytest
+from livekit.agents import APIConnectOptions, APIError, tts
+from livekit.plugins import openai as plugins
+
+from tests.callrecord.recording.metering.conftest import SCRIPT, Ask, Bill
+from tests.callrecord.recording.outbox import Outbox
+from tests.local.ai_control import faulty
+from tests.waiting import until
+
+TEXT = "It is warm in Lisbon. It is cold in Oslo."
+
+
+@pytest.fixture
+async def voice(ask: Ask, client: openai.AsyncOpenAI) -> plugins.TTS:
+    """A speech model, in a call that is recorded."""
+    await ask()
+    return plugins.TTS(model="tts-1", client=client, response_format="pcm")
+
+
+async def test_speech_is_one_request_as_billed(
+    outbox: Outbox, voice: plugins.TTS, bill: Bill
+) -> None:
+    async with voice.synthesize(TEXT) as stream:
+        frame = await stream.collect()
+    await until(lambda: not outbox.usage()[0].metadata.get("open"), what="its end")
+    (request,) = outbox.usage()
+    (line,) = await bill.lines("tts")
+    assert request.characters == line["characters"] == len(TEXT)
+    assert request.audio_ms == pytest.approx(frame.duration * 1000, abs=1)
+    assert (request.cancelled, request.estimated, request.error) == (False, False, None)
+    assert request.ttft_ms is not None
+
+
+async def test_speech_that_was_cut_counts_whole(
+    outbox: Outbox, voice: plugins.TTS, client: openai.AsyncOpenAI
+) -> None:
+    """Its text was sent; LiveKit's metrics tell nothing of it if no sound had come."""
+    async with faulty(client, SCRIPT, {"on": "tts", "do": "stall"}):
+        stream = voice.synthesize(TEXT)
+        await until(outbox.usage, what="the request")
+        await stream.aclose()
+    (request,) = outbox.usage()
+    assert request.cancelled
+    assert request.characters == len(TEXT)
+    assert "open" not in request.metadata
+
+
+async def test_sentences_of_a_stream_are_requests(
+    outbox: Outbox, voice: plugins.TTS, bill: Bill
+) -> None:
+    """A model that cannot stream is asked sentence by sentence."""
+    adapter = tts.StreamAdapter(tts=voice)
+    async with adapter.stream() as stream:
+        stream.push_text(TEXT)
+        stream.end_input()
+        async for _ in stream:
+            pass
+    await until(
+        lambda: outbox.usage() and not any(each.metadata.get("open") for each in outbox.usage()),
+        what="their end",
+    )
+    lines = await bill.lines("tts")
+    assert sorted(each.characters or 0 for each in outbox.usage()) == sorted(
+        line["characters"] for line in lines
+    )
+
+
+async def test_refused_speech_has_cost_nothing(
+    outbox: Outbox, voice: plugins.TTS, client: openai.AsyncOpenAI, bill: Bill
+) -> None:
+    async with faulty(client, SCRIPT, {"on": "tts", "do": "fail", "status": 500}):
+        with pytest.raises(APIError):
+            async with voice.synthesize(
+                TEXT, conn_options=APIConnectOptions(max_retry=0)
+            ) as stream:
+                await stream.collect()
+    (request,) = outbox.usage()
+    assert (request.error, request.characters) == ("APIStatusError", 0)
+    assert await bill.lines("tts") == []
