@@ -61,6 +61,41 @@ export type Database = {
           },
         ]
       }
+      model_prices: {
+        Row: {
+          created_at: string
+          currency: string
+          id: number
+          model: string
+          per: number
+          price: number
+          provider: string
+          source: string | null
+          source_date: string | null
+          unit: string
+          valid_from: string
+        }
+        Insert: {
+          currency?: string
+          model: string
+          per?: number
+          price: number
+          provider: string
+          source?: string | null
+          source_date?: string | null
+          unit: string
+          valid_from: string
+        }
+        Update: {
+          currency?: string
+          per?: number
+          price?: number
+          source?: string | null
+          source_date?: string | null
+          valid_from?: string
+        }
+        Relationships: []
+      }
       users: {
         Row: {
           email: string | null
@@ -97,6 +132,7 @@ export type Database = {
           swept_at: string | null
           total_tokens_used: number
           transcript: string | null
+          unpriced_requests: number
           updated_at: string
           usage_complete: boolean
           usage_gaps: string[] | null
@@ -278,6 +314,18 @@ export type Database = {
           total_tokens_used: number | null
           user_id: string | null
           user_message_count: number | null
+        }
+        Relationships: []
+      }
+      turn_costs: {
+        Row: {
+          call_id: string | null
+          cost: number | null
+          estimated_requests: number | null
+          message_id: string | null
+          requests: number | null
+          tokens: number | null
+          unpriced_requests: number | null
         }
         Relationships: []
       }

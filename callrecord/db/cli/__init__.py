@@ -6,6 +6,7 @@ from typing import Protocol
 from callrecord.db.cli import (
     calls,
     migrate,
+    prices,
     refused,
     replay,
     ship,
@@ -43,5 +44,6 @@ COMMANDS: tuple[Command, ...] = (
     refused,
     replay,
     sweep,
+    prices,
     types,
 )

@@ -50,6 +50,7 @@ class Call:
     callee_id: UUID | None
     made_by: str
     usage_gaps: list[str] | None
+    unpriced_requests: int
 
 
 @dataclass(frozen=True, slots=True)

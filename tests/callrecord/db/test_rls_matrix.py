@@ -76,6 +76,14 @@ call_analytics       select             1           1      1        0     1    -
 call_analytics       insert             x           x      x        x     x    x      x       x
 call_analytics       update             x           x      x        x     x    x      x       x
 call_analytics       delete             x           x      x        x     x    x      x       x
+turn_costs           select             2           0      0        0     2    -      -       2
+turn_costs           insert             x           x      x        x     x    x      x       x
+turn_costs           update             x           x      x        x     x    x      x       x
+turn_costs           delete             x           x      x        x     x    x      x       x
+model_prices         select             1           1      1        1     1    -      1       1
+model_prices         insert             -           -      -        -     1    -      -       1
+model_prices         update             0           0      0        0     1    -      -       1
+model_prices         delete             0           0      0        0     1    -      -       1
 """
 
 # {call} is Ann's call, {other} one of Eve's, {me} who acts.
@@ -108,6 +116,12 @@ STATEMENTS = {
     "where call_id = {call}",
     "voice_usage insert": "insert into voice_usage (call_id, kind) values ({call}, 'llm')",
     "voice_usage update": "update voice_usage set total_tokens = 0 where call_id = {call}",
+    "model_prices select": "select from model_prices limit 1",
+    "model_prices insert": "insert into model_prices (provider, model, unit, price, valid_from) "
+    "values ('p', 'm', 'request', 1, '2026-01-01')",
+    "model_prices update": "update model_prices set price = 0 where id = 1",
+    "model_prices delete": "delete from model_prices where id = 1",
+    "turn_costs update": "update turn_costs set tokens = 0 where call_id = {call}",
     "users select": "select from users where id = {ann}",
     "users select_all": "select from users",
     "users insert": "insert into users (name) values ('new')",
@@ -119,8 +133,8 @@ STATEMENTS = {
     "update": "update {relation} set metadata = '{{}}' where {key} = {call}",
     "delete": "delete from {relation} where {key} = {call}",
 }
-KEYED_BY_CALL = ("voice_messages", "call_participants", "voice_usage")
-VIEWS = ("active_calls_summary", "call_analytics")
+KEYED_BY_CALL = ("voice_messages", "call_participants", "voice_usage", "turn_costs")
+VIEWS = ("active_calls_summary", "call_analytics", "turn_costs")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+select voice_worker.recount_costs($1, $2)
