@@ -132,6 +132,7 @@ export type Database = {
           swept_at: string | null
           total_tokens_used: number
           transcript: string | null
+          transcript_digest: string | null
           unpriced_requests: number
           updated_at: string
           usage_complete: boolean

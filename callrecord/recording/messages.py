@@ -1,13 +1,26 @@
 """Messages of the outbox, made from LiveKit's chat items."""
 
-import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from livekit.agents import ChatMessage, FunctionCall, FunctionCallOutput
+from livekit.agents import ChatMessage, FunctionCall
 
-from callrecord.db.events import Message, new_id, now
+from callrecord.db.events import Message, now
+from callrecord.recording.plausible import plausible
+
+_LATENCIES: Final = {
+    "transcription_delay_ms": "transcription_delay",
+    "end_of_turn_delay_ms": "end_of_turn_delay",
+    "turn_completed_delay_ms": "on_user_turn_completed_delay",
+    "llm_ttft_ms": "llm_node_ttft",
+    "first_sentence_ms": "llm_node_ttfs",
+    "tts_ttfb_ms": "tts_node_ttfb",
+    "playout_delay_ms": "playback_latency",
+    "e2e_latency_ms": "e2e_latency",
+}
+"""Columns of a turn's latencies, and LiveKit's names of them."""
 
 SENDER = "participant_identity"
 """Key in a chat message's `extra`, with which an app names who has typed it."""
@@ -21,6 +34,10 @@ def when(item: ChatMessage | FunctionCall) -> datetime:
 def committed(message: Message, item: ChatMessage) -> Message:
     """Return the message with all that the committed item tells."""
     metrics = item.metrics
+    told: Mapping[str, Any] = metrics
+    latencies, implausible = plausible(
+        {column: _ms(told.get(name)) for column, name in _LATENCIES.items()}
+    )
     return msgspec.structs.replace(
         message,
         content=item.text_content or "",
@@ -28,12 +45,8 @@ def committed(message: Message, item: ChatMessage) -> Message:
         model=_model(item) or message.model,
         speech_started_at=_time(metrics.get("started_speaking_at")),
         speech_ended_at=_time(metrics.get("stopped_speaking_at")),
-        transcription_delay_ms=_ms(metrics.get("transcription_delay")),
-        end_of_turn_delay_ms=_ms(metrics.get("end_of_turn_delay")),
-        llm_ttft_ms=_ms(metrics.get("llm_node_ttft")),
-        tts_ttfb_ms=_ms(metrics.get("tts_node_ttfb")),
-        e2e_latency_ms=_ms(metrics.get("e2e_latency")),
-        metadata=_extra(item),
+        metadata=_extra(item) | implausible,
+        **latencies,
     )
 
 
@@ -55,35 +68,9 @@ def _extra(item: ChatMessage) -> dict[str, Any]:
     return {"extra": extra} if extra else {}
 
 
-def tool_call(call: FunctionCall, output: FunctionCallOutput | None) -> Message:
-    """Return a function call with its result, as a message in its place in the conversation."""
-    result = None if output is None else output.output
-    return Message(
-        id=new_id(),
-        role="system",
-        content=f"{call.name}({call.arguments}) -> {result}",
-        at=when(call),
-        metadata={
-            "kind": "tool_call",
-            "call_id": call.call_id,
-            "name": call.name,
-            "arguments": _json(call.arguments),
-            "result": result,
-            "is_error": output.is_error if output is not None else False,
-        },
-    )
-
-
 def _time(seconds: float | None) -> datetime | None:
     return None if not seconds else datetime.fromtimestamp(seconds, UTC)
 
 
 def _ms(seconds: float | None) -> int | None:
     return None if seconds is None else round(seconds * 1000)
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

@@ -23,6 +23,7 @@ from livekit.agents import (
     UserInputTranscribedEvent,
 )
 from livekit.agents.metrics import LLMMetrics, TTSMetrics
+from livekit.agents.voice.events import ToolExecutionUpdatedEvent
 
 from callrecord.db.events import CallConnected, CallEnded, Event, Unhandled, Usage, now
 from callrecord.db.outbox import OutboxWriter
@@ -64,9 +65,9 @@ class Recorder:
         self.late = 0
         self.legs = Legs(self.append)
         self._sessions: list[Turns] = []
-        self.turns = Turns(self.append)
         self._booked_by: dict[UUID, Turns] = {}
         self._meter = Meter(self.guard("request", self._request), drain_s=drain_s)
+        self.turns = Turns(self.append, self._meter.take_words)
         install()
 
     def append(self, event: Event) -> None:
@@ -115,7 +116,8 @@ class Recorder:
             it, and who closes it may wait better.
         """
         self._meter.listen()
-        turns = Turns(self.append) if self._sessions else self.turns
+        again = Turns(self.append, self._meter.take_words) if self._sessions else None
+        turns = again or self.turns
         turns.agent = self.turns.agent
         turns.follow(session)
         turns.utterance.follow(session, self.guard)
@@ -127,6 +129,7 @@ class Recorder:
         self._on(session, "agent_state_changed", partial(_agent_state_changed, turns))
         self._on(session, "user_input_transcribed", partial(_transcribed, turns))
         self._on(session, "conversation_item_added", partial(_item_added, turns))
+        self._on(session, "tool_execution_updated", partial(_tool_updated, turns))
         self._on(session, "function_tools_executed", partial(_tools_executed, turns))
         self._on(session, "metrics_collected", partial(self._metrics_collected, turns))
         self._on(session, "error", _error)
@@ -236,6 +239,13 @@ def _transcribed(turns: Turns, event: UserInputTranscribedEvent) -> None:
 def _item_added(turns: Turns, event: ConversationItemAddedEvent) -> None:
     if event.item.type == "message":
         turns.item_added(event.item)
+    elif event.item.type == "agent_handoff":
+        turns.handed_over(event.item)
+
+
+def _tool_updated(turns: Turns, event: ToolExecutionUpdatedEvent) -> None:
+    if event.update.type in {"tool_call_started", "tool_call_ended"}:
+        turns.tool_updated(event.update)
 
 
 def _tools_executed(turns: Turns, event: FunctionToolsExecutedEvent) -> None:

@@ -12,15 +12,19 @@ from uuid import UUID
 
 import msgspec
 from livekit.agents import AgentSession, ChatMessage, FunctionCall, FunctionCallOutput
+from livekit.agents.llm import AgentHandoff
 from livekit.agents.voice import SpeechHandle
+from livekit.agents.voice.events import ToolCallEnded, ToolCallStarted
 
 from callrecord.db.events import Event, Message, Usage, new_id, now
+from callrecord.recording.agents import ConfigUpdates, handoff
 from callrecord.recording.hearing import Hearing, Piece, text_of
 from callrecord.recording.last_utterance import LastUtterance
 from callrecord.recording.ledger import HEARD, Ledger
-from callrecord.recording.messages import committed, tool_call, when
+from callrecord.recording.messages import committed, when
 from callrecord.recording.metrics import usage_of
 from callrecord.recording.speakers import Speakers, speaker_of, voices_of
+from callrecord.recording.tools import Tools
 from callrecord.recording.used_models import UsedModels
 
 
@@ -32,10 +36,18 @@ class Turns:
         utterance: What the caller has said and no transcript tells yet.
     """
 
-    def __init__(self, append: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        append: Callable[[Event], None],
+        written: Callable[[str], str] = lambda _: "",
+    ) -> None:
+        """Record by `append`; `written` tells what a model wrote for a speech since last asked."""
         self._append = append
+        self._written = written
         self._ledger = Ledger(append)
         self._used = UsedModels()
+        self._tools = Tools(append)
+        self._config = ConfigUpdates()
         self._session: AgentSession[None] | None = None
         self._hearing = Hearing()
         self._draft: Message | None = None
@@ -69,6 +81,8 @@ class Turns:
 
     def end(self) -> None:
         """Mark what the end of the call leaves uncommitted: it was cut."""
+        self._look_at_config()
+        self._tools.end()
         for draft in (self._draft, *self._replies.values()):
             if draft is not None:
                 self._append(msgspec.structs.replace(draft, interrupted=True))
@@ -110,6 +124,11 @@ class Turns:
             self._commit_user(item)
         elif item.role == "assistant":
             self._commit_assistant(item)
+        else:
+            self._append(
+                Message(id=new_id(), role="system", content=item.text_content or "", at=when(item))
+            )
+        self._look_at_config()
 
     def note(self, speech_id: str, metadata: dict[str, Any]) -> None:
         """Give what is said in a speech a note, kept in its message's metadata."""
@@ -157,14 +176,28 @@ class Turns:
         """Return whether a speech is one of this session's."""
         return speech_id in self._speeches or speech_id in self._last
 
+    def tool_updated(self, update: ToolCallStarted | ToolCallEnded) -> None:
+        """Record that a function call has begun, or is over."""
+        if update.type == "tool_call_ended":
+            self._tools.ended(update.call_id, update.status)
+        else:
+            call = update.function_call
+            self._tools.started(call, self.agent, self._speech_of(call))
+
     def tool_executed(self, call: FunctionCall, output: FunctionCallOutput | None) -> None:
         """Record a function call with its result, in its place in the conversation."""
-        message = tool_call(call, output)
-        self._append(
-            msgspec.structs.replace(
-                message, participant_identity=self.agent, speech_id=self._speech_of(call)
-            )
-        )
+        self._tools.executed(call, output, self.agent, self._speech_of(call))
+
+    def handed_over(self, item: AgentHandoff) -> None:
+        """Record that another agent takes over."""
+        message = handoff(item)
+        if message is not None:
+            self._append(message)
+        self._look_at_config()
+
+    def _look_at_config(self) -> None:
+        for message in self._config.look(self._session):
+            self._append(message)
 
     def _record_draft(self) -> None:
         waiting = self._hearing.waiting
@@ -209,6 +242,9 @@ class Turns:
         message_id = reply.id if reply else new_id()
         message = self._agent_message(message_id, when(item), speech_id)
         message = committed(message, item)
+        message = msgspec.structs.replace(
+            message, generated_content=self._beyond(message.content, speech_id, reply)
+        )
         if (note := self._notes.get(speech_id or "")) is not None:
             message = msgspec.structs.replace(message, metadata=message.metadata | note)
         # First, so that the message exists when its requests name it.
@@ -246,8 +282,18 @@ class Turns:
             return msgspec.structs.replace(reply, interrupted=speech.interrupted, metadata={})
         # Cut before its first sound: LiveKit commits no item, but the model was paid for it.
         return msgspec.structs.replace(
-            reply, content="", interrupted=True, metadata={"unheard": reply.content}
+            reply,
+            content="",
+            generated_content=self._beyond("", speech.id, reply),
+            interrupted=True,
+            metadata={"unheard": True},
         )
+
+    def _beyond(self, heard: str, speech_id: str | None, reply: Message | None) -> str | None:
+        """Return all that the model wrote for a turn, if it is not what was heard."""
+        written = self._written(speech_id) if speech_id is not None else ""
+        written = (written or (reply.content if reply is not None else "")).strip()
+        return None if written.split() == heard.split() else written or None
 
     def _settle(self, speech_id: str, message: Message) -> None:
         self._last[speech_id] = message

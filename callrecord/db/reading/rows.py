@@ -51,6 +51,7 @@ class Call:
     made_by: str
     usage_gaps: list[str] | None
     unpriced_requests: int
+    transcript_digest: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ class Meter:
         self._book = book
         self._open: set[Request] = set()
         self._ids: set[str] = set()
+        self._words: dict[str, list[str]] = {}
         self._drains: set[asyncio.Task[None]] = set()
         self.drain_s = drain_s
         self.estimator = Estimator()
@@ -79,6 +80,14 @@ class Meter:
     def saw(self, request_id: str) -> None:
         """Note a provider's id of a request: metrics of it tell nothing new."""
         self._ids.add(request_id)
+
+    def wrote(self, speech_id: str, words: str) -> None:
+        """Note what a model writes for a speech."""
+        self._words.setdefault(speech_id, []).append(words)
+
+    def take_words(self, speech_id: str) -> str:
+        """Return what was written for a speech since it was asked for last."""
+        return "".join(self._words.pop(speech_id, ()))
 
     def counts(self, metrics: LLMMetrics | TTSMetrics) -> bool:
         """Return whether the request that LiveKit tells of is booked from here already."""

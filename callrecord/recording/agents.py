@@ -1,0 +1,64 @@
+"""What becomes of the agent in a session: another takes over, its instructions or tools change.
+
+Messages of role system, which tell that and when, and not what the instructions say: the people
+of a call may read its messages.
+"""
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any
+
+from livekit.agents import AgentSession
+from livekit.agents.llm import AgentConfigUpdate, AgentHandoff
+
+from callrecord.db.events import Message, new_id, now
+
+
+def handoff(item: AgentHandoff) -> Message | None:
+    """Return the message of a handoff; None for the first agent, who takes over from nobody."""
+    if item.old_agent_id is None:
+        return None
+    return _message(
+        f"{item.old_agent_id} -> {item.new_agent_id}",
+        item.created_at,
+        {"kind": "agent_handoff", "from": item.old_agent_id, "to": item.new_agent_id},
+    )
+
+
+class ConfigUpdates:
+    """Finds changes of instructions and tools, of which LiveKit tells by no event.
+
+    What the session begins with is no change.
+    """
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+
+    def look(self, session: AgentSession[Any] | None) -> list[Message]:
+        """Return messages of the changes since the last look."""
+        if session is None:
+            return []
+        items = [item for item in session.history.items if isinstance(item, AgentConfigUpdate)]
+        new = [item for item in items if item.id not in self._seen]
+        first = not self._seen
+        self._seen.update(item.id for item in new)
+        return [_changed(item) for item in new[first:]]
+
+
+def _changed(item: AgentConfigUpdate) -> Message:
+    told: dict[str, Any] = {"kind": "agent_config"}
+    words = []
+    if item.instructions is not None:
+        told["instructions_sha256"] = hashlib.sha256(item.instructions.encode()).hexdigest()
+        told["instructions_characters"] = len(item.instructions)
+        words.append(f"instructions of {len(item.instructions)} characters")
+    for name, tools in (("added", item.tools_added), ("removed", item.tools_removed)):
+        if tools:
+            told[f"tools_{name}"] = sorted(tools)
+            words.append(f"tools {name}: {', '.join(sorted(tools))}")
+    return _message("; ".join(words), item.created_at, told)
+
+
+def _message(content: str, created_at: float | None, metadata: dict[str, Any]) -> Message:
+    at = datetime.fromtimestamp(created_at, UTC) if created_at else now()
+    return Message(id=new_id(), role="system", content=content, at=at, metadata=metadata)

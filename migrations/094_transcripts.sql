@@ -1,0 +1,157 @@
+-- migrate:up
+-- voice_calls.transcript: what was heard of a call, a line a turn, written when the call has ended,
+-- however it ends. One that somebody else has written is left alone.
+alter table public.voice_calls
+    add column if not exists transcript_digest text;
+comment on column public.voice_calls.transcript is
+    'What was heard: [minutes:seconds since the call was connected] who: what';
+comment on column public.voice_calls.transcript_digest is
+    'md5 of the transcript as the worker wrote it; any other text is somebody''s own, and stays';
+
+create or replace function voice_worker.transcript_of(of_call uuid) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select string_agg(
+        format(
+            '[%s:%s] %s: %s%s',
+            lpad((said.second / 60)::text, 2, '0'), lpad((said.second % 60)::text, 2, '0'),
+            said.who, said.content, case when said.interrupted then ' (interrupted)' else '' end
+        ), E'\n' order by said.timestamp, said.sequence_number
+    )
+    from (
+        select
+            m.timestamp, m.sequence_number, btrim(m.content) as content, m.interrupted,
+            greatest(0, floor(extract(epoch from
+                coalesce(m.speech_started_at, m.timestamp)
+                - coalesce(v.connected_at, v.started_at, v.created_at)
+            )))::bigint as second,
+            -- By phone the name is a number, which stands in the leg alone.
+            coalesce(
+                (
+                    select nullif(btrim(p.participant_name), '')
+                    from public.call_participants p
+                    where p.call_id = m.call_id and p.kind <> 'sip'
+                        and p.participant_identity = m.participant_identity
+                    order by p.joined_at desc limit 1
+                ),
+                case m.role when 'user' then 'Caller' else 'Agent' end
+            ) as who
+        from public.voice_messages m
+        join public.voice_calls v on v.id = m.call_id
+        where m.call_id = of_call and m.role in ('user', 'assistant') and btrim(m.content) <> ''
+    ) said
+$$;
+revoke all on function voice_worker.transcript_of(uuid) from public;
+grant execute on function voice_worker.transcript_of(uuid) to voice_worker;
+
+create or replace function voice_worker.write_transcripts(calls uuid[]) returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+    update public.voice_calls v set
+        transcript = t.text, transcript_digest = md5(t.text)
+    from (
+        select c.id, voice_worker.transcript_of(c.id) as text
+        from public.voice_calls c
+        where c.id = any (calls) and c.status in ('completed', 'failed')
+            and (c.transcript is null or md5(c.transcript) = c.transcript_digest)
+    ) t
+    where v.id = t.id and t.text is not null and v.transcript is distinct from t.text
+$$;
+revoke all on function voice_worker.write_transcripts(uuid[]) from public;
+grant execute on function voice_worker.write_transcripts(uuid[]) to voice_worker;
+
+-- Of a batch: calls that it ends, and those with turns in it.
+create or replace function voice_worker.calls_to_write(ids jsonb, batch jsonb, messages jsonb)
+returns uuid[]
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+    select array_agg(distinct (ids ->> key)::uuid) from (
+        select c ->> 'key' as key from jsonb_array_elements(batch -> 'calls') c
+        where c ->> 'ended_at' is not null
+        union all
+        select m ->> 'call' from jsonb_array_elements(messages) m
+    ) found
+    where ids ->> key is not null
+$$;
+revoke all on function voice_worker.calls_to_write(jsonb, jsonb, jsonb) from public;
+grant execute on function voice_worker.calls_to_write(jsonb, jsonb, jsonb) to voice_worker;
+
+-- A call that a front end ends, or a sweep. The worker's own ends are written with their batch.
+create or replace function voice_worker.write_transcript_at_end() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    if current_setting('voice_worker.applying', true) is distinct from 'on' then
+        perform voice_worker.write_transcripts(array[new.id]);
+    end if;
+    return null;
+end
+$$;
+revoke all on function voice_worker.write_transcript_at_end() from public;
+create or replace trigger voice_calls_transcript_trigger
+    after update of status on public.voice_calls
+    for each row
+    when (new.status in ('completed', 'failed') and old.status not in ('completed', 'failed'))
+    execute function voice_worker.write_transcript_at_end();
+
+-- As in 081, and: the transcript of a call that has ended.
+create or replace function voice_worker.apply_batch(batch jsonb) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    ids jsonb := '{}';
+    legs jsonb;
+    messages jsonb;
+    c jsonb;
+begin
+    perform set_config('voice_worker.applying', 'on', true);
+    -- What is answered as stored is removed from the worker's disk: it must be on this one.
+    if current_setting('synchronous_commit') = 'off' then
+        perform set_config('synchronous_commit', 'on', true);
+    end if;
+    -- All locks first and in one order, so that two batches over the same calls cannot deadlock.
+    perform from public.voice_calls where id in (
+        select voice_worker.find_call(
+            r.room_sid, r.key, r.call_id, r.session_id, r.room_created_at
+        )
+        from jsonb_to_recordset(batch -> 'calls') as r (
+            room_sid text, key uuid, call_id uuid, session_id text, room_created_at timestamptz
+        )
+    ) order by id for no key update;
+    for c in select value from jsonb_array_elements(batch -> 'calls') loop
+        ids := ids || jsonb_build_object(c ->> 'key', voice_worker.claim_call(c));
+    end loop;
+    legs := voice_worker.not_deleted(batch -> 'legs');
+    messages := voice_worker.not_deleted(batch -> 'messages');
+    perform voice_worker.clear_ids(ids, legs, messages);
+    -- Only what there is: a column that a later migration brings holds no call back without it.
+    if legs <> '[]' then
+        perform voice_worker.apply_legs(ids, legs);
+    end if;
+    if messages <> '[]' then
+        perform voice_worker.apply_messages(ids, messages);
+    end if;
+    if batch -> 'usage' <> '[]' then
+        perform voice_worker.apply_usage(ids, batch -> 'usage');
+    end if;
+    for c in select value from jsonb_array_elements(batch -> 'calls') loop
+        perform voice_worker.progress_call((ids ->> (c ->> 'key'))::uuid, c);
+    end loop;
+    -- In every batch, not only in that of the end: a leg can be told after it.
+    perform voice_worker.close_legs(ids, batch -> 'calls');
+    -- A call that no front end made belongs to the first user who was in it.
+    update public.voice_calls v set user_id = first.user_id
+    from (
+        select distinct on (p.call_id) p.call_id, p.user_id
+        from jsonb_to_recordset(legs) as r (call text, id uuid)
+        join public.call_participants p on p.id = r.id
+        where p.user_id is not null and p.call_id = (ids ->> r.call)::uuid
+        order by p.call_id, p.joined_at, p.id
+    ) first
+    where v.id = first.call_id and v.user_id is null;
+    perform voice_worker.note_phone_calls(ids, legs);
+    perform voice_worker.write_transcripts(voice_worker.calls_to_write(ids, batch, messages));
+    perform set_config('voice_worker.applying', 'off', true);
+    return jsonb_build_object('call_ids', ids);
+end
+$$;
+revoke all on function voice_worker.apply_batch(jsonb) from public;
+
+call voice_worker.schema_reached(94, 60);
+
+-- migrate:down
