@@ -5,8 +5,10 @@ code 1 if a request is missing, counted twice, or told otherwise than it was bil
 """
 
 import asyncio
+import os
 import random
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,8 @@ SETTINGS = {
     "AGENT_ENDPOINTING_MAX_DELAY": "3",
 }
 TOLD = ("requests", "characters")
+RENDERED_S = 4.0
+"""Without a new line on the bill."""
 
 
 async def run(args: Any) -> bool:
@@ -42,8 +46,8 @@ async def run(args: Any) -> bool:
             async with Voice(base_url=stack.openai_base_url, api_key=stack.openai_api_key) as voice:
                 sounds = await callers.prepare(voice)
             await _post(stack, callers.SCRIPT)
-            before = {line["id"] for line in await _bill(stack)}
             async with worker("bench.ledger.worker", stack, directory, SETTINGS):
+                before = await _rendered(stack)
                 await _calls(args, stack, sounds, told)
             lines = [line for line in await _bill(stack) if line["id"] not in before]
             return await _tell(args, stack, lines, told, begun)
@@ -93,7 +97,7 @@ async def _draw(stack: Stack, room: str, picture: Path) -> None:
     """Show the last call as an operator sees it, and draw it."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "db", "show", room, "--svg", str(picture)),
-        env={"DATABASE_URL": stack.database_url, "COLUMNS": "100"},
+        env=os.environ | {"DATABASE_URL": stack.database_url},
     )
     await process.wait()
 
@@ -102,6 +106,17 @@ async def _bill(stack: Stack) -> list[dict[str, Any]]:
     url = stack.openai_base_url.removesuffix("/v1") + "/bill"
     async with aiohttp.ClientSession() as client, client.get(url) as answer:
         return list((await answer.json())["requests"])
+
+
+async def _rendered(stack: Stack) -> set[str]:
+    """Wait until the fixed phrases are rendered, for no call; return what is billed so far."""
+    lines, since = await _bill(stack), time.monotonic()
+    while time.monotonic() - since < RENDERED_S:
+        await asyncio.sleep(0.2)
+        newer = await _bill(stack)
+        if len(newer) != len(lines):
+            lines, since = newer, time.monotonic()
+    return {line["id"] for line in lines}
 
 
 async def _post(stack: Stack, script: dict[str, Any]) -> None:

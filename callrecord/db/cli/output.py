@@ -15,6 +15,11 @@ def width() -> int:
     return shutil.get_terminal_size(fallback).columns if sys.stdout.isatty() else PIPED_WIDTH
 
 
+def in_colour() -> bool:
+    """Whether to write colours: on a terminal, unless NO_COLOR is set (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
 def say(lines: Iterable[str]) -> None:
     """Print lines; whoever reads them may stop reading, as `head` does."""
     if isinstance(sys.stdout, io.TextIOWrapper):

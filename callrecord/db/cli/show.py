@@ -3,17 +3,20 @@
 import asyncio
 import os
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
-from callrecord.db.cli.output import say, width
-from callrecord.db.errors import VoiceError
+from callrecord.db.cli.output import in_colour, say, width
+from callrecord.db.errors import Stop, VoiceError
 from callrecord.db.reading import CallRecord, find_call, record_of
 from callrecord.db.reading.snapshot import snapshot
 from callrecord.db.rendering.as_json import as_json
 from callrecord.db.rendering.plain import plain
 from callrecord.db.rendering.record import record_page
+from callrecord.db.rendering.svg import svg_lines
+from callrecord.db.timeline import timeline_of
 
 NAME = "show"
-HELP = "show a call: its legs, its turns, what it used"
+HELP = "show a call: its timeline, its legs, its turns, what it used"
 
 
 class NoSuchCall(VoiceError):  # noqa: N818 - no fault of the program
@@ -24,6 +27,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the call and the form."""
     parser.add_argument("call", metavar="CALL", help="the call's id, session_id or room sid")
     parser.add_argument("--json", action="store_true", help="all rows, as a JSON object")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw its timeline there, too")
 
 
 def run(arguments: Namespace) -> int:
@@ -31,8 +35,19 @@ def run(arguments: Namespace) -> int:
     # An argument may hold bytes that are no UTF-8: no call has such a name.
     name = os.fsencode(arguments.call).decode(errors="replace")
     record = asyncio.run(_record(os.environ.get("DATABASE_URL"), name))
-    say([as_json(record)] if arguments.json else record_page(record, width=width()))
+    if arguments.svg is not None:
+        title = f"call {record.call.session_id}"
+        _draw(arguments.svg, svg_lines(timeline_of(record), title=title))
+    page = record_page(record, width=width(), colour=in_colour())
+    say([as_json(record)] if arguments.json else page)
     return 0
+
+
+def _draw(path: Path, lines: list[str]) -> None:
+    try:
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise Stop(f"--svg {path}: {error.strerror}") from error
 
 
 async def _record(url: str | None, name: str) -> CallRecord:

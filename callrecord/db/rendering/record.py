@@ -6,13 +6,17 @@ from callrecord.db.reading import Call, CallRecord, Leg, Message
 from callrecord.db.rendering.as_json import compact
 from callrecord.db.rendering.plain import plain, wrapped
 from callrecord.db.rendering.table import GAP, table
+from callrecord.db.rendering.timeline import timeline_lines
 from callrecord.db.rendering.usage import usage_table
 from callrecord.db.rendering.values import clock, money, number, second, seconds
+from callrecord.db.timeline import timeline_of
 
 
-def record_page(record: CallRecord, *, width: int) -> list[str]:
-    """Return the call, its legs, its turns and what it used."""
+def record_page(record: CallRecord, *, width: int, colour: bool = False) -> list[str]:
+    """Return the call, its timeline, its legs, its turns and what it used."""
+    drawn = timeline_lines(timeline_of(record), width=width, colour=colour)
     parts = (
+        ("timeline", drawn, drawn),
         ("legs", legs_table(record.legs, width=width), record.legs),
         ("turns", turns_table(record.messages, width=width), record.messages),
         ("usage", usage_table(record.usage, width=width), record.usage),
