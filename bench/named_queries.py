@@ -137,6 +137,11 @@ NAMED_QUERIES = {
         "select * from user_statistics({month}, ({month}::date + interval '1 month')::date)",
         SPAN_MS,
     ),
+    "latencies of a day": NamedQuery(
+        "idx_voice_calls_created_at",
+        "select * from latency_statistics({day}, {day}::date + 1)",
+        SPAN_MS,
+    ),
     "requests of a day": NamedQuery(
         "idx_voice_usage_created_at",
         """

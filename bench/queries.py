@@ -46,6 +46,7 @@ OF_ALL = (
     "analytics of a day",
     "statistics of a day",
     "statistics of a month",
+    "latencies of a day",
     "tokens and cost by day and model, a month",
     "tokens and cost by user, a month",
 )

@@ -58,21 +58,6 @@ $$;
 revoke all on function voice_worker.write_transcripts(uuid[]) from public;
 grant execute on function voice_worker.write_transcripts(uuid[]) to voice_worker;
 
--- Of a batch: calls that it ends, and those with turns in it.
-create or replace function voice_worker.calls_to_write(ids jsonb, batch jsonb, messages jsonb)
-returns uuid[]
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-    select array_agg(distinct (ids ->> key)::uuid) from (
-        select c ->> 'key' as key from jsonb_array_elements(batch -> 'calls') c
-        where c ->> 'ended_at' is not null
-        union all
-        select m ->> 'call' from jsonb_array_elements(messages) m
-    ) found
-    where ids ->> key is not null
-$$;
-revoke all on function voice_worker.calls_to_write(jsonb, jsonb, jsonb) from public;
-grant execute on function voice_worker.calls_to_write(jsonb, jsonb, jsonb) to voice_worker;
-
 -- A call that a front end ends, or a sweep. The worker's own ends are written with their batch.
 create or replace function voice_worker.write_transcript_at_end() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -89,6 +74,24 @@ create or replace trigger voice_calls_transcript_trigger
     for each row
     when (new.status in ('completed', 'failed') and old.status not in ('completed', 'failed'))
     execute function voice_worker.write_transcript_at_end();
+
+-- A call that goes on after all, its worker having come back, has none yet.
+create or replace function voice_worker.take_transcript_back() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    if md5(new.transcript) = new.transcript_digest then
+        new.transcript := null;
+        new.transcript_digest := null;
+    end if;
+    return new;
+end
+$$;
+revoke all on function voice_worker.take_transcript_back() from public;
+create or replace trigger voice_calls_no_transcript_trigger
+    before update of status on public.voice_calls
+    for each row
+    when (old.status in ('completed', 'failed') and new.status not in ('completed', 'failed'))
+    execute function voice_worker.take_transcript_back();
 
 -- As in 081, and: the transcript of a call that has ended.
 create or replace function voice_worker.apply_batch(batch jsonb) returns jsonb
@@ -145,7 +148,10 @@ begin
     ) first
     where v.id = first.call_id and v.user_id is null;
     perform voice_worker.note_phone_calls(ids, legs);
-    perform voice_worker.write_transcripts(voice_worker.calls_to_write(ids, batch, messages));
+    -- Whatever a batch tells of a call that has ended may change its transcript.
+    perform voice_worker.write_transcripts(
+        array(select value::uuid from jsonb_each_text(ids) where value is not null)
+    );
     perform set_config('voice_worker.applying', 'off', true);
     return jsonb_build_object('call_ids', ids);
 end

@@ -354,6 +354,24 @@ export type Database = {
           p99_s: number | null
         }[]
       }
+      latency_statistics: {
+        Args: {
+          since: string
+          until: string
+          unit?: string
+          time_zone?: string
+          of_user?: string
+        }
+        Returns: {
+          period: string | null
+          model: string | null
+          step: string | null
+          turns: number | null
+          p50_ms: number | null
+          p95_ms: number | null
+          p99_ms: number | null
+        }[]
+      }
       usage_statistics: {
         Args: {
           since: string

@@ -59,7 +59,10 @@ async def test_14_15_a_host_is_gone_for_good_and_comes_back_all_the_same(
         assert row["status"] == "failed"
         assert row["ended_at"] == row["swept_at"] >= row["connected_at"]
         assert await pg.fetchval("select bool_and(closed_by_sweep) from call_participants")
-        assert "worker lost, its calls were ended" in here.log.read_text()
+        await until(
+            lambda: "worker lost, its calls were ended" in here.log.read_text(),
+            what="the line about it",
+        )
         told = await account(pg, [one.recorded], outbox=away, ends={})
         assert (told.stored, told.waiting) == (3, 2)
         shutil.move(away, gone.outbox)

@@ -144,6 +144,11 @@ async def test_a_calls_life_in_postgrests_own_statements(pg: Connection, ann: UU
     over = await postgrest.update(made["id"], end)
     assert (over["status"], over["duration_seconds"]) == ("completed", 5)
     late = {"status": "completed", "ended_at": "2026-03-01T12:00:50.000Z"}
-    assert await postgrest.update(made["id"], late) == over
+    again = await postgrest.update(made["id"], late)
+    assert again["transcript"].count("Caller: words") == 2  # written after the first end's answer
+    told = {"transcript", "transcript_digest"}
+    assert {k: v for k, v in again.items() if k not in told} == {
+        k: v for k, v in over.items() if k not in told
+    }
     await postgrest.send(DELETE.format(id=made["id"]))
     assert await pg.fetchval("select count(*) from voice_calls") == 0

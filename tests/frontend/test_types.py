@@ -94,6 +94,8 @@ EXPECTED = [
           calls: number | null
         }[]
       }
+""",
+    """
       newest: {
         Args: Record<PropertyKey, never>
         Returns: Database["public"]["Tables"]["voice_calls"]["Row"][]

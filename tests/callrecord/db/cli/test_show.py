@@ -73,7 +73,7 @@ async def test_json_has_every_row_as_it_is(dsn: str) -> None:
 async def test_a_call_without_anything_has_empty_tables(pg: Connection, dsn: str) -> None:
     code, output, _ = await run(dsn, "show", str(await add_call(pg)))
     assert code == 0
-    assert output.splitlines().count("none") == 3
+    assert output.splitlines().count("none") == 4
 
 
 @pytest.mark.parametrize("name", ["nowhere\x1b[2J", str(UUID(int=7)), "\udcff"], ids=ascii)
