@@ -29,6 +29,7 @@ from callrecord.db.privacy import describe
 from callrecord.recording.header import call_header
 from callrecord.recording.presence import Presence
 from callrecord.recording.recorder import Recorder
+from callrecord.recording.telemetry import telemetry_of
 
 logger = structlog.get_logger("voice.call")
 
@@ -55,6 +56,7 @@ class Call:
         header = call_header(ctx.job, worker_id, ctx.local_participant_identity)
         logs.name_call(ctx, log_fields(header))
         self.recorder = Recorder(OutboxWriter(outbox, header), drain_s=settings.agent_usage_drain_s)
+        self.recorder.telemetry = telemetry_of(header)
         self._ending = Ending(self._end_job)
         self._presence = Presence(
             grace_s=settings.agent_rejoin_grace_s,
@@ -121,6 +123,7 @@ class Call:
             await close_room(self._ctx)
         if (parts := self._ctx.proc.userdata.pop("parts", None)) is not None:
             await parts.aclose()
+        await self.recorder.flush_telemetry()
 
     def end(self, end_reason: str, at: datetime | None = None, **detail: Any) -> None:
         """End the call now, for this reason; the first reason given counts.

@@ -20,6 +20,7 @@ from callrecord.db.ship_settings import outbox_dir
 from callrecord.recording.attendance import Attendance
 from callrecord.recording.header import call_header
 from callrecord.recording.recorder import Recorder
+from callrecord.recording.telemetry import telemetry_of
 
 logger = private_logger("voice.record")
 
@@ -70,6 +71,7 @@ class Recording:
         """
         header, writer = _open(self._ctx)
         self.recorder = recorder = Recorder(writer)
+        recorder.telemetry = telemetry_of(header)
         self.key = header.key
         self._ctx.add_shutdown_callback(self._finish)
         if not self._ctx.is_fake_job():  # the console's room and its people are not real
@@ -141,6 +143,8 @@ class Recording:
             logger.warning("session not closed in time, its last words may be missing")
         finally:  # also when another shutdown callback has failed and this one is cancelled
             self._end(reason)
+        if self.recorder is not None:
+            await self.recorder.flush_telemetry()
 
     def _end(self, reason: str) -> None:
         if self.recorder is None:

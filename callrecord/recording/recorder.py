@@ -33,6 +33,7 @@ from callrecord.recording.legs import Legs
 from callrecord.recording.metering.hook import install
 from callrecord.recording.metering.meter import DRAIN_S, Meter
 from callrecord.recording.tap import tap, untap
+from callrecord.recording.telemetry import Telemetry
 from callrecord.recording.turns import Turns
 
 logger = private_logger("voice.recorder")
@@ -49,6 +50,7 @@ class Recorder:
         turns: The conversation of the first session, and what is said besides any.
         failures: Events that could not be handled; each is in the outbox, raw.
         late: Events after the end, which are not recorded.
+        telemetry: Is told of each event after it was recorded.
     """
 
     def __init__(self, writer: OutboxWriter, *, drain_s: float = DRAIN_S) -> None:
@@ -59,6 +61,7 @@ class Recorder:
             drain_s: Seconds that a model request which was cut may go on, to tell its usage.
         """
         self._writer = writer
+        self.telemetry: Telemetry | None = None
         self._connected = False
         self._finished = False
         self.failures = 0
@@ -81,6 +84,8 @@ class Recorder:
             return
         try:
             self._writer.append(event)
+            if self.telemetry is not None:
+                self.telemetry.observe(event)
         except Exception:
             self.failures += 1
             logger.exception("event not recorded", extra={"event_type": type(event).__name__})
@@ -155,6 +160,11 @@ class Recorder:
     async def settle(self) -> None:
         """Wait until cut requests have told what they used, before `finish`: a moment at most."""
         await self._meter.settle()
+
+    async def flush_telemetry(self) -> None:
+        """Export what is not exported yet, after `finish`: for a moment at most."""
+        if self.telemetry is not None:
+            await self.telemetry.stop()
 
     def finish(self, end_reason: str, at: datetime, detail: dict[str, Any]) -> None:
         """Record the end of the call and close the outbox file. Safe to call twice."""

@@ -15,15 +15,16 @@ class Outbox:
     """One call's outbox.
 
     Attributes:
+        header: The call's.
         writer: What the recorder appends to.
         recorder: A recorder on it.
     """
 
     def __init__(self, directory: Path, *, drain_s: float = 1.0) -> None:
-        header = CallStarted(
+        self.header = CallStarted(
             key=new_id(), job_id="AJ_test", room_name="room", room_sid="RM_test", at=now()
         )
-        self.writer = OutboxWriter(directory, header)
+        self.writer = OutboxWriter(directory, self.header)
         self.recorder = Recorder(self.writer, drain_s=drain_s)
 
     def events(self) -> list[Event]:

@@ -1,0 +1,188 @@
+"""OpenTelemetry: the same facts as in the tables, as spans and metrics, through LiveKit's own.
+
+On where OTEL_EXPORTER_OTLP_ENDPOINT is set; the standard's other OTEL_* variables count as well.
+Each span of the job has the call's id, so that a trace finds its row; each turn is a span with its
+row's id. Metrics as in OpenTelemetry's conventions for generative AI (gen_ai.client.*).
+
+Exporters have threads of their own: one that fails or hangs costs its spans, and no call.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from callrecord.db.events import CallStarted, Event, Message, Usage
+from callrecord.db.privacy import private_logger
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.trace import TracerProvider
+
+logger = private_logger("voice.telemetry")
+
+ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
+FLUSH_S: Final = 2.0
+"""Seconds that the end of a call waits for what is not exported yet."""
+_SHOWS_CONTENT: Final = "LIVEKIT_TELEMETRY_ALLOW_PII"
+_OPERATIONS: Final = {"llm": "chat", "realtime": "chat", "tts": "speech", "stt": "transcription"}
+
+
+def telemetry_of(header: CallStarted, env: Mapping[str, str] = os.environ) -> "Telemetry | None":
+    """Return the telemetry of a job's call; None if it is off, or cannot be made. Never raises."""
+    if not env.get(ENDPOINT):
+        return None
+    try:
+        return Telemetry(header, shows_content=_SHOWS_CONTENT in env)
+    except Exception:
+        logger.exception("no telemetry for this call")
+        return None
+
+
+class Telemetry:
+    """Exports one call: one job, which has a process or a thread of its own."""
+
+    def __init__(self, header: CallStarted, *, shows_content: bool = False) -> None:
+        """Set LiveKit's exporters up.
+
+        Args:
+            header: The call's.
+            shows_content: Whether spans may hold what was said.
+        """
+        from livekit.agents import telemetry
+
+        self._call = _named(header)
+        self._tracing = _tracer_provider()
+        telemetry.set_tracer_provider(
+            self._tracing, metadata=dict(self._call), allow_pii=None if shows_content else False
+        )
+        self._tracer = self._tracing.get_tracer("callrecord")
+        self._metering = _meter_provider()
+        meter = self._metering.get_meter("callrecord")
+        self._tokens = meter.create_histogram("gen_ai.client.token.usage", unit="{token}")
+        self._durations = meter.create_histogram("gen_ai.client.operation.duration", unit="s")
+        self._told: set[UUID] = set()
+
+    def observe(self, event: Event) -> None:
+        """Take in an event that was recorded; only the first whole version of a row counts."""
+        if isinstance(event, Usage) and not event.metadata.get("open"):
+            if event.id not in self._told:
+                self._told.add(event.id)
+                self._count(event)
+        elif (
+            isinstance(event, Message)
+            and event.metadata.get("final") is not False
+            and event.id not in self._told
+        ):
+            self._told.add(event.id)
+            self._trace(event)
+
+    async def stop(self) -> None:
+        """Export what is left, for FLUSH_S at most."""
+        try:
+            await asyncio.wait_for(asyncio.to_thread(self._flush), FLUSH_S + 0.5)
+        except Exception as error:  # noqa: BLE001 - of an exporter: a span less is no harm
+            logger.warning("telemetry not exported", extra={"error": type(error).__name__})
+
+    def _flush(self) -> None:
+        self._tracing.force_flush(timeout_millis=round(FLUSH_S * 1000))
+        self._metering.force_flush(timeout_millis=round(FLUSH_S * 1000))
+
+    def _count(self, usage: Usage) -> None:
+        about: dict[str, Any] = {
+            "gen_ai.operation.name": _OPERATIONS.get(usage.kind, usage.kind),
+            "gen_ai.provider.name": usage.provider or "",
+            "gen_ai.request.model": usage.model or "",
+        }
+        if usage.error:
+            about["error.type"] = usage.error
+        for kind, tokens in (("input", usage.input_tokens), ("output", usage.output_tokens)):
+            if tokens:
+                self._tokens.record(tokens, about | {"gen_ai.token.type": kind})
+        if usage.duration_ms is not None:
+            self._durations.record(usage.duration_ms / 1000, about)
+
+    def _trace(self, message: Message) -> None:
+        from opentelemetry import trace
+
+        about = self._call | {"voice.message_id": str(message.id), "voice.role": message.role}
+        current = trace.get_current_span()
+        if current.is_recording():  # LiveKit commits a turn inside the turn's own span
+            current.set_attribute("voice.message_id", str(message.id))
+        begun = message.speech_started_at or message.at
+        ended = max(message.speech_ended_at or begun, begun)
+        about |= {
+            name: value
+            for name, value in {
+                "lk.speech_id": message.speech_id,
+                "gen_ai.request.model": message.model,
+                "voice.interrupted": message.interrupted,
+                "voice.e2e_latency_ms": message.e2e_latency_ms,
+            }.items()
+            if value is not None
+        }
+        span = self._tracer.start_span(
+            "voice.turn", attributes=about, start_time=round(begun.timestamp() * 1e9)
+        )
+        span.end(round(ended.timestamp() * 1e9))
+
+
+def _named(header: CallStarted) -> dict[str, Any]:
+    """Return what names the call: the front end's id of its row if it gave one, else ours."""
+    try:
+        call_id = UUID(header.call_id or "")
+    except ValueError:
+        call_id = header.key
+    return {
+        "voice.call_id": str(call_id),
+        "voice.call_key": str(header.key),
+        "lk.job_id": header.job_id,
+        "lk.room_sid": header.room_sid,
+    }
+
+
+def _tracer_provider() -> "TracerProvider":
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    if _by_grpc():
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (
+            OTLPSpanExporter,
+        )
+    else:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # type: ignore[assignment]
+            OTLPSpanExporter,
+        )
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return provider
+
+
+def _meter_provider() -> "MeterProvider":
+    """Return the process's own: LiveKit's figures go through it, too."""
+    from opentelemetry import metrics
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+
+    known = metrics.get_meter_provider()
+    if isinstance(known, MeterProvider):
+        return known
+    if _by_grpc():
+        from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import (
+            OTLPMetricExporter,
+        )
+    else:
+        from opentelemetry.exporter.otlp.proto.http.metric_exporter import (  # type: ignore[assignment]
+            OTLPMetricExporter,
+        )
+    provider = MeterProvider(
+        metric_readers=[PeriodicExportingMetricReader(OTLPMetricExporter())],
+        shutdown_on_exit=False,
+    )
+    metrics.set_meter_provider(provider)
+    return provider
+
+
+def _by_grpc() -> bool:
+    return os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf") == "grpc"
