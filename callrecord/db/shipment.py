@@ -7,8 +7,8 @@ from uuid import UUID
 
 import msgspec
 
-from callrecord.db.events import CallEnded, CallStarted
-from callrecord.db.outbox import job_of
+from callrecord.db.events import CallEnded, CallStarted, encode
+from callrecord.db.outbox import frame, job_of
 from callrecord.db.tail import Damage, Entry, Tail
 
 
@@ -116,7 +116,8 @@ def _crashed(tail: Tail) -> Iterator[Entry]:
     sequence = tail.next_sequence
     for draft in tail.drafts.values():
         cut = msgspec.structs.replace(draft.event, interrupted=True)
-        yield Entry(cut, sequence, draft.offset, draft.raw)
+        # As a line of its own: refused, it is kept and tried again with its mark.
+        yield Entry(cut, sequence, draft.offset, frame(sequence, encode(cut)).removesuffix(b"\n"))
         sequence += 1
     # A death that we saw is dated so, an older one by the last thing its writer said.
     at = tail.died_at or tail.written_at()

@@ -196,7 +196,9 @@ class Tail:
             self.ended = True
         if isinstance(entry.event, Message):
             self.drafts.pop(entry.event.id, None)
-            if entry.event.metadata.get("final") is False:
+            told = entry.event.metadata
+            # One that LiveKit has passed over was said to its end: no death cuts it.
+            if told.get("final") is False and not told.get("passed_over"):
                 self.drafts[entry.event.id] = entry
         yield entry
 

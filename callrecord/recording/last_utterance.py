@@ -45,6 +45,7 @@ class LastUtterance:
 
     def __init__(self) -> None:
         self.cut = False
+        self._deadline: float | None = None
         self._session: AgentSession[Any] | None = None
         self._own_wait_s = 0.0
         self._parts: deque[float] = deque()
@@ -85,6 +86,7 @@ class LastUtterance:
         if session is None or not self.pending:
             return
         self.end()
+        self._deadline = time.monotonic() + WAIT_S
         by_realtime, speaks = session.stt is None, self._speaks()
         # What is said from now on is said after the end; what was said becomes a part.
         session.input.set_audio_enabled(False)
@@ -177,8 +179,10 @@ class LastUtterance:
         if self._session is None:
             return
         pending, options = self.pending, self._session.options
+        # LiveKit's wait is the rest of ours, if that has begun: together they are no longer.
+        left_s = WAIT_S if self._deadline is None else self._deadline - time.monotonic()
         options.session_close_transcript_timeout = (
-            max(WAIT_S, self._own_wait_s) if pending else self._own_wait_s
+            max(left_s, self._own_wait_s) if pending else self._own_wait_s
         )
         if pending and not self._speaks():
             asyncio.get_running_loop().call_later(FORGOTTEN_S, self._look_again)

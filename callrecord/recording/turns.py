@@ -216,7 +216,10 @@ class Turns:
         message_id = new_id() if draft is None else draft.id
         if draft is not None and taken.dropped:
             # What LiveKit passed over stays, as a turn of its own.
-            self._append(_spoken(draft, taken.dropped))
+            passed = _spoken(draft, taken.dropped)
+            self._append(
+                msgspec.structs.replace(passed, metadata=passed.metadata | {"passed_over": True})
+            )
             message_id = new_id()
         speaker = speaker_of(taken.words) if taken.words else self._speakers.listened_to()
         message = committed(self._user_message(message_id, when(item), speaker), item)

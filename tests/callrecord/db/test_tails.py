@@ -13,7 +13,7 @@ from callrecord.db.events import CallEnded, Message, now
 from callrecord.db.outbox import OutboxWriter
 from callrecord.db.outbox_home import OutboxHome, WorkerDirectory
 from callrecord.db.shipment import Shipment
-from callrecord.db.tail import Entry
+from callrecord.db.tail import Entry, entry_of
 from callrecord.db.tails import Tails
 from tests.callrecord.db.calls import ended, message, started, write
 
@@ -282,14 +282,18 @@ def test_a_crash_cuts_the_turns_that_were_being_spoken(directory: WorkerDirector
     """Those that were committed stay as they are."""
     draft, done = message("Once upon", metadata={"final": False}), message("Hello.")
     begun = message("Hel", id=done.id, metadata={"final": False})
-    path = write(directory.path, started(), begun, done, draft)
+    passed = message("Er", metadata={"final": False, "passed_over": True})
+    path = write(directory.path, started(), begun, passed, done, draft)
     tails = Tails([directory])
     items = [item for item in ship_all(tails)[path] if isinstance(item, Entry)]
     newest = {item.event.id: item.event for item in items if isinstance(item.event, Message)}
     assert [(each.content, each.interrupted) for each in newest.values()] == [
         ("Hello.", False),
+        ("Er", False),  # LiveKit passed it over, and the call went on
         ("Once upon", True),
     ]
+    cut = next(item for item in reversed(items) if isinstance(item.event, Message))
+    assert entry_of(cut.raw, 0) == Entry(cut.event, cut.sequence, 0, cut.raw)
     assert ends_of(list(items)) == ["worker_crashed"]
     numbers = [item.sequence for item in items]
     assert numbers == sorted(set(numbers))

@@ -135,7 +135,9 @@ async def test_an_earlier_part_is_waited_for_and_the_last_left_to_livekit(
     assert not waiting.done()
     tell(session, "The earlier part.")
     await asyncio.wait_for(waiting, WAIT_S)
-    assert (utterance.pending, wait_of(session)) == (True, WAIT_S)
+    assert utterance.pending
+    # LiveKit has the rest of the wait, not another one of that length.
+    assert 0 < wait_of(session) < WAIT_S
 
 
 async def test_the_wait_has_an_end(
