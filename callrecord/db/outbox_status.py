@@ -8,6 +8,7 @@ import msgspec
 from callrecord.db.errors import Stop
 from callrecord.db.outbox import SUFFIX, made_at
 from callrecord.db.outbox_home import ACCEPTED
+from callrecord.db.refused import files_under
 from callrecord.db.tail import Tail
 
 QUIET_S = 300.0
@@ -23,6 +24,7 @@ class DirectoryStatus(msgspec.Struct, frozen=True, kw_only=True):
         oldest_s: Seconds since the oldest of these calls began.
         quiet: Files that nobody has written to for five minutes.
         accepted: Jobs that were accepted and have no file yet.
+        refused: Events that Postgres did not take, not even as refused ones (`refused list`).
     """
 
     directory: str
@@ -32,6 +34,7 @@ class DirectoryStatus(msgspec.Struct, frozen=True, kw_only=True):
     oldest_s: float
     quiet: int
     accepted: int
+    refused: int
 
 
 def outbox_status(root: Path) -> list[DirectoryStatus]:
@@ -45,7 +48,7 @@ def outbox_status(root: Path) -> list[DirectoryStatus]:
         found = [_directory(place) for place in places]
     except OSError as error:
         raise Stop(f"{root}: {error.strerror}") from error
-    return [each for each in found if each.files or each.accepted]
+    return [each for each in found if each.files or each.accepted or each.refused]
 
 
 def _directory(place: Path) -> DirectoryStatus:
@@ -71,4 +74,5 @@ def _directory(place: Path) -> DirectoryStatus:
         oldest_s=max(0.0, now - oldest),
         quiet=quiet,
         accepted=len(list(place.glob(f"*{ACCEPTED}"))),
+        refused=sum(path.parent.parent == place for path in files_under(place)),
     )

@@ -56,4 +56,4 @@ def _outbox(directory: Path, *, in_json: bool) -> int:
         say([as_json({"directories": found, "quiet": sum(each.quiet for each in found)})])
     else:
         say(outbox_page(found, width=width()))
-    return 1 if any(each.quiet for each in found) else 0
+    return 1 if any(each.quiet or each.refused for each in found) else 0

@@ -29,7 +29,7 @@ def status_page(status: Status, *, width: int) -> list[str]:
 
 def outbox_page(found: Iterable[DirectoryStatus], *, width: int) -> list[str]:
     """Return what lies in an outbox."""
-    names = ("directory", "files", "quiet", "events", "bytes", "oldest", "accepted")
+    names = ("directory", "files", "quiet", "events", "bytes", "oldest", "accepted", "refused")
     rows = [
         (
             each.directory,
@@ -39,6 +39,7 @@ def outbox_page(found: Iterable[DirectoryStatus], *, width: int) -> list[str]:
             str(each.bytes),
             length(int(each.oldest_s)),
             str(each.accepted),
+            str(each.refused),
         )
         for each in found
     ]

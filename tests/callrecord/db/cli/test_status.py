@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from callrecord.db.events import now
 from callrecord.db.outbox import OutboxWriter
 from callrecord.db.outbox_home import OutboxHome
 from callrecord.db.outbox_status import QUIET_S
+from callrecord.db.refused import RefusedEvent, keep_in_file
 from callrecord.db.store import Store
 from callrecord.db.workers import Workers
 from tests.callrecord.db.applied import apply
@@ -102,6 +104,13 @@ async def test_an_outbox_is_looked_at_without_a_database(tmp_path: Path) -> None
     code, output, _ = await run(None, "status", "--outbox", str(directory.path))
     assert code == 1
     assert str(directory.path) in output
+    os.utime(living.path)
+    refused = RefusedEvent(
+        source="AJ.events", byte_offset=7, raw=b"{}", error="no", refused_at=now()
+    )
+    keep_in_file(directory.path, refused)
+    code, output, _ = await run(None, "status", "--outbox", str(home.root), "--json")
+    assert (code, json.loads(output)["directories"][0]["refused"]) == (1, 1)
     living.close()
     directory.release()
 
