@@ -93,13 +93,30 @@ create or replace trigger voice_calls_no_transcript_trigger
     when (old.status in ('completed', 'failed') and new.status not in ('completed', 'failed'))
     execute function voice_worker.take_transcript_back();
 
--- As in 081, and: the transcript of a call that has ended.
+-- Which call a deleted row was of: of those from before this it is not known.
+alter table voice_worker.deleted_rows add column if not exists call_id uuid;
+create index if not exists deleted_rows_call on voice_worker.deleted_rows (call_id);
+
+create or replace function voice_worker.bury_rows() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    insert into voice_worker.deleted_rows (id, call_id)
+    select d.id, d.call_id from deleted d
+    where exists (select from public.voice_calls c where c.id = d.call_id)
+    on conflict do nothing;
+    return null;
+end
+$$;
+revoke all on function voice_worker.bury_rows() from public;
+
+-- As in 081, and: the transcript of a call that has ended; and rows are looked at for deleted ones
+-- only in calls that have any, which are few.
 create or replace function voice_worker.apply_batch(batch jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     ids jsonb := '{}';
-    legs jsonb;
-    messages jsonb;
+    legs jsonb := batch -> 'legs';
+    messages jsonb := batch -> 'messages';
     c jsonb;
 begin
     perform set_config('voice_worker.applying', 'on', true);
@@ -119,8 +136,13 @@ begin
     for c in select value from jsonb_array_elements(batch -> 'calls') loop
         ids := ids || jsonb_build_object(c ->> 'key', voice_worker.claim_call(c));
     end loop;
-    legs := voice_worker.not_deleted(batch -> 'legs');
-    messages := voice_worker.not_deleted(batch -> 'messages');
+    if exists (
+        select from voice_worker.deleted_rows d
+        where d.call_id is null or d.call_id in (select value::uuid from jsonb_each_text(ids))
+    ) then
+        legs := voice_worker.not_deleted(legs);
+        messages := voice_worker.not_deleted(messages);
+    end if;
     perform voice_worker.clear_ids(ids, legs, messages);
     -- Only what there is: a column that a later migration brings holds no call back without it.
     if legs <> '[]' then
