@@ -17,10 +17,10 @@ from livekit.agents.voice import SpeechHandle
 from livekit.agents.voice.events import ToolCallEnded, ToolCallStarted
 
 from callrecord.db.events import Event, Message, Usage, new_id, now
+from callrecord.recording.account import Account
 from callrecord.recording.agents import ConfigUpdates, handoff
 from callrecord.recording.hearing import Hearing, Piece, text_of
 from callrecord.recording.last_utterance import LastUtterance
-from callrecord.recording.ledger import HEARD, Ledger
 from callrecord.recording.messages import committed, when
 from callrecord.recording.metrics import usage_of
 from callrecord.recording.speakers import Speakers, speaker_of, voices_of
@@ -44,7 +44,7 @@ class Turns:
         """Record by `append`; `written` tells what a model wrote for a speech since last asked."""
         self._append = append
         self._written = written
-        self._ledger = Ledger(append)
+        self._account = Account(append)
         self._used = UsedModels()
         self._tools = Tools(append)
         self._config = ConfigUpdates()
@@ -55,8 +55,6 @@ class Turns:
         self._scripted: set[str] = set()
         self._replies: dict[str, Message] = {}
         self._sounded: set[str] = set()
-        self._last: dict[str, Message] = {}
-        self._billed: dict[UUID, Message] = {}
         self._speakers = Speakers()
         self.utterance = LastUtterance()
         self._typed: dict[str, Message] = {}
@@ -157,24 +155,18 @@ class Turns:
             self.booked(usage)
 
     def booked(self, usage: Usage) -> None:
-        """Record a request, or more of one.
-
-        One whose speech is done already goes to the speech's last message.
-        """
-        message_id = self._ledger.book(usage)
-        message = self._last.get(usage.speech_id or "")
-        if message_id is not None:
-            self._recount(message_id)
-        elif message is not None and usage.speech_id not in self._speeches:
-            self._settle(usage.speech_id or "", message)
+        """Record a request, or more of one."""
+        self._account.book(usage, self._speeches)
 
     def gaps(self) -> list[str]:
         """Return a line for each model of the session that was used and told of no request."""
-        return self._used.gaps(self._ledger.kinds)
+        return self._used.gaps(self._account.kinds)
 
     def made(self, speech_id: str | None) -> bool:
         """Return whether a speech is one of this session's."""
-        return speech_id in self._speeches or speech_id in self._last
+        return speech_id is not None and (
+            speech_id in self._speeches or self._account.last(speech_id) is not None
+        )
 
     def tool_updated(self, update: ToolCallStarted | ToolCallEnded) -> None:
         """Record that a function call has begun, or is over."""
@@ -228,7 +220,7 @@ class Turns:
             metadata["heard"] = text_of(taken.words)
         cut = self.utterance.cut
         self._append(msgspec.structs.replace(message, metadata=metadata, interrupted=cut))
-        self._ledger.assign(HEARD, message_id)
+        self._account.heard(message_id)
         self._used.heard()
         if self._hearing.waiting:
             self._record_draft()
@@ -254,20 +246,16 @@ class Turns:
         self._append(message)
         if speech_id not in self._scripted:
             self._used.answered(aloud=speech_id in self._sounded)
-        self._billed[message.id] = message
-        for response_id in item.metrics.get("provider_request_ids", []):
-            self._ledger.answer(response_id, message.id)
-        if speech_id is None:
-            self._recount(message.id)
-        else:
+        self._account.answer(item.metrics.get("provider_request_ids", []), message)
+        if speech_id is not None:
             self._sounded.discard(speech_id)  # a next step of this speech begins in silence
-            self._settle(speech_id, message)
+            self._account.settle(speech_id, message)
 
     def speech_done(self, speech: SpeechHandle) -> None:
         """Settle what is left of a speech: its last requests, and words that were never heard."""
         self._speeches.pop(speech.id, None)
         reply = self._replies.pop(speech.id, None)
-        message = self._last.get(speech.id)
+        message = self._account.last(speech.id)
         if reply is not None:
             message = self._uncommitted(reply, speech)
             self._append(message)
@@ -275,9 +263,9 @@ class Turns:
         self._sounded.discard(speech.id)
         self._notes.pop(speech.id, None)
         if message is not None:
-            self._settle(speech.id, message)
+            self._account.settle(speech.id, message)
         elif not speech.scheduled:
-            self._ledger.discard(speech.id)  # made ahead of the turn, and thrown away
+            self._account.discard(speech.id)  # made ahead of the turn, and thrown away
 
     def _uncommitted(self, reply: Message, speech: SpeechHandle) -> Message:
         if speech.id in self._sounded:
@@ -297,25 +285,6 @@ class Turns:
         written = self._written(speech_id) if speech_id is not None else ""
         written = (written or (reply.content if reply is not None else "")).strip()
         return None if written.split() == heard.split() else written or None
-
-    def _settle(self, speech_id: str, message: Message) -> None:
-        self._last[speech_id] = message
-        self._billed[message.id] = message
-        self._ledger.assign(speech_id, message.id)
-        self._recount(message.id)
-
-    def _recount(self, message_id: UUID) -> None:
-        """Tell a message again if its requests have come to other tokens."""
-        message = self._billed.get(message_id)
-        tokens = self._ledger.tokens(message_id)
-        if message is None or message.tokens == tokens:
-            return
-        message = msgspec.structs.replace(message, tokens=tokens)
-        self._append(message)
-        self._billed[message_id] = message
-        for speech_id, last in self._last.items():
-            if last.id == message_id:
-                self._last[speech_id] = message
 
     def _current(self) -> str | None:
         speech = self._session.current_speech if self._session else None
