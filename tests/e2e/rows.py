@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import asyncpg
 
+from callrecord.db.reading import ledger_faults
 from local.demo.rows import Rows, read_rows
 from tests.waiting import until
 
@@ -38,13 +39,15 @@ class Reader:
         return await until(look, timeout_s=timeout_s, what=f"{what} of room {room}")
 
     async def ended(self, room: str, *, timeout_s: float = 30.0) -> Rows:
-        """Wait until the call has ended and return its rows."""
-        return await self.when(
+        """Wait until the call has ended and return its rows; its ledger must add up."""
+        rows = await self.when(
             room,
             lambda rows: rows.call["ended_at"] is not None,
             timeout_s=timeout_s,
             what="the end",
         )
+        assert not await ledger_faults(self._connection, rows.call["id"])
+        return rows
 
 
 def said(rows: Rows, role: str) -> list[str]:

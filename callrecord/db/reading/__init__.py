@@ -19,6 +19,7 @@ from callrecord.db.reading.calls import (
 from callrecord.db.reading.record import (
     CallRecord,
     conversation,
+    ledger_faults,
     legs_of_call,
     messages_of_call,
     record_of,
@@ -42,6 +43,7 @@ __all__ = [
     "conversation",
     "find_call",
     "get_call",
+    "ledger_faults",
     "legs_of_call",
     "messages_of_call",
     "newest_calls",

@@ -39,6 +39,14 @@ async def usage_of_call(conn: Reader, call_id: UUID) -> list[Usage]:
     return rows_of(Usage, await conn.fetch(sql("usage_of_call"), call_id))
 
 
+async def ledger_faults(conn: Reader, call_id: UUID) -> list[str]:
+    """Return what in a call's ledger does not add up: tokens and cost of its messages and its own.
+
+    Empty for a ledger that does; a call whose job was killed may lack the end of a request.
+    """
+    return [row[0] for row in await conn.fetch(sql("ledger_faults"), call_id)]
+
+
 async def record_of(conn: Reader, call: Call) -> CallRecord:
     """Return a call with all its rows.
 

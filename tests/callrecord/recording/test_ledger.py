@@ -5,6 +5,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from livekit.agents.metrics import (
     EOUMetrics,
     LLMMetrics,
@@ -14,6 +16,7 @@ from livekit.agents.metrics import (
     VADMetrics,
 )
 from livekit.agents.metrics.base import Metadata
+from msgspec.structs import replace
 
 from callrecord.db.events import Event, Usage, new_id
 from callrecord.recording.ledger import HEARD, Ledger
@@ -196,4 +199,43 @@ def _tts(speech_id: str) -> TTSMetrics:
         characters_count=42,
         streamed=True,
         speech_id=speech_id,
+    )
+
+
+@given(st.data())
+def test_any_history_leaves_each_request_once_with_its_message(data: st.DataObject) -> None:
+    """However requests, their later versions, turns and discards come: nothing twice or missing."""
+    book = Book()
+    requests: dict[UUID, Usage] = {}
+    messages: dict[UUID, str] = {}
+    for _ in range(data.draw(st.integers(1, 25))):
+        speech = data.draw(st.sampled_from(["a", "b", "c"]))
+        match data.draw(st.sampled_from(["begin", "again", "assign", "discard"])):
+            case "begin":
+                usage = Usage(id=new_id(), kind="llm", at=AT, speech_id=speech, total_tokens=1)
+                requests[usage.id] = usage
+                book.ledger.book(usage)
+            case "again" if requests:
+                old = data.draw(st.sampled_from(sorted(requests.values(), key=lambda u: u.id)))
+                usage = replace(old, total_tokens=data.draw(st.integers(0, 99)))
+                requests[usage.id] = usage
+                book.ledger.book(usage)
+            case "assign":
+                message = new_id()
+                messages[message] = speech
+                book.ledger.assign(speech, message)
+            case "discard":
+                book.ledger.discard(speech)
+    booked = {usage.id: usage for usage in book.usage()}
+    assert {id_: u.total_tokens for id_, u in booked.items()} == {
+        id_: u.total_tokens for id_, u in requests.items()
+    }
+    for message, speech in messages.items():
+        own = [usage for usage in booked.values() if usage.message_id == message]
+        assert all(usage.speech_id == speech for usage in own)
+        assert book.ledger.tokens(message) == sum(usage.total_tokens for usage in own)
+    nobodys = [u for u in booked.values() if u.message_id is None]
+    total = sum(book.ledger.tokens(each) for each in messages)
+    assert total + sum(u.total_tokens for u in nobodys) == sum(
+        u.total_tokens for u in requests.values()
     )

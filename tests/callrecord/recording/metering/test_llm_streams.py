@@ -6,6 +6,7 @@ from typing import Any
 import openai
 import pytest
 from livekit.agents import APIConnectOptions, llm
+from livekit.agents.metrics import LLMModelUsage
 from livekit.plugins import openai as plugins
 
 from callrecord.db.events import Usage
@@ -106,6 +107,22 @@ async def test_a_tool_step_is_a_request_of_the_same_turn(
     assert {each.message_id for each in outbox.usage()} == {reply.id}
     assert reply.tokens == sum(each.total_tokens for each in outbox.usage())
     assert tokens(outbox.usage()) == billed(await bill.lines())
+
+
+async def test_what_the_framework_counts_is_in_the_ledger(
+    outbox: Outbox, ask: Ask, client: openai.AsyncOpenAI
+) -> None:
+    """And beside it what the framework does not see: attempts that broke off, other models."""
+    session = await ask(agent=Forecaster())
+    async with faulty(client, SCRIPT, {"on": "llm", "do": "cut", "after": 1, "when": "only 1"}):
+        await session.generate_reply(user_input="How is the weather?")
+        await until(lambda: len(closed(outbox)) == 3, what="all attempts")
+    (counted,) = session.usage.model_usage
+    assert isinstance(counted, LLMModelUsage)
+    seen = [each for each in outbox.usage() if not each.estimated]
+    assert len(outbox.usage()) == len(seen) + 1
+    assert counted.input_tokens == sum(each.input_tokens for each in seen)
+    assert counted.output_tokens == sum(each.output_tokens for each in seen)
 
 
 async def test_each_attempt_is_a_request(
