@@ -16,7 +16,7 @@ import aiohttp
 import asyncpg
 
 from bench import report
-from bench.ledger import callers
+from bench.ledger import callers, compare
 from bench.ledger.compare import beside, of_bill, of_ledger
 from bench.sql import sql
 from bench.workers import worker
@@ -31,7 +31,7 @@ SETTINGS = {
     "AGENT_ENDPOINTING_MIN_DELAY": "1.5",
     "AGENT_ENDPOINTING_MAX_DELAY": "3",
 }
-TOLD = ("requests", "characters")
+TOLD = ("requests",)
 RENDERED_S = 4.0
 """Without a new line on the bill."""
 
@@ -76,6 +76,7 @@ async def _tell(
     connection = await asyncpg.connect(stack.database_url)
     try:
         rows = beside(of_bill(lines), await of_ledger(connection))
+        exact = await compare.told(connection, lines)
         ends = dict(await connection.fetchrow(sql("usage_kinds_of_end")) or {})
         wrong = dict(await connection.fetchrow(sql("usage_wrong_sums")) or {})
     finally:
@@ -83,13 +84,18 @@ async def _tell(
     for trouble in told.troubles:
         print(f"trouble: {trouble}")
     report.show("ledger and bill", rows)
+    report.show("told by the provider", [exact])
     counted = {"turns answered": sum(told.turns.values()), **ends}
     report.show("requests", [{"what": name, "n": count} for name, count in counted.items()])
     report.show("sums", [{"wrong or noted": name, "n": count} for name, count in wrong.items()])
     if args.draw is not None:
         await _draw(stack, told.rooms[-1], args.draw)
-    report.finish(args.out, "ledger", {"rows": rows, "ends": ends, "sums": wrong}, begun)
-    same = all(row["ledger - bill"] == 0 for row in rows if row["unit"] in TOLD)
+    report.finish(
+        args.out, "ledger", {"rows": rows, "told": exact, "ends": ends, "sums": wrong}, begun
+    )
+    same = not exact["tokens that differ from the bill"] and all(
+        row["ledger - bill"] == 0 for row in rows if row["unit"] in TOLD
+    )
     return same and not wrong["messages"] and not wrong["calls"] and not told.troubles
 
 

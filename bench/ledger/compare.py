@@ -46,6 +46,22 @@ async def of_ledger(connection: "asyncpg.Connection[Any]") -> dict[str, Sums]:
     return found
 
 
+async def told(connection: "asyncpg.Connection[Any]", lines: list[dict[str, Any]]) -> report.Row:
+    """Return how many requests told their tokens, and by how many these differ from the bill."""
+    billed = {line["id"]: line for line in lines}
+    rows = [
+        row
+        for row in await connection.fetch(sql("usage_rows"))
+        if not row["estimated"] and row["request_id"] in billed and row["kind"] == "llm"
+    ]
+    wrong = sum(
+        abs(row["input_tokens"] - billed[row["request_id"]]["prompt_tokens"])
+        + abs(row["output_tokens"] - billed[row["request_id"]]["completion_tokens"])
+        for row in rows
+    )
+    return {"llm requests that told": len(rows), "tokens that differ from the bill": wrong}
+
+
 def beside(bill: dict[str, Sums], ledger: dict[str, Sums]) -> list[report.Row]:
     """Return a row for each kind and unit that either side counts."""
     rows: list[report.Row] = []

@@ -51,11 +51,31 @@ class _Known:
         self.prompt, self.prompt_tokens = prompt, tokens
 
 
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """What requests for speech came to."""
+
+    characters: int = 0
+    audio_ms: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def and_also(self, other: "Speech") -> "Speech":
+        """Return the sum of both."""
+        return Speech(
+            self.characters + other.characters,
+            self.audio_ms + other.audio_ms,
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+        )
+
+
 class Estimator:
     """Learns from requests whose usage was told, model by model."""
 
     def __init__(self) -> None:
         self._models: dict[str, _Known] = {}
+        self._speech: dict[str, Speech] = {}
 
     def learn(
         self, model: str, prompt: Size, prompt_tokens: int, answer: int, answer_tokens: int
@@ -89,6 +109,16 @@ class Estimator:
         """Return the tokens of so much of an answer; 1 at least if there is any."""
         known = self._models.get(model) or _Known()
         return max(1, round(characters * known.rate())) if characters else 0
+
+    def learn_speech(self, model: str, spoken: Speech) -> None:
+        """Take in a request for speech whose tokens were told."""
+        self._speech[model] = self._speech.get(model, Speech()).and_also(spoken)
+
+    def speech(self, model: str, characters: int, audio_ms: int) -> tuple[int, int]:
+        """Return input and output tokens of speech; none for a model that tells no tokens."""
+        known = self._speech.get(model, Speech())
+        asked = characters * known.input_tokens / max(1, known.characters)
+        return round(asked), round(audio_ms * known.output_tokens / max(1, known.audio_ms))
 
     def method(self, model: str) -> dict[str, Any]:
         """Return how a request of the model is estimated now, for its metadata."""

@@ -6,6 +6,7 @@ from typing import Any
 from livekit.agents.tts import TTS, ChunkedStream, SynthesizedAudio, SynthesizeStream
 
 from callrecord.recording.metering.channel import Watched
+from callrecord.recording.metering.estimate import Speech
 from callrecord.recording.metering.meter import Meter
 from callrecord.recording.metering.requests import Request, row_of, was_refused
 
@@ -84,14 +85,24 @@ class TTSWatch:
         request = self._request
         if request is None or not self._meter.is_open(request):
             return
-        text = self._text()
-        took = getattr(self._stream, "_input_tokens", 0), getattr(self._stream, "_output_tokens", 0)
+        audio_ms = round(self._audio_s * 1000)
+        # What was refused is billed to nobody.
+        characters = 0 if self._refused else len(self._text())
+        asked = getattr(self._stream, "_input_tokens", 0)
+        answered = getattr(self._stream, "_output_tokens", 0)
+        estimator, name = self._meter.estimator, self._model.model
+        if asked or answered:
+            estimator.learn_speech(name, Speech(characters, audio_ms, asked, answered))
+        elif request.row.cancelled:
+            # Tokens are told at the end. If no sound had come it may not have been sent at all.
+            asked, answered = estimator.speech(name, characters, audio_ms)
+            request.change(estimated=bool(asked or answered) or not audio_ms)
         request.change(
-            characters=0 if self._refused else len(text),
-            input_tokens=took[0],
-            output_tokens=took[1],
-            total_tokens=sum(took),
-            audio_ms=round(self._audio_s * 1000),
+            characters=characters,
+            input_tokens=asked,
+            output_tokens=answered,
+            total_tokens=asked + answered,
+            audio_ms=audio_ms,
             duration_ms=request.age_ms(),
         )
         request.note(open=None)

@@ -43,9 +43,27 @@ async def test_speech_that_was_cut_counts_whole(
         await until(outbox.usage, what="the request")
         await stream.aclose()
     (request,) = outbox.usage()
-    assert request.cancelled
+    assert (request.cancelled, request.estimated) == (True, True)  # it may not have been sent
     assert request.characters == len(TEXT)
     assert "open" not in request.metadata
+
+
+async def test_tokens_of_speech_that_was_cut_are_estimated(
+    outbox: Outbox, ask: Ask, client: openai.AsyncOpenAI
+) -> None:
+    """From what the model told before: it tells them with its last sound."""
+    await ask()
+    voice = plugins.TTS(model="gpt-4o-mini-tts", client=client, response_format="pcm")
+    async with voice.synthesize(TEXT) as stream:
+        await stream.collect()
+    async with faulty(client, SCRIPT, {"on": "tts", "do": "stall", "after": 2}):
+        stream = voice.synthesize(TEXT)
+        await stream.__anext__()
+        await stream.aclose()
+    told, cut = outbox.usage()
+    assert (told.estimated, cut.estimated, cut.cancelled) == (False, True, True)
+    assert cut.input_tokens == told.input_tokens
+    assert 0 < cut.output_tokens < told.output_tokens
 
 
 async def test_sentences_of_a_stream_are_requests(
