@@ -31,7 +31,6 @@ SETTINGS = {
     "AGENT_ENDPOINTING_MIN_DELAY": "1.5",
     "AGENT_ENDPOINTING_MAX_DELAY": "3",
 }
-TOLD = ("requests",)
 RENDERED_S = 4.0
 """Without a new line on the bill."""
 
@@ -94,7 +93,10 @@ async def _tell(
         args.out, "ledger", {"rows": rows, "told": exact, "ends": ends, "sums": wrong}, begun
     )
     same = not exact["tokens that differ from the bill"] and all(
-        row["ledger - bill"] == 0 for row in rows if row["unit"] in TOLD
+        row["ledger - bill"] == 0
+        for row in rows
+        # Speech may be cut before it was sent: the ledger has it, marked, and the bill has not.
+        if row["unit"] == "requests" and row["kind"] != "tts"
     )
     return same and not wrong["messages"] and not wrong["calls"] and not told.troubles
 
