@@ -62,8 +62,6 @@ class Legs:
         self._pace.forget(participant.sid)
         reason = participant.disconnect_reason
         name = None if reason is None else rtc.DisconnectReason.Name(reason).lower()
-        if name is None and any(leg.identity == other.identity for other in self._open.values()):
-            name = "duplicate_identity"  # the one who took its place is there already
         self._append(msgspec.structs.replace(leg, left_at=now(), disconnect_reason=name))
 
     def track_changed(self, participant: rtc.Participant) -> None:

@@ -68,18 +68,6 @@ def test_a_rejoin_is_a_second_leg(outbox: Outbox) -> None:
     assert by_sid[second.sid].left_at is None
 
 
-def test_who_is_thrown_out_by_his_own_return_has_a_reason(outbox: Outbox) -> None:
-    """One of the same identity takes the place of the first; LiveKit gives no reason."""
-    first, second = participant("ada"), participant("ada")
-    legs = outbox.recorder.legs
-    legs.joined(first)
-    legs.joined(second)
-    legs.left(first)
-    legs.left(leave(second))
-    reasons = [leg.disconnect_reason for leg in outbox.legs()]
-    assert reasons == ["duplicate_identity", "client_initiated"]
-
-
 def test_legs_open_at_the_end_are_closed_with_the_call(outbox: Outbox) -> None:
     legs = outbox.recorder.legs
     legs.joined(participant("ada"))

@@ -50,7 +50,8 @@ async def test_38_52_a_caller_is_there_first_and_drops_and_comes_twice(
     assert second.replies == [GREETING, NAME, NAME, NAME]
     agent, *legs = rows.participants
     assert agent["participant_type"] == "agent"
+    # Of the one that was put out LiveKit tells the others no reason.
     reasons = [leg["disconnect_reason"] for leg in legs]
-    assert reasons == ["client_initiated", "duplicate_identity", "client_initiated"]
+    assert reasons == ["client_initiated", None, "client_initiated"]
     assert len({leg["participant_sid"] for leg in legs}) == len(legs)
     await nothing_left(pg, worker)
