@@ -43,31 +43,34 @@ def _hook(base: type[Any], kind: str, watch: Callable[..., _Watch]) -> None:
     def hooked(self: Any, *arguments: Any, **named: Any) -> None:
         plain(self, *arguments, **named)
         meter = meter_here()
-        if meter is not None and _asks_itself(type(self), base):
-            _watch(meter, self, kind, watch)
+        if meter is not None:
+            _watch(meter, self, base, kind, watch)
 
     base.__init__ = hooked
     setattr(base, _HOOKED, True)
 
 
-def _asks_itself(kind: type[Any], base: type[Any]) -> bool:
-    """Whether streams of this class ask a provider, and do not only pass other streams on."""
-    return bool(kind._metrics_monitor_task is base._metrics_monitor_task)  # noqa: SLF001
-
-
-def _watch(meter: Meter, stream: Any, kind: str, watch: Callable[..., _Watch]) -> None:
-    model = getattr(stream, f"_{kind}")
+def _watch(
+    meter: Meter, stream: Any, base: type[Any], kind: str, watch: Callable[..., _Watch]
+) -> None:
     try:
-        watching, attempt = watch(meter, stream, model, _speech_id()), stream._run  # noqa: SLF001
+        if not _asks_itself(type(stream), base):
+            return
+        watching = watch(meter, stream, getattr(stream, f"_{kind}"), _speech_id())
+        attempt = stream._run  # noqa: SLF001
 
         async def watched(*arguments: Any) -> None:
             await watching.run(functools.partial(attempt, *arguments))
 
         stream._run = watched  # noqa: SLF001
     except Exception:
-        name = (kind, model.provider, model.model)
-        meter.unseen[name] = meter.unseen.get(name, 0) + 1
+        meter.not_seen(kind, getattr(stream, f"_{kind}", None))
         logger.exception("requests of a model are not seen, its metrics count")
+
+
+def _asks_itself(kind: type[Any], base: type[Any]) -> bool:
+    """Whether streams of this class ask a provider, and do not only pass other streams on."""
+    return bool(kind._metrics_monitor_task is base._metrics_monitor_task)  # noqa: SLF001
 
 
 def _speech_id() -> str | None:

@@ -45,6 +45,7 @@ class Meter:
         """`book` takes each version of a request; it must not raise."""
         self._book = book
         self._open: set[Request] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._ids: set[str] = set()
         self._words: dict[str, list[str]] = {}
         self._drains: set[asyncio.Task[None]] = set()
@@ -60,7 +61,8 @@ class Meter:
         if self._closed:
             return
         with contextlib.suppress(RuntimeError):
-            _meters[asyncio.get_running_loop()] = self
+            self._loop = asyncio.get_running_loop()
+            _meters[self._loop] = self
 
     def begin(self, request: Request) -> None:
         """Book a request as it goes out: a job that is killed has sent it all the same."""
@@ -105,6 +107,11 @@ class Meter:
             *(_gap(model, times, "not seen") for model, times in self.unseen.items()),
         ]
 
+    def not_seen(self, kind: str, model: Any) -> None:
+        """Note a stream that could not be metered."""
+        name = (kind, getattr(model, "provider", None), getattr(model, "model", None))
+        self.unseen[name] = self.unseen.get(name, 0) + 1
+
     def drain(self, work: "asyncio.Task[Any]", request: Request) -> None:
         """Let a request that was cut go on until it has told its usage, or for `drain_s`."""
         task = asyncio.get_running_loop().create_task(self._drain(work, request))
@@ -121,9 +128,8 @@ class Meter:
         self._closed = True
         for request in list(self._open):
             request.finish()
-        for loop, meter in list(_meters.items()):
-            if meter is self:
-                del _meters[loop]
+        if self._loop is not None and _meters.get(self._loop) is self:
+            del _meters[self._loop]
 
     async def _drain(self, work: "asyncio.Task[Any]", request: Request) -> None:
         try:
