@@ -5,8 +5,9 @@ from uuid import UUID
 
 import msgspec
 
-from callrecord.db.events import Event, Message, Usage
+from callrecord.db.events import Event, Message, Usage, new_id
 from callrecord.recording.ledger import HEARD, Ledger
+from callrecord.recording.metering.estimate import CHARACTERS_A_TOKEN
 
 
 class Account:
@@ -15,6 +16,7 @@ class Account:
     def __init__(self, append: Callable[[Event], None]) -> None:
         self._append = append
         self._ledger = Ledger(append)
+        self._asked = 0
         self._last: dict[str, UUID] = {}
         self._messages: dict[UUID, Message] = {}
 
@@ -35,6 +37,8 @@ class Account:
             usage: The request.
             going_on: Speeches that may have a later message: their requests wait for it.
         """
+        if usage.kind == "realtime":
+            self._asked = max(self._asked, usage.input_tokens)
         message_id = self._ledger.book(usage)
         speech_id = usage.speech_id or ""
         if message_id is not None:
@@ -59,6 +63,33 @@ class Account:
         for response_id in response_ids:
             self._ledger.answer(response_id, message.id)
         self._recount(message.id)
+
+    def close(self, provider: str, model: str) -> int:
+        """Estimate the realtime responses that a broken connection has left without usage.
+
+        The model has read no less than at its last told response. Return how many there are.
+        """
+        untold = self._ledger.untold()
+        for response_id, message_id in untold.items():
+            message = self._messages[message_id]
+            answered = max(1, round(len(message.content) / CHARACTERS_A_TOKEN))
+            asked = max(1, self._asked)
+            usage = Usage(
+                id=new_id(),
+                kind="realtime",
+                at=message.at,
+                provider=provider,
+                model=model,
+                request_id=response_id,
+                input_tokens=asked,
+                output_tokens=answered,
+                total_tokens=asked + answered,
+                cancelled=True,
+                estimated=True,
+                metadata={"estimate": {"method": "characters"}},
+            )
+            self.book(usage, ())
+        return len(untold)
 
     def discard(self, speech_id: str) -> None:
         """Note that a speech was thrown away before its turn."""

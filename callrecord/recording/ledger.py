@@ -35,6 +35,7 @@ class Ledger:
         self._tokens: defaultdict[UUID, dict[UUID, int]] = defaultdict(dict)
         self._discarded: set[str] = set()
         self._answered: dict[str, UUID] = {}
+        self._responses: set[str] = set()
 
     def book(self, usage: Usage) -> UUID | None:
         """Record a request, or more of one.
@@ -43,6 +44,8 @@ class Ledger:
             The message that it belongs to by now, if any.
         """
         self.kinds.add(usage.kind)
+        if usage.kind == "realtime" and usage.request_id:
+            self._responses.add(usage.request_id)
         speech_id = HEARD if usage.kind == "stt" else usage.speech_id or _response_of(usage)
         message_id = self._message_of.get(usage.id)
         if message_id is None and speech_id is not None:
@@ -65,6 +68,10 @@ class Ledger:
         """Give a realtime model's response to its message, told by now or later."""
         self._answered[response_id] = message_id
         self.assign(response_id, message_id)
+
+    def untold(self) -> dict[str, UUID]:
+        """Return the responses whose usage was never told, with the message of each."""
+        return {id_: m for id_, m in self._answered.items() if id_ not in self._responses}
 
     def discard(self, speech_id: str) -> None:
         """Note that a speech was thrown away before its turn: its requests have no message."""

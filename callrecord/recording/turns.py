@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 from livekit.agents import AgentSession, ChatMessage, FunctionCall, FunctionCallOutput
-from livekit.agents.llm import AgentHandoff
+from livekit.agents.llm import AgentHandoff, RealtimeModel
 from livekit.agents.voice import SpeechHandle
 from livekit.agents.voice.events import ToolCallEnded, ToolCallStarted
 
@@ -46,6 +46,7 @@ class Turns:
         self._written = written
         self._account = Account(append)
         self._used = UsedModels()
+        self._untold = 0
         self._tools = Tools(append)
         self._config = ConfigUpdates()
         self._session: AgentSession[None] | None = None
@@ -81,6 +82,9 @@ class Turns:
         """Mark what the end of the call leaves uncommitted: it was cut."""
         self._look_at_config()
         self._tools.end()
+        model = self._session.llm if self._session is not None else None
+        if isinstance(model, RealtimeModel):
+            self._untold = self._account.close(model.provider, model.model)
         for draft in (self._draft, *self._replies.values()):
             if draft is not None:
                 self._append(msgspec.structs.replace(draft, interrupted=True))
@@ -160,7 +164,11 @@ class Turns:
 
     def gaps(self) -> list[str]:
         """Return a line for each model of the session that was used and told of no request."""
-        return self._used.gaps(self._account.kinds)
+        found = self._used.gaps(self._account.kinds)
+        if self._untold and self._session is not None and self._session.llm is not None:
+            name = f"{self._session.llm.provider}/{self._session.llm.model}"
+            found.append(f"realtime {name}: {self._untold} responses without figures")
+        return found
 
     def made(self, speech_id: str | None) -> bool:
         """Return whether a speech is one of this session's."""
