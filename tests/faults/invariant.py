@@ -263,7 +263,11 @@ def _kept_aside(each: Recorded, aside: list[Aside], missing: list[Name]) -> set[
 def _same(
     row: dict[str, Any], versions: list[Event], aside: list[Event | None], *, hit: bool
 ) -> None:
-    good = [event for event in map(_as_written, versions) if event not in aside]
+    good = [event for event in map(_as_written, versions) if hit or event not in aside]
+    for event in aside if hit else ():
+        # A damaged line is one version, of several perhaps that say the same.
+        if event in good:
+            good.remove(event)
     told = [_told(event) for event in (good if hit else good[-1:])]
     if told:
         fits = [{name: row[name] for name in version} == version for version in told]
