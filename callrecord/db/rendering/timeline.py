@@ -84,9 +84,14 @@ def _draw_wait(cells: list[Cell], wait: Wait, begin: float) -> None:
 
 
 def _write(cells: list[Cell], start: int, text: str) -> None:
-    for place, letter in enumerate(text, start):
-        if 0 <= place < len(cells):
-            cells[place] = (letter, "wait")
+    place = start
+    for letter in text:
+        columns = width_of(letter)
+        if place >= 0 and place + columns <= len(cells):
+            # A wide letter fills two cells; one without a width belongs to the one before it.
+            for other in range(place, place + columns):
+                cells[other] = (letter if other == place else "", "wait")
+        place += columns
 
 
 def _marks(marks: Iterable[Mark], begin: float, columns: int) -> Iterator[str]:

@@ -41,12 +41,12 @@ class Ear(stt.STT[Any]):
 
 
 @pytest.fixture
-def session() -> AgentSession[None]:
+async def session() -> AgentSession[None]:
     return AgentSession(stt=Ear(), session_close_transcript_timeout=OWN_S)
 
 
 @pytest.fixture
-def utterance(outbox: Outbox, session: AgentSession[None]) -> LastUtterance:
+async def utterance(outbox: Outbox, session: AgentSession[None]) -> LastUtterance:
     return outbox.recorder.attach_session(session)
 
 

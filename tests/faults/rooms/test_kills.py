@@ -40,6 +40,7 @@ async def test_01_05_the_job_is_killed_while_the_agent_speaks(
     await nothing_left(pg, worker)
 
 
+@pytest.mark.slow_fault
 async def test_06_the_worker_is_killed_and_restarted(
     worker: Worker, server: Server, voice: Voice, pg: Connection, recovery: Recovery
 ) -> None:

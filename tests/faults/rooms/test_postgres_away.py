@@ -29,7 +29,8 @@ def open_directory() -> Iterator[Path]:
         yield Path(name)
 
 
-@pytest.mark.parametrize("away_s", [3, pytest.param(60, marks=pytest.mark.slow_fault)])
+@pytest.mark.slow_fault
+@pytest.mark.parametrize("away_s", [3, 60])
 async def test_17_postgres_is_away_while_people_talk(  # noqa: PLR0913, PLR0917 - a whole stack
     stack: Stack,
     server: Server,
