@@ -6,7 +6,7 @@ alter table public.voice_calls
 comment on column public.voice_calls.transcript is
     'What was heard: [minutes:seconds since the call was connected] who: what';
 comment on column public.voice_calls.transcript_digest is
-    'md5 of the transcript as it was written here; any other text, or none, is somebody''s own, and stays';
+    'md5 of the transcript as it was written here; any other, or none, is somebody''s own, and stays';
 
 -- What somebody says or is called stays on one line: it could pass for another's else.
 create or replace function voice_worker.on_one_line(said text) returns text
