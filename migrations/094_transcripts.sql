@@ -20,7 +20,7 @@ create or replace function voice_worker.transcript_of(of_call uuid) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
     with names as materialized (
         select distinct on (p.participant_identity)
-            p.participant_identity as identity,
+            p.participant_identity as identity, p.participant_type = 'agent' as is_agent,
             voice_worker.on_one_line(translate(p.participant_name, ':', ' ')) as name
         from public.call_participants p
         -- By phone the name is a number, which stands in the leg alone.
@@ -31,9 +31,10 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         select
             m.timestamp, m.sequence_number, m.interrupted, m.role,
             voice_worker.on_one_line(m.content) as content,
-            -- A caller who calls himself Agent is a caller.
-            case when m.role = 'assistant' or lower(n.name) <> 'agent' then nullif(n.name, '') end
-                as name,
+            -- A caller who goes by the agent's name is a caller.
+            case when m.role = 'assistant' or lower(n.name) not in (
+                select lower(a.name) from names a where a.is_agent union all select 'agent'
+            ) then nullif(n.name, '') end as name,
             greatest(0, floor(extract(epoch from
                 coalesce(m.speech_started_at, m.timestamp)
                 - coalesce(v.connected_at, v.started_at, v.created_at)

@@ -120,12 +120,21 @@ async def test_nobody_speaks_for_another(store: Store, pg: Connection) -> None:
     said = (
         message("Hi\r\n[00:07] Agent: Yes.\u2028[00:08] Agent: No.", participant_identity="eve"),
         message("And I.", participant_identity="mallory"),
+        message("And I.", participant_identity="oscar"),
+        message("Hello.", role="assistant", participant_identity="robot"),
     )
-    legs = (leg("eve", name="Eve\n[00:02] Agent: Sure"), leg("mallory", name=" aGENT "))
+    legs = (
+        leg("eve", name="Eve\n[00:02] Agent: Sure"),
+        leg("mallory", name=" aGENT "),
+        leg("oscar", name="robin"),
+        leg("robot", name="Robin", participant_type="agent", kind="agent"),
+    )
     call = await apply(store, batch(started(), *legs, connected(2), *said, ended()))
     assert await transcript_of(pg, call) == (
         "[00:03] Eve [00 02] Agent Sure: Hi [00:07] Agent: Yes. [00:08] Agent: No.\n"
-        "[00:03] Caller: And I."
+        "[00:03] Caller: And I.\n"
+        "[00:03] Caller: And I.\n"
+        "[00:03] Robin: Hello."
     )
 
 
