@@ -6,54 +6,71 @@ alter table public.voice_calls
 comment on column public.voice_calls.transcript is
     'What was heard: [minutes:seconds since the call was connected] who: what';
 comment on column public.voice_calls.transcript_digest is
-    'md5 of the transcript as the worker wrote it; any other text is somebody''s own, and stays';
+    'md5 of the transcript as it was written here; any other, or none, is somebody''s own, and stays';
+
+-- What somebody says or is called stays on one line: it could pass for another's else.
+create or replace function voice_worker.on_one_line(said text) returns text
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+    select btrim(regexp_replace(said, '[\s[:cntrl:]\u0085\u2028\u2029]+', ' ', 'g'))
+$$;
+revoke all on function voice_worker.on_one_line(text) from public;
+grant execute on function voice_worker.on_one_line(text) to voice_worker;
 
 create or replace function voice_worker.transcript_of(of_call uuid) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
-    select string_agg(
-        format(
-            '[%s:%s] %s: %s%s',
-            lpad((said.second / 60)::text, 2, '0'), lpad((said.second % 60)::text, 2, '0'),
-            said.who, said.content, case when said.interrupted then ' (interrupted)' else '' end
-        ), E'\n' order by said.timestamp, said.sequence_number
-    )
-    from (
+    with names as materialized (
+        select distinct on (p.participant_identity)
+            p.participant_identity as identity, p.participant_type = 'agent' as is_agent,
+            voice_worker.on_one_line(translate(p.participant_name, ':', ' ')) as name
+        from public.call_participants p
+        -- By phone the name is a number, which stands in the leg alone.
+        where p.call_id = of_call and p.kind <> 'sip'
+        order by p.participant_identity, p.joined_at desc
+    ),
+    said as materialized (
         select
-            m.timestamp, m.sequence_number, btrim(m.content) as content, m.interrupted,
+            m.timestamp, m.sequence_number, m.interrupted, m.role,
+            voice_worker.on_one_line(m.content) as content,
+            -- A caller who goes by the agent's name is a caller.
+            case when m.role = 'assistant' or lower(n.name) not in (
+                select lower(a.name) from names a where a.is_agent union all select 'agent'
+            ) then nullif(n.name, '') end as name,
             greatest(0, floor(extract(epoch from
                 coalesce(m.speech_started_at, m.timestamp)
                 - coalesce(v.connected_at, v.started_at, v.created_at)
-            )))::bigint as second,
-            -- By phone the name is a number, which stands in the leg alone.
-            coalesce(
-                (
-                    select nullif(btrim(p.participant_name), '')
-                    from public.call_participants p
-                    where p.call_id = m.call_id and p.kind <> 'sip'
-                        and p.participant_identity = m.participant_identity
-                    order by p.joined_at desc limit 1
-                ),
-                case m.role when 'user' then 'Caller' else 'Agent' end
-            ) as who
+            )))::bigint as second
         from public.voice_messages m
         join public.voice_calls v on v.id = m.call_id
-        where m.call_id = of_call and m.role in ('user', 'assistant') and btrim(m.content) <> ''
-    ) said
+        left join names n on n.identity = m.participant_identity
+        where m.call_id = of_call and m.role in ('user', 'assistant')
+    )
+    select string_agg(
+        format(
+            '[%s%s:%s] %s: %s%s',
+            case when s.second < 600 then '0' else '' end, s.second / 60,
+            lpad((s.second % 60)::text, 2, '0'),
+            coalesce(s.name, case s.role when 'user' then 'Caller' else 'Agent' end),
+            s.content, case when s.interrupted then ' (interrupted)' else '' end
+        ), E'\n' order by s.timestamp, s.sequence_number
+    )
+    from said s
+    where s.content <> ''
 $$;
 revoke all on function voice_worker.transcript_of(uuid) from public;
 grant execute on function voice_worker.transcript_of(uuid) to voice_worker;
 
 create or replace function voice_worker.write_transcripts(calls uuid[]) returns void
 language sql set search_path = pg_catalog, pg_temp as $$
-    update public.voice_calls v set
-        transcript = t.text, transcript_digest = md5(t.text)
-    from (
+    with written as materialized (
         select c.id, voice_worker.transcript_of(c.id) as text
         from public.voice_calls c
         where c.id = any (calls) and c.status in ('completed', 'failed')
-            and (c.transcript is null or md5(c.transcript) = c.transcript_digest)
-    ) t
-    where v.id = t.id and t.text is not null and v.transcript is distinct from t.text
+            and md5(c.transcript) is not distinct from c.transcript_digest
+    )
+    update public.voice_calls v set
+        transcript = w.text, transcript_digest = md5(w.text)
+    from written w
+    where v.id = w.id and v.transcript is distinct from w.text
 $$;
 revoke all on function voice_worker.write_transcripts(uuid[]) from public;
 grant execute on function voice_worker.write_transcripts(uuid[]) to voice_worker;
@@ -104,10 +121,30 @@ begin
     select d.id, d.call_id from deleted d
     where exists (select from public.voice_calls c where c.id = d.call_id)
     on conflict do nothing;
+    -- What was deleted of a call that has ended is not kept in its transcript.
+    perform voice_worker.write_transcripts(array(select distinct d.call_id from deleted d));
     return null;
 end
 $$;
 revoke all on function voice_worker.bury_rows() from public;
+
+-- Nor what an admin has taken out of a turn.
+create or replace function voice_worker.write_transcript_again() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    perform voice_worker.write_transcripts(array[new.call_id]);
+    return null;
+end
+$$;
+revoke all on function voice_worker.write_transcript_again() from public;
+create or replace trigger voice_messages_transcript_trigger
+    after update of content on public.voice_messages
+    for each row
+    when (
+        new.content is distinct from old.content
+        and current_setting('voice_worker.applying', true) is distinct from 'on'
+    )
+    execute function voice_worker.write_transcript_again();
 
 -- As in 081, and: the transcript of a call that has ended; and rows are looked at for deleted ones
 -- only in calls that have any, which are few.

@@ -5,13 +5,17 @@ of a call may read its messages.
 """
 
 import hashlib
+import time
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from livekit.agents import AgentSession
 from livekit.agents.llm import AgentConfigUpdate, AgentHandoff
 
 from callrecord.db.events import Message, new_id, now
+
+_LATE_S: Final = 10.0
+"""An item of an earlier time may come so late, as when a clock is set back."""
 
 
 def handoff(item: AgentHandoff) -> Message | None:
@@ -33,14 +37,21 @@ class ConfigUpdates:
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
+        self._looked = 0.0
 
     def look(self, session: AgentSession[Any] | None) -> list[Message]:
         """Return messages of the changes since the last look."""
         if session is None:
             return []
-        items = [item for item in session.history.items if isinstance(item, AgentConfigUpdate)]
-        new = [item for item in items if item.id not in self._seen]
+        new: list[AgentConfigUpdate] = []
+        # In their order of time: the many of a long call are not gone through at each turn.
+        for item in reversed(session.history.items):
+            if item.created_at < self._looked - _LATE_S:
+                break
+            if isinstance(item, AgentConfigUpdate) and item.id not in self._seen:
+                new.insert(0, item)
         first = not self._seen
+        self._looked = time.time()
         self._seen.update(item.id for item in new)
         return [_changed(item) for item in new[first:]]
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 from livekit.agents import ChatMessage, FunctionCall
+from livekit.agents.llm import MetricsReport
 
 from callrecord.db.events import Message, now
 from callrecord.recording.plausible import plausible
@@ -31,12 +32,19 @@ def when(item: ChatMessage | FunctionCall) -> datetime:
     return _time(item.created_at) or now()
 
 
-def committed(message: Message, item: ChatMessage) -> Message:
-    """Return the message with all that the committed item tells."""
+def committed(message: Message, item: ChatMessage, began: float | None = None) -> Message:
+    """Return the message with all that the committed item tells.
+
+    Args:
+        message: What is known so far.
+        item: LiveKit's.
+        began: When the reply was begun, if it is one, in seconds since 1970.
+    """
     metrics = item.metrics
     told: Mapping[str, Any] = metrics
     latencies, implausible = plausible(
-        {column: _ms(told.get(name)) for column, name in _LATENCIES.items()}
+        {column: _ms(told.get(name)) for column, name in _LATENCIES.items()},
+        ahead=_is_ahead(metrics, began),
     )
     return msgspec.structs.replace(
         message,
@@ -48,6 +56,12 @@ def committed(message: Message, item: ChatMessage) -> Message:
         metadata=_extra(item) | implausible,
         **latencies,
     )
+
+
+def _is_ahead(metrics: MetricsReport, began: float | None) -> bool:
+    """Whether a reply was begun before the caller's last word, as far as is known."""
+    sounded, whole = metrics.get("started_speaking_at"), metrics.get("e2e_latency")
+    return began is None or sounded is None or whole is None or began < sounded - whole
 
 
 def _model(item: ChatMessage) -> str | None:

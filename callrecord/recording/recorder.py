@@ -32,6 +32,7 @@ from callrecord.recording.last_utterance import LastUtterance
 from callrecord.recording.legs import Legs
 from callrecord.recording.metering.hook import install
 from callrecord.recording.metering.meter import DRAIN_S, Meter
+from callrecord.recording.playback import Playback
 from callrecord.recording.tap import tap, untap
 from callrecord.recording.telemetry import Telemetry
 from callrecord.recording.turns import Turns
@@ -128,8 +129,11 @@ class Recorder:
         turns.utterance.follow(session, self.guard)
         self._sessions.append(turns)
         saying = self.guard("saying", turns.saying)
+        playback = Playback(self.guard("played", turns.played))
         self._on(session, "speech_created", lambda _: tap(session, saying))
+        self._on(session, "speech_created", lambda _: playback.follow(session.output.audio))
         self._on(session, "close", lambda _: untap(session))
+        self._on(session, "close", lambda _: playback.follow(None))
         self._on(session, "speech_created", partial(self._speech_created, turns))
         self._on(session, "agent_state_changed", partial(_agent_state_changed, turns))
         self._on(session, "user_input_transcribed", partial(_transcribed, turns))

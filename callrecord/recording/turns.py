@@ -5,6 +5,7 @@ first final transcript, the agent's from its first sentence. So a call that is k
 keeps what was said until then.
 """
 
+import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -53,9 +54,11 @@ class Turns:
         self._hearing = Hearing()
         self._draft: Message | None = None
         self._speeches: dict[str, SpeechHandle] = {}
+        self._began: dict[str, float] = {}
         self._scripted: set[str] = set()
         self._replies: dict[str, Message] = {}
         self._sounded: set[str] = set()
+        self._played: dict[str, float] = {}
         self._speakers = Speakers()
         self.utterance = LastUtterance()
         self._typed: dict[str, Message] = {}
@@ -66,6 +69,7 @@ class Turns:
         """Name the session whose turns these are."""
         self._session = session
         self._used.follow(session)
+        self._tools.follow(session)
         self._speakers.follow(session)
 
     def left(self, identity: str | None) -> None:
@@ -144,6 +148,7 @@ class Turns:
     def speech_created(self, speech: SpeechHandle, *, scripted: bool) -> None:
         """Follow a speech to its end. A scripted one (`say`) has no language model's words."""
         self._speeches[speech.id] = speech
+        self._began[speech.id] = time.time()
         if scripted:
             self._scripted.add(speech.id)
 
@@ -151,6 +156,11 @@ class Turns:
         """Note that the current speech can be heard from now on."""
         if (speech_id := self._current()) is not None:
             self._sounded.add(speech_id)
+
+    def played(self, seconds: float) -> None:
+        """Note how much of the current speech was played since its last message."""
+        if (speech_id := self._current()) is not None:
+            self._played[speech_id] = self._played.get(speech_id, 0.0) + seconds
 
     def metered(self, metrics: Any) -> None:
         """Record a request that LiveKit's metrics tell of."""
@@ -179,7 +189,7 @@ class Turns:
     def tool_updated(self, update: ToolCallStarted | ToolCallEnded) -> None:
         """Record that a function call has begun, or is over."""
         if update.type == "tool_call_ended":
-            self._tools.ended(update.call_id, update.status)
+            self._tools.ended(update)
         else:
             call = update.function_call
             self._tools.started(call, self.agent, self._speech_of(call))
@@ -244,9 +254,11 @@ class Turns:
         reply = self._replies.pop(speech_id, None) if speech_id else None
         message_id = reply.id if reply else new_id()
         message = self._agent_message(message_id, when(item), speech_id)
-        message = committed(message, item)
+        message = committed(message, item, self._began.get(speech_id or ""))
         message = msgspec.structs.replace(
-            message, generated_content=self._beyond(message.content, speech_id, reply)
+            message,
+            generated_content=self._beyond(message.content, speech_id, reply, cut=item.interrupted),
+            audio_duration_ms=self._audio_ms(speech_id),
         )
         if (note := self._notes.get(speech_id or "")) is not None:
             message = msgspec.structs.replace(message, metadata=message.metadata | note)
@@ -264,9 +276,12 @@ class Turns:
         self._speeches.pop(speech.id, None)
         reply = self._replies.pop(speech.id, None)
         message = self._account.last(speech.id)
-        if reply is not None:
-            message = self._uncommitted(reply, speech)
+        rest = self._uncommitted(reply, speech)
+        if rest is not None:
+            message = rest
             self._append(message)
+        self._began.pop(speech.id, None)
+        self._played.pop(speech.id, None)
         self._scripted.discard(speech.id)
         self._sounded.discard(speech.id)
         self._notes.pop(speech.id, None)
@@ -275,24 +290,39 @@ class Turns:
         elif not speech.scheduled:
             self._account.discard(speech.id)  # made ahead of the turn, and thrown away
 
-    def _uncommitted(self, reply: Message, speech: SpeechHandle) -> Message:
-        if speech.id in self._sounded:
+    def _uncommitted(self, reply: Message | None, speech: SpeechHandle) -> Message | None:
+        if reply is not None and speech.id in self._sounded:
             # Heard, and kept out of the model's context: `say(..., add_to_chat_ctx=False)`.
-            return msgspec.structs.replace(reply, interrupted=speech.interrupted, metadata={})
+            return msgspec.structs.replace(
+                reply,
+                interrupted=speech.interrupted,
+                audio_duration_ms=self._audio_ms(speech.id),
+                metadata={},
+            )
         # Cut before its first sound: LiveKit commits no item, but the model was paid for it.
+        written = self._beyond("", speech.id, reply, cut=True)
+        if reply is None and (written is None or not (speech.scheduled and speech.interrupted)):
+            return None
         return msgspec.structs.replace(
-            reply,
+            reply or self._agent_message(new_id(), now(), speech.id),
             content="",
-            generated_content=self._beyond("", speech.id, reply),
+            generated_content=written,
             interrupted=True,
             metadata={"unheard": True},
         )
 
-    def _beyond(self, heard: str, speech_id: str | None, reply: Message | None) -> str | None:
-        """Return all that the model wrote for a turn, if it is not what was heard."""
+    def _beyond(
+        self, heard: str, speech_id: str | None, reply: Message | None, *, cut: bool
+    ) -> str | None:
+        """Return all that was written for a turn, if it is not what was heard."""
         written = self._written(speech_id) if speech_id is not None else ""
-        written = (written or (reply.content if reply is not None else "")).strip()
-        return None if written.split() == heard.split() else written or None
+        if not written and cut and reply is not None:  # no model's words, or a realtime model's
+            written = reply.content
+        return None if written.split() == heard.split() else written.strip() or None
+
+    def _audio_ms(self, speech_id: str | None) -> int | None:
+        played = self._played.pop(speech_id or "", None)
+        return None if played is None else round(played * 1000)
 
     def _current(self) -> str | None:
         speech = self._session.current_speech if self._session else None
@@ -300,8 +330,10 @@ class Turns:
 
     def _speech_of(self, call: FunctionCall) -> str | None:
         # A tool runs after the words before it were spoken: by then another speech may be current.
-        for speech_id, speech in self._speeches.items():
-            calls = (item for item in speech.chat_items if item.type == "function_call")
+        for speech_id, speech in reversed(self._speeches.items()):
+            # One that was turned down has an answer alone.
+            items = speech.chat_items
+            calls = (item for item in items if isinstance(item, FunctionCall | FunctionCallOutput))
             if any(item.call_id == call.call_id for item in calls):
                 return speech_id
         return None

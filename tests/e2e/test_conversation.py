@@ -67,6 +67,7 @@ async def test_everything_said_is_a_row(server: Server, voice: Voice, pg: Connec
     assert said(rows, "assistant")[1] == "My name is Robin. What is yours?"
     assert said(rows, "assistant")[-1] == "Goodbye!"
     _check_tokens(rows)
+    _check_transcript(rows)
 
 
 async def test_a_reused_room_name_is_a_call_of_its_own(
@@ -119,8 +120,32 @@ def _check_messages(messages: list[Row], caller: str, agent: str) -> None:
     interrupted = [message for message in messages if message["interrupted"]]
     assert len(interrupted) == 1
     assert interrupted[0]["content"].startswith("Once upon a time")
+    # What was heard is the beginning of what was generated.
+    heard, generated = interrupted[0]["content"].split(), interrupted[0]["generated_content"]
+    assert generated.startswith("Once upon a time")
+    assert len(heard) < len(generated.split())
+    assert generated.split()[: len(heard) - 1] == heard[:-1]  # it may be cut within a word
+    assert [each["generated_content"] for each in messages if not each["interrupted"]] == [None] * (
+        len(messages) - 1
+    )
+    for message in messages:
+        if message["role"] != "system":
+            spoken = message["speech_ended_at"] - message["speech_started_at"]
+            assert 0 < message["audio_duration_ms"] <= spoken.total_seconds() * 1000 + 100
     tools = [message["metadata"] for message in messages if message["role"] == "system"]
     assert [tool["name"] for tool in tools] == ["end_call"]
+    assert tools[0]["duration_ms"] >= 0
+
+
+def _check_transcript(rows: Rows) -> None:
+    spoken = [row for row in rows.messages if row["role"] != "system"]
+    lines = rows.call["transcript"].splitlines()
+    assert len(lines) == len(spoken)
+    for line, row in zip(lines, spoken, strict=True):
+        assert " ".join(row["content"].split()) in line
+        assert line.endswith(" (interrupted)") == row["interrupted"]
+    assert lines[0].startswith("[00:0")
+    assert lines[0].endswith(": Hello! How can I help you today?")
 
 
 def _check_tokens(rows: Rows) -> None:

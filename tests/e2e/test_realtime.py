@@ -125,6 +125,13 @@ def _check_turns(rows: Rows, speaker: str) -> None:
     assert replies[0]["content"] == "My name is Robin. What is yours?"
     assert replies[1]["content"].startswith("Once")
     assert [row["content"] for row in replies if row["interrupted"]] == [replies[1]["content"]]
+    heard, generated = replies[1]["content"].split(), replies[1]["generated_content"].split()
+    assert len(heard) < len(generated)
+    assert generated[: len(heard) - 1] == heard[:-1]  # it may be cut within a word
+    assert [row["generated_content"] for row in (*replies[:1], *replies[2:])] == [None] * (
+        len(replies) - 1
+    )
+    assert len(rows.call["transcript"].splitlines()) == 4 + 2 + len(replies)
     tools = [row["metadata"]["name"] for row in rows.messages if row["role"] == "system"]
     assert tools == ["end_call"]
     for row in rows.messages:

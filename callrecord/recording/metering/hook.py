@@ -21,6 +21,7 @@ from callrecord.recording.metering.tts_streams import TTSWatch
 logger = private_logger("voice.meter")
 
 _HOOKED = "_callrecord_hooked"
+_INFERENCE = "perform_llm_inference"
 
 
 class _Watch(Protocol):
@@ -32,6 +33,7 @@ def install() -> None:
     _hook(llm.LLMStream, "llm", LLMWatch)
     for base in (tts.ChunkedStream, tts.SynthesizeStream):
         _hook(base, "tts", TTSWatch)
+    _hook_generation()
 
 
 def _hook(base: type[Any], kind: str, watch: Callable[..., _Watch]) -> None:
@@ -66,6 +68,31 @@ def _watch(
     except Exception:
         meter.not_seen(kind, getattr(stream, f"_{kind}", None))
         logger.exception("requests of a model are not seen, its metrics count")
+
+
+def _hook_generation() -> None:
+    """Learn where LiveKit collects what is generated for a speech.
+
+    That is what the agent's `llm_node` gives: neither what it keeps back of the model's words, nor
+    what other models write meanwhile. Where LiveKit has no such place the text output tells.
+    """
+    plain = getattr(agent_activity, _INFERENCE, None)
+    if plain is None or hasattr(plain, _HOOKED):
+        return
+
+    @functools.wraps(plain)
+    def hooked(*arguments: Any, **named: Any) -> Any:
+        inference = plain(*arguments, **named)
+        try:
+            meter, speech_id = meter_here(), _speech_id()
+            if meter is not None and speech_id is not None:
+                meter.generates(speech_id, inference[1])
+        except Exception:
+            logger.exception("what is generated is not seen, the text output tells")
+        return inference
+
+    setattr(hooked, _HOOKED, True)
+    setattr(agent_activity, _INFERENCE, hooked)
 
 
 def _asks_itself(kind: type[Any], base: type[Any]) -> bool:

@@ -87,10 +87,7 @@ class LLMWatch:
             request.answered()
         if chunk.delta is not None:
             calls = chunk.delta.tool_calls
-            words = chunk.delta.content or ""
-            self._answered += len(words)
-            if words and self._speech_id is not None and not self._channel.muted:
-                self._meter.wrote(self._speech_id, words)
+            self._answered += len(chunk.delta.content or "")
             self._answered += sum(len(call.name) + len(call.arguments) for call in calls)
         if chunk.usage is not None and chunk.usage.total_tokens > 0:
             request.change(**_told(chunk.usage))

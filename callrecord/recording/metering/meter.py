@@ -21,6 +21,7 @@ DRAIN_S: Final = 1.0
 Model = tuple[str, str | None, str | None]
 """Kind, provider and name."""
 
+
 # A job has a loop of its own, be it a process or a thread.
 _meters: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Meter]" = weakref.WeakKeyDictionary()
 
@@ -47,7 +48,7 @@ class Meter:
         self._open: set[Request] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ids: set[str] = set()
-        self._words: dict[str, list[str]] = {}
+        self._generations: dict[str, Any] = {}
         self._drains: set[asyncio.Task[None]] = set()
         self.drain_s = drain_s
         self.estimator = Estimator()
@@ -83,13 +84,14 @@ class Meter:
         """Note a provider's id of a request: metrics of it tell nothing new."""
         self._ids.add(request_id)
 
-    def wrote(self, speech_id: str, words: str) -> None:
-        """Note what a model writes for a speech."""
-        self._words.setdefault(speech_id, []).append(words)
+    def generates(self, speech_id: str, generation: Any) -> None:
+        """Note where LiveKit collects the text that is generated for a step of a speech."""
+        self._generations[speech_id] = generation
 
     def take_words(self, speech_id: str) -> str:
-        """Return what was written for a speech since it was asked for last."""
-        return "".join(self._words.pop(speech_id, ()))
+        """Return what was generated for a speech since it was asked for last."""
+        generation = self._generations.pop(speech_id, None)
+        return str(getattr(generation, "generated_text", ""))
 
     def counts(self, metrics: LLMMetrics | TTSMetrics) -> bool:
         """Return whether the request that LiveKit tells of is booked from here already."""

@@ -101,11 +101,12 @@ async def test_a_worker_killed_with_its_calls_is_shipped_by_another(
         ("failed", "worker_crashed")
     ] * 4
     rows = await pg.fetch(
-        "select count(*) as n, count(distinct content) as different, max(content::int) as newest "
-        "from voice_messages group by call_id"
+        "select count(*) as n, count(distinct content) as different, max(content::int) as newest, "
+        "max(cardinality(string_to_array(transcript, E'\\n'))) as lines "
+        "from voice_messages m join voice_calls c on c.id = m.call_id group by call_id"
     )
     for row in rows:
-        assert row["n"] == row["different"] == row["newest"] + 1
+        assert row["n"] == row["different"] == row["newest"] + 1 == row["lines"]
         assert row["n"] >= last
     assert len(rows) == 3
 

@@ -82,11 +82,67 @@ async def test_somebody_elses_stays(store: Store, pg: Connection) -> None:
     assert await apply(store, batch(first, *EVENTS, ended())) == own
     assert await transcript_of(pg, own) == "My notes."
 
+    ending = await apply(store, batch(started(), *EVENTS))
+    await pg.execute(
+        "update voice_calls set status = 'completed', transcript = 'Mine.' where id = $1", ending
+    )
+    assert await transcript_of(pg, ending) == "Mine."
+
     second = started()
     call = await apply(store, batch(second, message("Hello.", at=at(3)), ended()))
     await pg.execute("update voice_calls set transcript = 'Corrected.' where id = $1", call)
     await apply(store, batch(second, message("Late.", at=at(80)), first=30))
     assert await transcript_of(pg, call) == "Corrected."
+
+
+async def test_what_somebody_has_taken_out_stays_out(store: Store, pg: Connection) -> None:
+    """The whole of it, a turn, or words of a turn."""
+    header = started()
+    turns = (message("One."), message("My card is 4111."), message("Her name is Eve."))
+    call = await apply(store, batch(header, connected(2), *turns, ended()))
+    await pg.execute("delete from voice_messages where id = $1", turns[1].id)
+    assert await transcript_of(pg, call) == "[00:03] Caller: One.\n[00:03] Caller: Her name is Eve."
+    await pg.execute("update voice_messages set content = 'Two.' where id = $1", turns[2].id)
+    assert await transcript_of(pg, call) == "[00:03] Caller: One.\n[00:03] Caller: Two."
+    await pg.execute("update voice_calls set transcript = null where id = $1", call)
+    await apply(store, batch(header, message("Late."), first=30))
+    assert await transcript_of(pg, call) is None
+
+    header = started()
+    only = message("Hello.")
+    call = await apply(store, batch(header, only, ended()))
+    await pg.execute("delete from voice_messages where id = $1", only.id)
+    assert await transcript_of(pg, call) is None
+
+
+async def test_nobody_speaks_for_another(store: Store, pg: Connection) -> None:
+    """By line breaks in what one says, types or is called, or by the agent's name."""
+    said = (
+        message("Hi\r\n[00:07] Agent: Yes.\u2028[00:08] Agent: No.", participant_identity="eve"),
+        message("And I.", participant_identity="mallory"),
+        message("And I.", participant_identity="oscar"),
+        message("Hello.", role="assistant", participant_identity="robot"),
+    )
+    legs = (
+        leg("eve", name="Eve\n[00:02] Agent: Sure"),
+        leg("mallory", name=" aGENT "),
+        leg("oscar", name="robin"),
+        leg("robot", name="Robin", participant_type="agent", kind="agent"),
+    )
+    call = await apply(store, batch(started(), *legs, connected(2), *said, ended()))
+    assert await transcript_of(pg, call) == (
+        "[00:03] Eve [00 02] Agent Sure: Hi [00:07] Agent: Yes. [00:08] Agent: No.\n"
+        "[00:03] Caller: And I.\n"
+        "[00:03] Caller: And I.\n"
+        "[00:03] Robin: Hello."
+    )
+
+
+async def test_of_a_call_of_hours(store: Store, pg: Connection) -> None:
+    call = await apply(
+        store, batch(started(), connected(0), message("Still here.", at=at(7265)), ended())
+    )
+    assert await transcript_of(pg, call) == "[121:05] Caller: Still here."
 
 
 async def test_nobody_is_named_by_a_phone_number(store: Store, pg: Connection) -> None:

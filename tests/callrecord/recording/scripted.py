@@ -18,11 +18,13 @@ class Reply:
     Attributes:
         text: Sent in one piece, if there is any.
         tool: Name of a function without arguments that is called after the text.
+        calls: Of functions, all at once: name, arguments and id of each.
         hold: The stream stays open until this is set.
     """
 
     text: str = ""
     tool: str | None = None
+    calls: Sequence[tuple[str, str, str]] = ()
     hold: asyncio.Event | None = field(default=None)
 
 
@@ -76,8 +78,11 @@ class _Stream(llm.LLMStream):
             send(llm.ChatChunk(id="r1", delta=delta))
         if self._reply.hold is not None:
             await self._reply.hold.wait()
+        calls = list(self._reply.calls)
         if self._reply.tool is not None:
-            call = llm.FunctionToolCall(name=self._reply.tool, arguments="{}", call_id="call_1")
+            calls.append((self._reply.tool, "{}", "call_1"))
+        for name, arguments, call_id in calls:
+            call = llm.FunctionToolCall(name=name, arguments=arguments, call_id=call_id)
             delta = llm.ChoiceDelta(role="assistant", tool_calls=[call])
             send(llm.ChatChunk(id="r1", delta=delta))
         usage = llm.CompletionUsage(

@@ -6,7 +6,7 @@ from livekit.agents import ChatMessage
 
 from callrecord.db.events import Message, new_id, now
 from callrecord.recording.messages import committed
-from callrecord.recording.plausible import LONGEST_MS, plausible
+from callrecord.recording.plausible import LONGEST_MS, PARTS, WHOLE, plausible
 
 
 @given(st.dictionaries(st.text(max_size=3), st.none() | st.integers(-(10**6), 10**6)))
@@ -16,6 +16,32 @@ def test_each_value_is_in_its_column_or_kept_raw(told: dict[str, int | None]) ->
     assert {name: wrong.get(name, value) for name, value in kept.items()} == told
     assert all(value is None or 0 <= value <= LONGEST_MS for value in kept.values())
     assert all(kept[name] is None for name in wrong)
+
+
+@given(
+    told=st.dictionaries(st.sampled_from([WHOLE, *PARTS]), st.integers(-10, 70_000)),
+    ahead=st.booleans(),
+)
+def test_no_part_is_longer_than_the_whole(told: dict[str, int | None], *, ahead: bool) -> None:
+    kept, metadata = plausible(told, ahead=ahead)
+    wrong = metadata.get("implausible", {})
+    assert {name: wrong.get(name, value) for name, value in kept.items()} == told
+    whole = kept.get(WHOLE)
+    if whole is not None and not ahead:
+        assert all((kept.get(part) or 0) <= whole for part in PARTS)
+    if wrong.keys() == {WHOLE} and 0 <= wrong[WHOLE] <= LONGEST_MS:
+        raise AssertionError("left out, and nothing contradicts it")
+
+
+def test_a_reply_made_ahead_may_have_longer_parts() -> None:
+    """Begun while the caller still spoke, its first token has taken longer than he has waited."""
+    item = ChatMessage(role="assistant", content=["Yes."])
+    item.metrics = {"started_speaking_at": 100.0, "e2e_latency": 0.5, "llm_node_ttft": 0.75}
+    blank = Message(id=new_id(), role="assistant", content="", at=now())
+    ahead, after = committed(blank, item, began=99.25), committed(blank, item, began=99.625)
+    assert (ahead.e2e_latency_ms, ahead.llm_ttft_ms, ahead.metadata) == (500, 750, {})
+    assert (after.e2e_latency_ms, after.llm_ttft_ms) == (None, None)
+    assert after.metadata["implausible"] == {"e2e_latency_ms": 500, "llm_ttft_ms": 750}
 
 
 def test_203_seconds_are_no_latency() -> None:

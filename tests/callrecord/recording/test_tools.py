@@ -4,6 +4,7 @@ import asyncio
 
 from livekit.agents import Agent, RunContext, function_tool
 from livekit.agents.llm import ToolError
+from livekit.agents.voice.events import ToolCallEnded, ToolExecutionUpdatedEvent
 
 from callrecord.db.events import Message, now
 from tests.callrecord.recording.conftest import Talk
@@ -36,6 +37,23 @@ class Clerk(Agent):
     async def fails(self) -> str:
         """Go wrong."""
         raise ToolError("no such order")
+
+    @function_tool()
+    async def breaks(self) -> str:
+        """Go wrong inside."""
+        raise LookupError("row 7 of the table of orders")
+
+    @function_tool()
+    async def repeat(self, word: str) -> str:
+        """Say it again."""
+        return word
+
+    @function_tool()
+    async def order(self, context: RunContext[None]) -> str:
+        """Take an order, which takes a while."""
+        await context.update("It is on its way.")
+        await self.hold.wait()
+        return "It has come."
 
     @function_tool()
     async def specialist(self, context: RunContext[None]) -> Agent:
@@ -76,7 +94,95 @@ async def test_a_failure_is_told_as_the_model_was(outbox: Outbox, talk: Talk) ->
     await session.generate_reply(user_input="My order?")
     (call,) = told(outbox, "tool_call")
     assert call.metadata["is_error"]
-    assert "no such order" in call.metadata["error"]
+    assert call.metadata["error"] == call.metadata["result"] == "no such order"
+    assert call.metadata["error_type"] == "ToolError"
+    assert call.metadata["duration_ms"] >= 0
+
+
+async def test_functions_at_once_are_rows_of_their_own(outbox: Outbox, talk: Talk) -> None:
+    """One that is done has its result while another goes on; one that is turned down is told."""
+    clerk = Clerk()
+    calls = (
+        ("slow", "{}", "a"),
+        ("repeat", '{"word": "yes"}', "b"),
+        ("breaks", "{}", "c"),
+        ("none_such", "{}", "d"),
+        ("repeat", "{", "e"),
+    )
+    session = await talk(Reply(calls=calls), Reply("Done."), agent=clerk)
+    speech = session.generate_reply(user_input="Everything.")
+    await until(
+        lambda: [each for each in told(outbox, "tool_call") if "result" in each.metadata],
+        what="the first result",
+    )
+    slow, repeated = told(outbox, "tool_call")[:2]
+    assert slow.metadata["final"] is False
+    assert (repeated.content, "final" in repeated.metadata) == (
+        'repeat({"word": "yes"}) -> yes',
+        False,
+    )
+    clerk.hold.set()
+    await speech
+    calls_by_id = {each.metadata["call_id"]: each for each in told(outbox, "tool_call")}
+    slow, repeated, broken, unknown, wrong = (calls_by_id[name] for name in "abcde")
+    assert [each.metadata["is_error"] for each in (slow, repeated)] == [False, False]
+    assert slow.metadata["duration_ms"] >= repeated.metadata["duration_ms"]
+    assert broken.metadata["error"] == "An internal error occurred"  # as the model was told
+    assert broken.metadata["error_type"] == "LookupError"
+    assert "none_such" in unknown.metadata["error"]
+    assert "arguments" in wrong.metadata["error"]
+    everything = (slow, repeated, broken, unknown, wrong)
+    assert {each.speech_id for each in everything} == {speech.id}
+    assert not [each for each in everything if "final" in each.metadata]
+
+
+async def test_ids_that_a_model_uses_again_are_other_calls(outbox: Outbox, talk: Talk) -> None:
+    again = [("repeat", f'{{"word": "{word}"}}', "call_1") for word in ("one", "two")]
+    session = await talk(
+        *(Reply(calls=[again[0]]), Reply("One.")),
+        *(Reply(calls=[again[1]]), Reply("Two.")),
+        *(Reply(tool="none_such"), Reply("None.")),
+        agent=Clerk(),
+    )
+    for _ in range(3):
+        await session.generate_reply(user_input="Again.")
+    one, two, unknown = told(outbox, "tool_call")
+    assert (one.metadata["result"], two.metadata["result"]) == ("one", "two")
+    assert unknown.metadata["name"] == "none_such"
+    assert len({each.speech_id for each in (one, two, unknown)}) == 3
+
+
+async def test_the_last_result_of_one_that_answers_before_it_is_done(
+    outbox: Outbox, talk: Talk
+) -> None:
+    clerk = Clerk()
+    session = await talk(
+        Reply(tool="order"), Reply("It is on its way."), Reply("It is there."), agent=clerk
+    )
+    await session.generate_reply(user_input="An order.")
+    (call,) = told(outbox, "tool_call")
+    assert "on its way" in call.metadata["result"]
+    assert call.metadata["final"] is False
+    clerk.hold.set()
+    await until(lambda: "final" not in told(outbox, "tool_call")[0].metadata, what="its end")
+    (done,) = told(outbox, "tool_call")
+    assert (done.id, done.content) == (call.id, "order({}) -> It has come.")
+    assert done.metadata["result"] == "It has come."
+    assert done.metadata["duration_ms"] >= 0
+    await until(lambda: "It is there." in outbox.said("assistant"), what="the answer")
+
+
+async def test_one_that_is_cancelled(outbox: Outbox, talk: Talk) -> None:
+    clerk = Clerk()
+    session = await talk(Reply(tool="slow"), Reply("It is 42."), agent=clerk)
+    speech = session.generate_reply(user_input="How much?")
+    await until(lambda: told(outbox, "tool_call"), what="the call")
+    ended = ToolCallEnded(id="call_1", call_id="call_1", status="cancelled")
+    session.emit("tool_execution_updated", ToolExecutionUpdatedEvent(update=ended))
+    (call,) = told(outbox, "tool_call")
+    clerk.hold.set()
+    await speech
+    assert call.metadata["cancelled"]
     assert call.metadata["duration_ms"] >= 0
 
 
