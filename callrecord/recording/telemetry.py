@@ -85,7 +85,16 @@ class Telemetry:
         self._drafts: dict[UUID, Message] = {}
 
     def observe(self, event: Event) -> None:
-        """Take in an event that was recorded; only the first whole version of a row counts."""
+        """Take in an event that was recorded; only the first whole version of a row counts.
+
+        Never raises: the event is recorded, whatever becomes of its telemetry.
+        """
+        try:
+            self._observe(event)
+        except Exception:
+            logger.exception("no telemetry", extra={"event_type": type(event).__name__})
+
+    def _observe(self, event: Event) -> None:
         if isinstance(event, Usage) and not event.metadata.get("open"):
             if event.id not in self._told:
                 self._told.add(event.id)
