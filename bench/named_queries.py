@@ -137,10 +137,24 @@ NAMED_QUERIES = {
         "select * from user_statistics({month}, ({month}::date + interval '1 month')::date)",
         SPAN_MS,
     ),
-    "latencies of a day": NamedQuery(
-        "idx_voice_calls_created_at",
-        "select * from latency_statistics({day}, {day}::date + 1)",
+    "latencies by model, a day": NamedQuery(
+        "latency_totals_key", "select * from latency_statistics({day}, {day}::date + 1)", SPAN_MS
+    ),
+    "latencies by day and model, a month": NamedQuery(
+        "latency_totals_key",
+        "select * from latency_statistics({month}, ({month}::date + interval '1 month')::date)",
         SPAN_MS,
+    ),
+    "latencies of a user's month": NamedQuery(
+        "idx_voice_messages_call_sequence",
+        """
+        select * from latency_statistics(
+            {month}, ({month}::date + interval '1 month')::date, of_user => {user}
+        )
+        """,
+    ),
+    "latencies of a call's turns": NamedQuery(
+        "idx_voice_messages_call_sequence", "select * from turn_latency where call_id = {call}"
     ),
     "requests of a day": NamedQuery(
         "idx_voice_usage_created_at",

@@ -38,6 +38,7 @@ OF_A_USER = (
     "analytics of a user's newest 20 calls",
     "statistics of a user's month",
     "tokens and cost by day and model, a user's month",
+    "latencies of a user's month",
 )
 OF_ALL = (
     "newest calls",
@@ -46,7 +47,7 @@ OF_ALL = (
     "analytics of a day",
     "statistics of a day",
     "statistics of a month",
-    "latencies of a day",
+    "latencies by day and model, a month",
     "tokens and cost by day and model, a month",
     "tokens and cost by user, a month",
 )

@@ -330,6 +330,26 @@ export type Database = {
         }
         Relationships: []
       }
+      turn_latency: {
+        Row: {
+          call_id: string | null
+          e2e_latency_ms: number | null
+          end_of_turn_delay_ms: number | null
+          first_sentence_ms: number | null
+          heard_message_id: string | null
+          interrupted: boolean | null
+          llm_ttft_ms: number | null
+          message_id: string | null
+          model_used: string | null
+          playout_delay_ms: number | null
+          sequence_number: number | null
+          timestamp: string | null
+          transcription_delay_ms: number | null
+          tts_ttfb_ms: number | null
+          turn_completed_delay_ms: number | null
+        }
+        Relationships: []
+      }
     }
     Functions: {
       call_statistics: {
@@ -370,6 +390,7 @@ export type Database = {
           p50_ms: number | null
           p95_ms: number | null
           p99_ms: number | null
+          implausible: number | null
         }[]
       }
       usage_statistics: {

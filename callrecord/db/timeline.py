@@ -14,6 +14,7 @@ Kind = Literal["caller", "agent", "tool"]
 TOOLS = "tools"
 STAGES = ("transcript", "decision", "callback", "first token", "sentence", "speech", "playout")
 """Of the wait for an answer, in their order."""
+HEARING = STAGES[:3]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +39,35 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """A step of a wait.
+
+    Attributes:
+        name: One of STAGES.
+        start: Where the wait holds it, as far as there is room: an answer that was begun ahead of
+            the decision has its first steps beside those of hearing.
+        end: From there on comes the next one that is known.
+        seconds: What it took.
+    """
+
+    name: str
+    start: float
+    end: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """From a caller's last word to the agent's first sound, with what took how long.
 
     Attributes:
-        stages: Seconds by the names of STAGES, as far as they are known; together at most the wait.
+        stages: Those that are known, one after the other.
     """
 
     lane: int
     start: float
     end: float
-    stages: tuple[tuple[str, float], ...]
+    stages: tuple[Stage, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +161,27 @@ def _span(message: Message, places: dict[str, int], zero: datetime) -> Span | No
 
 
 def _wait(answer: Message, heard: Message | None, span: Span) -> Wait:
-    whole = (answer.e2e_latency_ms or 0) / 1000
-    start = max(0.0, span.start - whole)
-    left, stages = span.start - start, []
-    for name, told_ms in zip(STAGES, _steps(answer, heard), strict=True):
-        took = min(left, max(0.0, (told_ms or 0) / 1000))
-        if took > 0:
-            stages.append((name, took))
-            left -= took
-    return Wait(span.lane, start, span.start, tuple(stages))
+    start = max(0.0, span.start - (answer.e2e_latency_ms or 0) / 1000)
+    told = [
+        (name, took_ms / 1000)
+        for name, took_ms in zip(STAGES, _steps(answer, heard), strict=True)
+        if took_ms is not None and took_ms > 0
+    ]
+    return Wait(span.lane, start, span.start, tuple(_placed(told, start, span.start)))
+
+
+def _placed(told: list[tuple[str, float]], start: float, end: float) -> list[Stage]:
+    """Return the steps in their places: of hearing from the start on, of answering to the end."""
+    hearing, answering = [], []
+    for name, seconds in told:
+        if name in HEARING:
+            hearing.append(Stage(name, start, min(end, start + seconds), seconds))
+            start = hearing[-1].end
+    for name, seconds in reversed(told):
+        if name not in HEARING:
+            answering.append(Stage(name, max(start, end - seconds), end, seconds))
+            end = answering[-1].start
+    return hearing + answering[::-1]
 
 
 def _steps(answer: Message, heard: Message | None) -> tuple[float | None, ...]:

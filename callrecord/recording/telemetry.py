@@ -4,12 +4,15 @@ On where OTEL_EXPORTER_OTLP_ENDPOINT is set; the standard's other OTEL_* variabl
 Each span of the job has the call's id, so that a trace finds its row; each turn is a span with its
 row's id. Metrics as in OpenTelemetry's conventions for generative AI (gen_ai.client.*).
 
-Exporters have threads of their own: one that fails or hangs costs its spans, and no call.
+Exporters have threads of their own: one that fails or hangs costs its spans, and no call. Their
+last flush has one, too, that nobody waits for: asyncio's own would be joined when the job ends.
 """
 
 import asyncio
 import os
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -26,6 +29,20 @@ ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 FLUSH_S: Final = 2.0
 """Seconds that the end of a call waits for what is not exported yet."""
 _SHOWS_CONTENT: Final = "LIVEKIT_TELEMETRY_ALLOW_PII"
+_OF_THE_LEDGER: Final = ("gen_ai.client.token.usage", "gen_ai.client.operation.duration")
+"""LiveKit counts these as well, of the requests that it sees: each would be there twice."""
+_DELAYS: Final = (
+    "transcription_delay_ms",
+    "end_of_turn_delay_ms",
+    "turn_completed_delay_ms",
+    "llm_ttft_ms",
+    "first_sentence_ms",
+    "tts_ttfb_ms",
+    "playout_delay_ms",
+    "e2e_latency_ms",
+)
+_PROVIDERS: Final[list["MeterProvider"]] = []
+"""Ours of this process: none or one, as it can be set once."""
 _OPERATIONS: Final = {"llm": "chat", "realtime": "chat", "tts": "speech", "stt": "transcription"}
 
 
@@ -51,6 +68,7 @@ class Telemetry:
             shows_content: Whether spans may hold what was said.
         """
         from livekit.agents import telemetry
+        from opentelemetry import metrics
 
         self._call = _named(header)
         self._tracing = _tracer_provider()
@@ -59,35 +77,52 @@ class Telemetry:
         )
         self._tracer = self._tracing.get_tracer("callrecord")
         self._metering = _meter_provider()
-        meter = self._metering.get_meter("callrecord")
-        self._tokens = meter.create_histogram("gen_ai.client.token.usage", unit="{token}")
-        self._durations = meter.create_histogram("gen_ai.client.operation.duration", unit="s")
+        meter = (self._metering or metrics.NoOpMeterProvider()).get_meter("callrecord")
+        tokens, duration = _OF_THE_LEDGER
+        self._tokens = meter.create_histogram(tokens, unit="{token}")
+        self._durations = meter.create_histogram(duration, unit="s")
         self._told: set[UUID] = set()
+        self._drafts: dict[UUID, Message] = {}
 
     def observe(self, event: Event) -> None:
-        """Take in an event that was recorded; only the first whole version of a row counts."""
+        """Take in an event that was recorded; only the first whole version of a row counts.
+
+        Never raises: the event is recorded, whatever becomes of its telemetry.
+        """
+        try:
+            self._observe(event)
+        except Exception:
+            logger.exception("no telemetry", extra={"event_type": type(event).__name__})
+
+    def _observe(self, event: Event) -> None:
         if isinstance(event, Usage) and not event.metadata.get("open"):
             if event.id not in self._told:
                 self._told.add(event.id)
                 self._count(event)
-        elif (
-            isinstance(event, Message)
-            and event.metadata.get("final") is not False
-            and event.id not in self._told
-        ):
-            self._told.add(event.id)
-            self._trace(event)
+        elif isinstance(event, Message) and event.id not in self._told:
+            if event.metadata.get("final") is False:
+                self._drafts[event.id] = event
+            else:
+                self._drafts.pop(event.id, None)
+                self._told.add(event.id)
+                self._trace(event)
 
     async def stop(self) -> None:
         """Export what is left, for FLUSH_S at most."""
+        while self._drafts:  # turns that the end of the call has cut are rows, too
+            self._trace(self._drafts.pop(next(iter(self._drafts))))
+        loop = asyncio.get_running_loop()
+        flushed = []
+        for provider in (self._tracing, self._metering):
+            if provider is not None:
+                flushed.append(done := asyncio.Event())
+                threading.Thread(target=_flush, args=(provider, loop, done), daemon=True).start()
         try:
-            await asyncio.wait_for(asyncio.to_thread(self._flush), FLUSH_S + 0.5)
-        except Exception as error:  # noqa: BLE001 - of an exporter: a span less is no harm
-            logger.warning("telemetry not exported", extra={"error": type(error).__name__})
-
-    def _flush(self) -> None:
-        self._tracing.force_flush(timeout_millis=round(FLUSH_S * 1000))
-        self._metering.force_flush(timeout_millis=round(FLUSH_S * 1000))
+            async with asyncio.timeout(FLUSH_S):
+                for done in flushed:
+                    await done.wait()
+        except TimeoutError:
+            logger.warning("telemetry not exported in time")
 
     def _count(self, usage: Usage) -> None:
         about: dict[str, Any] = {
@@ -118,7 +153,7 @@ class Telemetry:
                 "lk.speech_id": message.speech_id,
                 "gen_ai.request.model": message.model,
                 "voice.interrupted": message.interrupted,
-                "voice.e2e_latency_ms": message.e2e_latency_ms,
+                **{f"voice.{name}": getattr(message, name) for name in _DELAYS},
             }.items()
             if value is not None
         }
@@ -126,6 +161,18 @@ class Telemetry:
             "voice.turn", attributes=about, start_time=round(begun.timestamp() * 1e9)
         )
         span.end(round(ended.timestamp() * 1e9))
+
+
+def _flush(
+    provider: "TracerProvider | MeterProvider", loop: asyncio.AbstractEventLoop, done: asyncio.Event
+) -> None:
+    try:
+        provider.force_flush(timeout_millis=round(FLUSH_S * 1000))
+    except Exception as error:  # noqa: BLE001 - of an exporter: a span less is no harm
+        logger.warning("telemetry not exported", extra={"error": type(error).__name__})
+    finally:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(done.set)
 
 
 def _named(header: CallStarted) -> dict[str, Any]:
@@ -159,15 +206,19 @@ def _tracer_provider() -> "TracerProvider":
     return provider
 
 
-def _meter_provider() -> "MeterProvider":
-    """Return the process's own: LiveKit's figures go through it, too."""
+def _meter_provider() -> "MeterProvider | None":
+    """Return the process's own, that LiveKit's figures go through, too; None: it has another's."""
     from opentelemetry import metrics
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+    from opentelemetry.sdk.metrics.view import DropAggregation, View
 
     known = metrics.get_meter_provider()
     if isinstance(known, MeterProvider):
-        return known
+        if known in _PROVIDERS:
+            return known
+        logger.warning("this process has a meter provider: no metrics of the ledger")
+        return None
     if _by_grpc():
         from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import (
             OTLPMetricExporter,
@@ -179,8 +230,13 @@ def _meter_provider() -> "MeterProvider":
     provider = MeterProvider(
         metric_readers=[PeriodicExportingMetricReader(OTLPMetricExporter())],
         shutdown_on_exit=False,
+        views=[
+            View(instrument_name=name, meter_name="livekit-agents", aggregation=DropAggregation())
+            for name in _OF_THE_LEDGER
+        ],
     )
     metrics.set_meter_provider(provider)
+    _PROVIDERS.append(provider)
     return provider
 
 

@@ -131,7 +131,7 @@ async def test_supabases_own_stays_and_its_default_grants_are_taken_back(
                 and relname <> 'users'
             """
         )
-        assert len(rows) == 8
+        assert len(rows) == 9
         assert not [row["name"] for row in rows if row["for_anon"] or row["for_users"]]
     finally:
         await connection.close()

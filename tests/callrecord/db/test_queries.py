@@ -29,8 +29,10 @@ select ('00000000-0000-4000-8000-' || lpad((1 + n % 100)::text, 12, '0'))::uuid,
         ::call_status,
     'RM_' || n, now() - n * interval '1 hour', now(), n
 from generate_series(1, 4000) n;
-insert into voice_messages (call_id, role, content, sequence_number, tokens_used)
-select id, case when n % 2 = 0 then 'user' else 'assistant' end::message_role, repeat('x', 80), n, 5
+insert into voice_messages
+    (call_id, role, content, sequence_number, tokens_used, timestamp, e2e_latency_ms)
+select id, case when n % 2 = 0 then 'user' else 'assistant' end::message_role, repeat('x', 80), n,
+    5, created_at, 900
 from voice_calls, generate_series(1, 6) n;
 insert into call_participants (call_id, user_id, participant_identity)
 select id, user_id, 'u' from voice_calls;
@@ -39,6 +41,7 @@ select c.id, m.id, 'llm', 'small', 5, c.created_at
 from voice_calls c join voice_messages m on m.call_id = c.id and m.sequence_number = 1;
 set session_replication_role = default;
 call voice_worker.recount_usage();
+call voice_worker.recount_latency();
 vacuum analyze;
 """
 
@@ -94,7 +97,7 @@ async def test_every_index_serves_a_named_query(filled: Connection) -> None:
         """
         select indexname from pg_indexes
         where schemaname = 'public' and tablename not in ('users', 'model_prices')
-            or tablename = 'usage_totals'
+            or tablename in ('usage_totals', 'latency_totals')
         """
     )
     assert {row["indexname"] for row in rows} == {each.index for each in NAMED_QUERIES.values()}
@@ -128,6 +131,7 @@ async def test_policies_keep_the_index_of_a_users_own_queries(filled: Connection
             "requests of a call",
             "statistics of a user's month",
             "tokens and cost by day and model, a user's month",
+            "latencies of a user's month",
         ):
             query = NAMED_QUERIES[name]
             plan = await explain(filled, query.text.format(**known))

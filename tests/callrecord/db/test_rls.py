@@ -117,12 +117,14 @@ CLOSED = (
     "select * from voice_worker.workers",
     "select * from voice_worker.tombstones",
     "select * from voice_worker.usage_totals",
+    "select * from voice_worker.latency_totals",
     "select * from voice_worker.table_sizes",
     "select voice_worker.user_exists(gen_random_uuid())",
     "select voice_worker.user_is_admin(gen_random_uuid())",
     "select voice_worker.enlist('authenticated')",
     "select voice_worker.uuid_v7()",
     "select voice_access.is_admin()",
+    "select voice_access.latency_mark(1, null)",
     "select * from voice_access.visible_user(gen_random_uuid())",
     "select * from voice_access.calls_taken_part_in()",
     "select * from voice_access.active_calls()",
@@ -165,6 +167,8 @@ async def test_no_function_of_ours_is_left_open_to_everybody(pg: Connection) -> 
         "voice_access.active_calls()",
         "voice_access.whose_figures(uuid)",
         "voice_access.period_of(timestamp with time zone,text,text)",
+        "voice_access.latency_mark(integer,jsonb)",
+        "voice_access.latency_percentiles(numeric)",
     }
     definers = [row for row in rows if row["prosecdef"]]
     assert definers

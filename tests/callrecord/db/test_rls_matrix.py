@@ -80,6 +80,10 @@ turn_costs           select             2           0      0        0     2    -
 turn_costs           insert             x           x      x        x     x    x      x       x
 turn_costs           update             x           x      x        x     x    x      x       x
 turn_costs           delete             x           x      x        x     x    x      x       x
+turn_latency         select             1           1      1        0     1    -      -       1
+turn_latency         insert             x           x      x        x     x    x      x       x
+turn_latency         update             x           x      x        x     x    x      x       x
+turn_latency         delete             x           x      x        x     x    x      x       x
 model_prices         select             1           1      1        1     1    -      1       1
 model_prices         insert             -           -      -        -     1    -      -       1
 model_prices         update             0           0      0        0     1    -      -       1
@@ -122,6 +126,7 @@ STATEMENTS = {
     "model_prices update": "update model_prices set price = 0 where id = 1",
     "model_prices delete": "delete from model_prices where id = 1",
     "turn_costs update": "update turn_costs set tokens = 0 where call_id = {call}",
+    "turn_latency update": "update turn_latency set interrupted = true where call_id = {call}",
     "users select": "select from users where id = {ann}",
     "users select_all": "select from users",
     "users insert": "insert into users (name) values ('new')",
@@ -133,8 +138,14 @@ STATEMENTS = {
     "update": "update {relation} set metadata = '{{}}' where {key} = {call}",
     "delete": "delete from {relation} where {key} = {call}",
 }
-KEYED_BY_CALL = ("voice_messages", "call_participants", "voice_usage", "turn_costs")
-VIEWS = ("active_calls_summary", "call_analytics", "turn_costs")
+KEYED_BY_CALL = (
+    "voice_messages",
+    "call_participants",
+    "voice_usage",
+    "turn_costs",
+    "turn_latency",
+)
+VIEWS = ("active_calls_summary", "call_analytics", "turn_costs", "turn_latency")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """The timeline of a call, and both drawings of it."""
+# ruff: noqa: RUF001 - the signs of the drawing
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from callrecord.db.rendering.plain import width_of
 from callrecord.db.rendering.svg import svg_lines
 from callrecord.db.rendering.timeline import timeline_lines
 from callrecord.db.store import Store
-from callrecord.db.timeline import Timeline, timeline_of
+from callrecord.db.timeline import STAGES, Timeline, timeline_of
 from tests.callrecord.db.applied import apply
 from tests.callrecord.db.calls import at, batch, connected, ended, leg, message, started
 from tests.callrecord.db.command import run
@@ -75,25 +77,66 @@ def test_who_spoke_when_and_who_waited() -> None:
     ]
     (wait,) = timeline.waits
     assert (wait.start, wait.end) == (3, 4)
-    assert [(name, round(took, 3)) for name, took in wait.stages] == [
-        ("transcript", 0.3),
-        ("decision", 0.2),
-        ("first token", 0.2),
-        ("sentence", 0.05),
+    assert [(each.name, round(each.start, 3), round(each.end, 3)) for each in wait.stages] == [
+        ("transcript", 3, 3.3),
+        ("decision", 3.3, 3.5),
+        ("first token", 3.75, 3.95),
+        ("sentence", 3.95, 4),
     ]
+
+
+def test_an_answer_that_was_begun_ahead_of_the_decision() -> None:
+    """Its model worked while the caller might still have gone on."""
+    heard = turn("user", 0, 1, end_of_turn_delay_ms=900)
+    answer = turn("assistant", 2, 1, e2e_latency_ms=1000, llm_ttft_ms=700, tts_ttfb_ms=80)
+    (wait,) = of(heard, answer).waits
+    assert [
+        (each.name, round(each.start, 3), round(each.end, 3), each.seconds) for each in wait.stages
+    ] == [("decision", 1, 1.9, 0.9), ("first token", 1.9, 1.92, 0.7), ("speech", 1.92, 2, 0.08)]
 
 
 def test_in_a_terminal() -> None:
     assert timeline_lines(of(*TALK), width=50) == [
-        "━ speech  ╳ interrupted  · waiting for the answer  ✎ typed",  # noqa: RUF001
+        "━ speech  ╳ interrupted  · wait for the answer  ✎ typed",
         "",
-        "           |0:00               |0:10",
+        "           |0:00",
         "Ada          ━━━━",
-        "agent        1.0s··━━━━━╳",  # noqa: RUF001
-        "tools             ▒ weather 0.2s",
+        "agent              ━━━━━╳",
+        "                 ··1.0s",
+        "tools             ▒ weather 250ms",
         "           ╵Ada joins",
     ]
     assert timeline_lines(of(), width=80) == []
+
+
+def test_a_long_call_goes_on_in_the_next_row() -> None:
+    late = turn(
+        "system", 32, 0, metadata={"kind": "tool_call", "name": "天気", "duration_ms": 9000}
+    )
+    typed = turn("user", 41, 0, model_used=None)
+    answer = turn("assistant", 45, 9, e2e_latency_ms=3000)
+    ended_at = ZERO + timedelta(seconds=54)
+    page = timeline_lines(of(late, typed, answer, ended_at=ended_at), width=80)
+    assert [line for line in page[1:] if line] == [
+        "           |0:00               |0:10               |0:20               |0:30",
+        "Ada",
+        "agent",
+        "tools                                                            天気 9.0s ▒▒▒▒▒",
+        "           ╵Ada joins",
+        "                      |0:40               |0:50",
+        "Ada                     ✎",
+        "agent                           ━━━━━━━━━━━━━━━━━━",
+        "                          ······3.0s",
+        "tools      ▒▒▒▒▒▒▒▒▒▒▒▒▒",
+        "                                                  ╵active",
+    ]
+
+
+def test_colours_end_where_they_began() -> None:
+    page = timeline_lines(of(*TALK), width=50, colour=True)
+    assert "agent              \x1b[32m━━━━━\x1b[0m\x1b[31m╳\x1b[0m" in "\n".join(page)
+    plain_page = timeline_lines(of(*TALK), width=50)
+    assert [re.sub(r"\x1b\[\d+m", "", line).rstrip() for line in page] == plain_page
 
 
 turns = st.builds(
@@ -118,7 +161,12 @@ def test_any_call_can_be_drawn(messages: list[Message], width: int, colour: bool
         assert 0 <= span.start <= span.end <= timeline.seconds
         assert 0 <= span.lane < len(timeline.lanes)
     for wait in timeline.waits:
-        assert sum(took for _, took in wait.stages) <= wait.end - wait.start + 1e-9
+        edges = [wait.start, *(at for each in wait.stages for at in (each.start, each.end))]
+        assert edges == sorted(edges)
+        assert edges[-1] <= wait.end
+        assert [each.name for each in wait.stages] == [
+            name for name in STAGES if name in {each.name for each in wait.stages}
+        ]
     lines = timeline_lines(timeline, width=width, colour=colour)
     if not colour:
         assert all(width_of(line) <= max(width, 31) for line in lines[1:])
