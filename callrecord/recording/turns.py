@@ -5,7 +5,7 @@ first final transcript, the agent's from its first sentence. So a call that is k
 keeps what was said until then.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -22,6 +22,7 @@ from callrecord.recording.agents import ConfigUpdates, handoff
 from callrecord.recording.hearing import Hearing, Piece, text_of
 from callrecord.recording.last_utterance import LastUtterance
 from callrecord.recording.messages import committed, when
+from callrecord.recording.metering.stt_requests import NO_WORDS
 from callrecord.recording.metrics import usage_of
 from callrecord.recording.speakers import Speakers, speaker_of, voices_of
 from callrecord.recording.tools import Tools
@@ -156,7 +157,13 @@ class Turns:
         """Record a request that LiveKit's metrics tell of."""
         usage = usage_of(metrics)
         if usage is not None:
-            self.booked(usage)
+            self._account.book(usage, self._speeches, heard=usage.kind == "stt")
+
+    def transcribed(self, requests: Sequence[Usage]) -> None:
+        """Record requests for what a caller said, the last of them answered."""
+        heard = requests[-1].metadata.get("purpose") != NO_WORDS
+        for usage in requests:
+            self._account.book(usage, self._speeches, heard=heard)
 
     def booked(self, usage: Usage) -> None:
         """Record a request, or more of one."""

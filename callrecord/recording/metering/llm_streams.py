@@ -2,16 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any
 
 from livekit.agents.llm import LLM, ChatChunk, CompletionUsage, LLMStream
 
 from callrecord.recording.metering.channel import Watched
 from callrecord.recording.metering.meter import Meter
-from callrecord.recording.metering.requests import Request, row_of, was_refused
-
-_PROBE: Final = "_recover_llm_task"
-"""LiveKit's task that asks a model whether it is back; nobody hears the answer."""
+from callrecord.recording.metering.requests import RECOVERY, Request, is_probe, row_of, was_refused
 
 
 class LLMWatch:
@@ -141,7 +138,6 @@ def _told(usage: CompletionUsage) -> dict[str, Any]:
 
 
 def _purpose(speech_id: str | None) -> str | None:
-    task = asyncio.current_task()
-    if task is not None and _PROBE in getattr(task.get_coro(), "__qualname__", ""):
-        return "recovery_probe"
+    if is_probe():
+        return RECOVERY
     return None if speech_id else "outside_session"
