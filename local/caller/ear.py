@@ -3,6 +3,7 @@
 import asyncio
 import bisect
 import contextlib
+import logging
 import time
 from dataclasses import dataclass
 from typing import Final
@@ -12,6 +13,8 @@ from livekit import rtc
 
 from local.caller.detector import Speech, SpeechDetector
 from local.caller.sound import RATE_HZ, Samples
+
+logger = logging.getLogger("local.caller")
 
 _FRAME_MS: Final = 20
 
@@ -76,9 +79,13 @@ class Ear:
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int16)
 
     async def _run(self, track: rtc.Track) -> None:
-        stream = rtc.AudioStream(
-            track, sample_rate=RATE_HZ, num_channels=1, frame_size_ms=_FRAME_MS
-        )
+        try:
+            stream = rtc.AudioStream(
+                track, sample_rate=RATE_HZ, num_channels=1, frame_size_ms=_FRAME_MS
+            )
+        except AssertionError as error:  # how LiveKit says that the track is gone already
+            logger.warning("a track was gone before it was listened to", exc_info=error)
+            return
         try:
             async for event in stream:
                 self._take(event.frame)
