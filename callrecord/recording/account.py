@@ -30,16 +30,17 @@ class Account:
         message_id = self._last.get(speech_id)
         return None if message_id is None else self._messages[message_id]
 
-    def book(self, usage: Usage, going_on: Container[str]) -> None:
+    def book(self, usage: Usage, going_on: Container[str], *, heard: bool = False) -> None:
         """Record a request, or more of one.
 
         Args:
             usage: The request.
             going_on: Speeches that may have a later message: their requests wait for it.
+            heard: It is of words of the caller's, and waits for the turn that they become.
         """
         if usage.kind == "realtime":
             self._asked = max(self._asked, usage.input_tokens)
-        message_id = self._ledger.book(usage)
+        message_id = self._ledger.book(usage, heard=heard)
         speech_id = usage.speech_id or ""
         if message_id is not None:
             self._recount(message_id)

@@ -37,8 +37,12 @@ class Ledger:
         self._answered: dict[str, UUID] = {}
         self._responses: set[str] = set()
 
-    def book(self, usage: Usage) -> UUID | None:
+    def book(self, usage: Usage, *, heard: bool = False) -> UUID | None:
         """Record a request, or more of one.
+
+        Args:
+            usage: The request.
+            heard: It is of words of the caller's, and so of the turn that they become.
 
         Returns:
             The message that it belongs to by now, if any.
@@ -46,7 +50,7 @@ class Ledger:
         self.kinds.add(usage.kind)
         if usage.kind == "realtime" and usage.request_id:
             self._responses.add(usage.request_id)
-        speech_id = HEARD if usage.kind == "stt" else usage.speech_id or _response_of(usage)
+        speech_id = HEARD if heard else usage.speech_id or _response_of(usage)
         message_id = self._message_of.get(usage.id)
         if message_id is None and speech_id is not None:
             message_id = self._answered.get(speech_id)

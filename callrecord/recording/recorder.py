@@ -22,7 +22,7 @@ from livekit.agents import (
     SpeechCreatedEvent,
     UserInputTranscribedEvent,
 )
-from livekit.agents.metrics import LLMMetrics, TTSMetrics
+from livekit.agents.metrics import LLMMetrics, STTMetrics, TTSMetrics
 from livekit.agents.voice.events import ToolExecutionUpdatedEvent
 
 from callrecord.db.events import CallConnected, CallEnded, Event, Unhandled, Usage, now
@@ -226,6 +226,9 @@ class Recorder:
         metrics = event.metrics
         if isinstance(metrics, LLMMetrics | TTSMetrics) and self._meter.counts(metrics):
             return  # the same request, which was seen by itself
+        if isinstance(metrics, STTMetrics) and (requests := self._meter.take_heard(metrics)):
+            turns.transcribed(requests)
+            return
         turns.metered(metrics)
 
     def _request(self, usage: Usage) -> None:

@@ -6,7 +6,7 @@ keeps what was said until then.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -166,7 +166,13 @@ class Turns:
         """Record a request that LiveKit's metrics tell of."""
         usage = usage_of(metrics)
         if usage is not None:
-            self.booked(usage)
+            self._account.book(usage, self._speeches, heard=usage.kind == "stt")
+
+    def transcribed(self, requests: Sequence[Usage]) -> None:
+        """Record requests for what a caller said, the last of them answered."""
+        heard = "purpose" not in requests[-1].metadata  # it found no words, or was a mere probe
+        for usage in requests:
+            self._account.book(usage, self._speeches, heard=heard)
 
     def booked(self, usage: Usage) -> None:
         """Record a request, or more of one."""

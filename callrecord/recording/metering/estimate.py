@@ -76,6 +76,7 @@ class Estimator:
     def __init__(self) -> None:
         self._models: dict[str, _Known] = {}
         self._speech: dict[str, Speech] = {}
+        self._hearing: dict[str, tuple[float, float]] = {}
 
     def learn(
         self, model: str, prompt: Size, prompt_tokens: int, answer: int, answer_tokens: int
@@ -119,6 +120,16 @@ class Estimator:
         known = self._speech.get(model, Speech())
         asked = characters * known.input_tokens / max(1, known.characters)
         return round(asked), round(audio_ms * known.output_tokens / max(1, known.audio_ms))
+
+    def learn_hearing(self, model: str, given_s: float, told_s: float) -> None:
+        """Take in how much audio a model was given, and how much of it it counted."""
+        given, told = self._hearing.get(model, (0.0, 0.0))
+        self._hearing[model] = given + given_s, told + told_s
+
+    def hearing(self, model: str) -> float | None:
+        """Return the share of audio that a model counts, 1 at most; None if it never told."""
+        given, told = self._hearing.get(model, (0.0, 0.0))
+        return min(1.0, told / given) if given > 0 else None
 
     def method(self, model: str) -> dict[str, Any]:
         """Return how a request of the model is estimated now, for its metadata."""

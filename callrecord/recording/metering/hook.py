@@ -1,21 +1,24 @@
 """The hook: puts a watch on each stream that a recorded job opens.
 
-It relies on what plugins rely on (a stream's `_run` is called once an attempt, and answers in
-`_event_ch`) and on two things of LiveKit's own: a stream starts in a task, after its `__init__`,
-and one that only passes others on has a `_metrics_monitor_task` of its own. Where that is not so,
-the stream is left alone, LiveKit's metrics count, and the call says that its usage is incomplete.
+It relies on what plugins rely on (a stream's `_run` is called once an attempt and answers in
+`_event_ch`; what is asked for whole utterances has a `_recognize_impl`) and on two things of
+LiveKit's own: a stream starts in a task, after its `__init__`, and one that only passes others on
+has a `_metrics_monitor_task` of its own. Where that is not so, the stream is left alone, LiveKit's
+metrics count, and the call says that its usage is incomplete.
 """
 
 import functools
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from livekit.agents import llm, tts
+from livekit.agents import llm, stt, tts
 from livekit.agents.voice import agent_activity
 
 from callrecord.db.privacy import private_logger
 from callrecord.recording.metering.llm_streams import LLMWatch
 from callrecord.recording.metering.meter import Meter, meter_here
+from callrecord.recording.metering.stt_requests import watch_recognition
+from callrecord.recording.metering.stt_streams import STTWatch
 from callrecord.recording.metering.tts_streams import TTSWatch
 
 logger = private_logger("voice.meter")
@@ -33,6 +36,8 @@ def install() -> None:
     _hook(llm.LLMStream, "llm", LLMWatch)
     for base in (tts.ChunkedStream, tts.SynthesizeStream):
         _hook(base, "tts", TTSWatch)
+    _hook(stt.RecognizeStream, "stt", STTWatch)
+    _hook_recognition()
     _hook_generation()
 
 
@@ -50,6 +55,26 @@ def _hook(base: type[Any], kind: str, watch: Callable[..., _Watch]) -> None:
 
     base.__init__ = hooked
     setattr(base, _HOOKED, True)
+
+
+def _hook_recognition() -> None:
+    if getattr(stt.STT, _HOOKED, False):
+        return
+    plain = stt.STT.recognize
+
+    @functools.wraps(plain)
+    async def hooked(self: stt.STT[Any], *arguments: Any, **named: Any) -> stt.SpeechEvent:
+        meter = meter_here()
+        if meter is not None:
+            try:
+                watch_recognition(self)
+            except Exception:
+                meter.not_seen("stt", self)
+                logger.exception("requests of a model are not seen, its metrics count")
+        return await plain(self, *arguments, **named)
+
+    stt.STT.recognize = hooked  # type: ignore[method-assign]
+    setattr(stt.STT, _HOOKED, True)
 
 
 def _watch(

@@ -2,16 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any
 
 from livekit.agents.llm import LLM, ChatChunk, CompletionUsage, LLMStream
 
 from callrecord.recording.metering.channel import Watched
 from callrecord.recording.metering.meter import Meter
-from callrecord.recording.metering.requests import Request, row_of, was_refused
-
-_PROBE: Final = "_recover_llm_task"
-"""LiveKit's task that asks a model whether it is back; nobody hears the answer."""
+from callrecord.recording.metering.requests import Request, purpose, row_of, was_refused
 
 
 class LLMWatch:
@@ -25,7 +22,7 @@ class LLMWatch:
         self._stream = stream
         self._model = model
         self._speech_id = speech_id
-        self._purpose = _purpose(speech_id)
+        self._purpose = purpose(speech_id)
         self._attempts = 0
         self._prompt = meter.scale.weigh(stream.chat_ctx, stream.tools)
         self._request: Request | None = None
@@ -135,10 +132,3 @@ def _told(usage: CompletionUsage) -> dict[str, Any]:
         "total_tokens": usage.total_tokens,
         "estimated": False,
     }
-
-
-def _purpose(speech_id: str | None) -> str | None:
-    task = asyncio.current_task()
-    if task is not None and _PROBE in getattr(task.get_coro(), "__qualname__", ""):
-        return "recovery_probe"
-    return None if speech_id else "outside_session"

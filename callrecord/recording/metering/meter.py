@@ -6,12 +6,12 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
-from livekit.agents.metrics import LLMMetrics, TTSMetrics
+from livekit.agents.metrics import LLMMetrics, STTMetrics, TTSMetrics
 
 from callrecord.db.events import Usage
 from callrecord.db.privacy import private_logger
 from callrecord.recording.metering.estimate import Estimator, Scale
-from callrecord.recording.metering.requests import Request
+from callrecord.recording.metering.requests import RECOVERY, Request
 
 logger = private_logger("voice.meter")
 
@@ -40,6 +40,8 @@ class Meter:
         scale: Weighs prompts.
         untold: Requests that came to their end and told no usage, by kind, provider and model.
         unseen: Streams that could not be metered, likewise.
+        answers: Newest answered request for a whole utterance, by the model's label.
+        unanswered: Such requests that failed or were cut since the last one that was answered.
     """
 
     def __init__(self, book: Callable[[Usage], None], *, drain_s: float = DRAIN_S) -> None:
@@ -55,6 +57,8 @@ class Meter:
         self.scale = Scale()
         self.untold: dict[Model, int] = {}
         self.unseen: dict[Model, int] = {}
+        self.answers: dict[str, Usage] = {}
+        self.unanswered: list[Usage] = []
         self._closed = False
 
     def listen(self) -> None:
@@ -76,6 +80,10 @@ class Meter:
             self._open.discard(request)
             self._book(request.row)
 
+    def add(self, row: Usage) -> None:
+        """Book a request that is known when it is over."""
+        self._book(row)
+
     def is_open(self, request: Request) -> bool:
         """Return whether the request's end is not booked yet."""
         return request in self._open
@@ -96,6 +104,16 @@ class Meter:
     def counts(self, metrics: LLMMetrics | TTSMetrics) -> bool:
         """Return whether the request that LiveKit tells of is booked from here already."""
         return metrics.request_id in self._ids or (not metrics.request_id and bool(self._ids))
+
+    def take_heard(self, metrics: STTMetrics) -> list[Usage]:
+        """Return the request that LiveKit tells of, if it was seen, after its vain attempts."""
+        answer = None if metrics.streamed else self.answers.pop(metrics.label, None)
+        if answer is None:
+            return []
+        if answer.metadata.get("purpose") == RECOVERY:
+            return [answer]
+        vain, self.unanswered = self.unanswered, []
+        return [*vain, answer]
 
     def told_nothing(self, row: Usage) -> None:
         """Note a request that came to its end without any usage."""

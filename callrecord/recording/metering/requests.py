@@ -1,5 +1,6 @@
 """What all streams share: how a request's row begins, grows and ends."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,6 +12,12 @@ from livekit.agents import APIStatusError
 
 from callrecord.db.events import Usage, UsageKind, new_id, now
 
+RECOVERY: Final = "recovery_probe"
+"""Purpose of a request that only asks whether a model that failed is back."""
+OUTSIDE: Final = "outside_session"
+"""Purpose of a request that is for no speech."""
+_PROBES: Final = ("_recover_llm_task", "_recover_stt_task", "_recover_tts_task")
+"""LiveKit's tasks that ask a model whether it is back; nobody hears the answer."""
 _NEVER_SENT: Final = ("ConnectError", "ConnectTimeout", "ClientConnectorError")
 """Errors of HTTP clients that had no connection."""
 
@@ -58,6 +65,20 @@ def row_of(kind: UsageKind, maker: Any, **fields: Any) -> Usage:
     return Usage(
         id=new_id(), kind=kind, at=now(), provider=maker.provider, model=maker.model, **fields
     )
+
+
+def purpose(speech_id: str | None) -> str | None:
+    """Return what a request of this task is for, if not for a speech of a session."""
+    if is_probe():
+        return RECOVERY
+    return None if speech_id else OUTSIDE
+
+
+def is_probe() -> bool:
+    """Whether this task only asks whether a model that failed is back."""
+    task = asyncio.current_task()
+    name = "" if task is None else getattr(task.get_coro(), "__qualname__", "")
+    return name.endswith(_PROBES)
 
 
 def was_refused(error: BaseException) -> bool:

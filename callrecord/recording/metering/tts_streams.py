@@ -8,14 +8,15 @@ from livekit.agents.tts import TTS, ChunkedStream, SynthesizedAudio, SynthesizeS
 from callrecord.recording.metering.channel import Watched
 from callrecord.recording.metering.estimate import Speech
 from callrecord.recording.metering.meter import Meter
-from callrecord.recording.metering.requests import Request, row_of, was_refused
+from callrecord.recording.metering.requests import Request, purpose, row_of, was_refused
 
 
 class TTSWatch:
     """Watches one stream; its attempts come one after the other.
 
     Characters are what is billed, and known; tokens only where the provider tells them. Audio goes
-    on arriving when an attempt's method has returned: a request ends with the stream.
+    on arriving when an attempt's method has returned: a request ends with the stream. A stream
+    that is opened ahead of its text asks for nothing before there is some.
     """
 
     def __init__(
@@ -30,30 +31,54 @@ class TTSWatch:
         self._stream = stream
         self._model = model
         self._speech_id = speech_id
+        self._purpose = purpose(speech_id)
         self._attempts = 0
         self._refused = False
         self._audio_s = 0.0
         self._request: Request | None = None
+        self._waiting = False
+        if isinstance(stream, SynthesizeStream):
+            self._await_text(stream)
         channel = stream._event_ch  # noqa: SLF001 - where each plugin's `_run` answers
         stream._event_ch = Watched(channel, self._audio, self._finish)  # type: ignore[assignment]  # noqa: SLF001
 
     async def run(self, attempt: Callable[[], Awaitable[None]]) -> None:
         """Run an attempt of the stream, as the stream itself would."""
         self._finish()
-        request = self._begin()
+        self._attempts += 1
+        self._request = None
+        self._waiting = not self._text()
+        if not self._waiting:
+            self._begin()
         try:
             await attempt()
         except Exception as error:
-            request.change(error=type(error).__name__)
+            self._change(error=type(error).__name__)
             self._refused = was_refused(error)
             self._finish()
             raise
         except BaseException:
-            request.change(cancelled=True)
+            self._change(cancelled=True)
             raise
+        finally:
+            self._waiting = False
 
-    def _begin(self) -> Request:
-        self._attempts += 1
+    def _await_text(self, stream: SynthesizeStream) -> None:
+        push = stream.push_text
+
+        def pushed(token: str) -> None:
+            push(token)
+            if self._waiting and self._text():
+                self._waiting = False
+                self._begin()
+
+        stream.push_text = pushed  # type: ignore[method-assign]
+
+    def _change(self, **fields: Any) -> None:
+        if self._request is not None:
+            self._request.change(**fields)
+
+    def _begin(self) -> None:
         self._refused = False
         self._audio_s = 0.0
         row = row_of(
@@ -66,10 +91,9 @@ class TTSWatch:
         request = self._request = Request(row, self._finish)
         if self._attempts > 1:
             request.note(attempt=self._attempts)
-        if self._speech_id is None:
-            request.note(purpose="outside_session")
+        if self._purpose is not None:
+            request.note(purpose=self._purpose)
         self._meter.begin(request)
-        return request
 
     def _audio(self, audio: SynthesizedAudio) -> None:
         request = self._request

@@ -58,7 +58,7 @@ class Book:
         """Book what LiveKit tells of a request."""
         usage = usage_of(metrics)
         assert usage is not None
-        self.ledger.book(usage)
+        self.ledger.book(usage, heard=usage.kind == "stt")
 
     def assign(self, speech_id: str, message_id: UUID) -> int:
         """Give a speech's requests to a message; return the message's tokens."""

@@ -1,11 +1,14 @@
 """Requests to speech models, however they end, against the bill of the models' server."""
 
+import asyncio
+
 import openai
 import pytest
 from livekit.agents import APIConnectOptions, APIError, tts
 from livekit.plugins import openai as plugins
 
 from tests.callrecord.recording.metering.conftest import SCRIPT, Ask, Bill
+from tests.callrecord.recording.metering.streaming import StreamingTTS
 from tests.callrecord.recording.outbox import Outbox
 from tests.local.ai_control import faulty
 from tests.waiting import until
@@ -98,3 +101,21 @@ async def test_refused_speech_has_cost_nothing(
     (request,) = outbox.usage()
     assert (request.error, request.characters) == ("APIStatusError", 0)
     assert await bill.lines("tts") == []
+
+
+async def test_a_stream_asks_when_there_is_text(outbox: Outbox, ask: Ask) -> None:
+    """One opened ahead of a text that never came is no request."""
+    await ask()
+    voice = StreamingTTS()
+    await voice.stream().aclose()
+    async with voice.stream() as stream:
+        await asyncio.sleep(0)  # it runs, and has nothing to say yet
+        assert outbox.usage() == []
+        stream.push_text(TEXT)
+        assert outbox.usage()[0].metadata["open"]
+        stream.end_input()
+        async for _ in stream:
+            pass
+    (request,) = outbox.usage()
+    assert (request.characters, request.audio_ms) == (len(TEXT), 1000)
+    assert (request.cancelled, request.error) == (False, None)

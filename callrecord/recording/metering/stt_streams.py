@@ -1,0 +1,93 @@
+"""Streams of speech to text: the audio that was sent since the provider last told of any.
+
+What a stream tells is in LiveKit's metrics, piece by piece. What it heard between the last of them
+and its end, with words in it, is a request of its own, estimated; so is all of a stream whose
+model never tells.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from livekit import rtc
+from livekit.agents.stt import STT, RecognizeStream, SpeechEvent, SpeechEventType
+
+from callrecord.recording.metering.channel import Watched
+from callrecord.recording.metering.meter import Meter
+from callrecord.recording.metering.requests import row_of, was_refused
+
+_WORDS: Final = (
+    SpeechEventType.INTERIM_TRANSCRIPT,
+    SpeechEventType.PREFLIGHT_TRANSCRIPT,
+    SpeechEventType.FINAL_TRANSCRIPT,
+)
+
+
+class STTWatch:
+    """Watches one stream; its attempts come one after the other."""
+
+    def __init__(
+        self, meter: Meter, stream: RecognizeStream, model: STT[Any], _speech_id: str | None
+    ) -> None:
+        """Begin; before the stream has sent anything."""
+        self._meter = meter
+        self._model = model
+        self._attempts = 0
+        self._given_s = 0.0
+        self._words = self._final = False
+        self._error: Exception | None = None
+        stream._event_ch = Watched(stream._event_ch, self._event)  # type: ignore[assignment]  # noqa: SLF001
+        push = stream.push_frame
+
+        def pushed(frame: rtc.AudioFrame) -> None:
+            push(frame)
+            self._given_s += frame.duration
+
+        stream.push_frame = pushed  # type: ignore[method-assign]
+
+    async def run(self, attempt: Callable[[], Awaitable[None]]) -> None:
+        """Run an attempt of the stream, as the stream itself would."""
+        self._attempts += 1
+        self._error = None
+        try:
+            await attempt()
+        except Exception as error:
+            self._error = error
+            raise
+        finally:
+            self._close()
+
+    def _event(self, event: SpeechEvent) -> None:
+        if event.type in _WORDS:
+            self._words = True
+            self._final = self._final or event.type is SpeechEventType.FINAL_TRANSCRIPT
+        elif event.type is SpeechEventType.RECOGNITION_USAGE and event.recognition_usage:
+            told_s = event.recognition_usage.audio_duration
+            self._meter.estimator.learn_hearing(self._model.model, self._given_s, told_s)
+            self._begin_piece()
+
+    def _begin_piece(self) -> None:
+        self._given_s = 0.0
+        self._words = self._final = False
+
+    def _close(self) -> None:
+        """Book what was heard since the last told piece, and a failure in any case."""
+        if not self._words and self._error is None:
+            return
+        heard_s = self._given_s if self._words else 0.0
+        share = self._meter.estimator.hearing(self._model.model)
+        row = row_of(
+            "stt",
+            self._model,
+            audio_ms=round(heard_s * (1.0 if share is None else share) * 1000),
+            error=None if self._error is None else type(self._error).__name__,
+            estimated=self._error is None or not was_refused(self._error),
+            metadata={"estimate": {"method": "audio", "share": round(share or 1.0, 3)}},
+        )
+        if self._attempts > 1:
+            row.metadata["attempt"] = self._attempts
+        if not row.estimated:
+            del row.metadata["estimate"]
+        self._meter.add(row)
+        if share is None and self._final:
+            self._meter.told_nothing(row)
+        self._begin_piece()
