@@ -1,6 +1,7 @@
 """One outbox file under way: what was read of it, and what the database says of its call."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -121,4 +122,14 @@ def _crashed(tail: Tail) -> Iterator[Entry]:
         sequence += 1
     # A death that we saw is dated so, an older one by the last thing its writer said.
     at = tail.died_at or tail.written_at()
-    yield Entry(CallEnded(at=at, end_reason="worker_crashed"), sequence, -1, b"")
+    end = CallEnded(
+        at=at, end_reason="worker_crashed", usage_complete=False, usage_gaps=_unknown(tail)
+    )
+    yield Entry(end, sequence, -1, b"")
+
+
+def _unknown(tail: Tail) -> list[str]:
+    """Return what the ledger of a call lacks whose writer is dead, a line for each model."""
+    models = Counter(f"{row.kind} {row.provider}/{row.model}" for row in tail.open.values())
+    begun = [f"{model}: {count} cut by the job's death" for model, count in models.items()]
+    return begun or ["the job died: what it had not told yet is unknown"]

@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 
 from callrecord.db import locks
-from callrecord.db.events import CallEnded, CallStarted, Event, Message, decode, now
+from callrecord.db.events import CallEnded, CallStarted, Event, Message, Usage, decode, now
 
 CHUNK = 256 * 1024
 """Bytes read at once: bounds memory and how long one file keeps the others waiting."""
@@ -56,6 +56,7 @@ class Tail:
         header: The call's first event, once read.
         ended: Whether a CallEnded was read.
         drafts: Turns that were begun and not committed, as far as was read.
+        open: Requests to models that were begun and not ended, likewise.
         seen_alive: Whether its writer was alive at some time while we looked.
         died_at: When we saw that it lived no more; None if it was dead at our first look.
     """
@@ -70,6 +71,7 @@ class Tail:
         self.header: CallStarted | None = None
         self.ended = False
         self.drafts: dict[UUID, Entry] = {}
+        self.open: dict[UUID, Usage] = {}
         self._damaged = 0
         self.seen_alive = False
         self.died_at: datetime | None = None
@@ -194,6 +196,10 @@ class Tail:
             self.header = entry.event
         if isinstance(entry.event, CallEnded):
             self.ended = True
+        if isinstance(entry.event, Usage):
+            self.open.pop(entry.event.id, None)
+            if entry.event.metadata.get("open"):
+                self.open[entry.event.id] = entry.event
         if isinstance(entry.event, Message):
             self.drafts.pop(entry.event.id, None)
             told = entry.event.metadata

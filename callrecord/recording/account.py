@@ -30,17 +30,17 @@ class Account:
         message_id = self._last.get(speech_id)
         return None if message_id is None else self._messages[message_id]
 
-    def book(self, usage: Usage, going_on: Container[str], *, heard: bool = False) -> None:
+    def book(self, usage: Usage, going_on: Container[str], *, waits_for: str | None = None) -> None:
         """Record a request, or more of one.
 
         Args:
             usage: The request.
             going_on: Speeches that may have a later message: their requests wait for it.
-            heard: It is of words of the caller's, and waits for the turn that they become.
+            waits_for: The speech whose message it belongs to, if it names none itself.
         """
         if usage.kind == "realtime":
             self._asked = max(self._asked, usage.input_tokens)
-        message_id = self._ledger.book(usage, heard=heard)
+        message_id = self._ledger.book(usage, waits_for=waits_for)
         speech_id = usage.speech_id or ""
         if message_id is not None:
             self._recount(message_id)
@@ -62,7 +62,8 @@ class Account:
         """Give a realtime model's responses to their message."""
         self._messages[message.id] = message
         for response_id in response_ids:
-            self._ledger.answer(response_id, message.id)
+            for had in self._ledger.answer(response_id, message.id):
+                self._recount(had)
         self._recount(message.id)
 
     def close(self, provider: str, model: str) -> int:

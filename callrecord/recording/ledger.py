@@ -37,12 +37,12 @@ class Ledger:
         self._answered: dict[str, UUID] = {}
         self._responses: set[str] = set()
 
-    def book(self, usage: Usage, *, heard: bool = False) -> UUID | None:
+    def book(self, usage: Usage, *, waits_for: str | None = None) -> UUID | None:
         """Record a request, or more of one.
 
         Args:
             usage: The request.
-            heard: It is of words of the caller's, and so of the turn that they become.
+            waits_for: The speech whose message it belongs to, if it names none itself.
 
         Returns:
             The message that it belongs to by now, if any.
@@ -50,28 +50,38 @@ class Ledger:
         self.kinds.add(usage.kind)
         if usage.kind == "realtime" and usage.request_id:
             self._responses.add(usage.request_id)
-        speech_id = HEARD if heard else usage.speech_id or _response_of(usage)
-        message_id = self._message_of.get(usage.id)
-        if message_id is None and speech_id is not None:
-            message_id = self._answered.get(speech_id)
+        speech_id = usage.speech_id or waits_for
+        response_id = _response_of(usage)
+        message_id = self._message_of.get(usage.id) or self._answered.get(response_id or "")
         if message_id is not None:
             return self._give(usage, message_id)
         if speech_id in self._discarded:
             usage = _discarded(usage)
-        elif speech_id is not None:
-            self._waiting[speech_id][usage.id] = usage
+        else:
+            # A response that becomes a message is told by it; one that calls a function is not.
+            for waited_for in {speech_id, response_id} - {None}:
+                self._waiting[waited_for or ""][usage.id] = usage
         self._append(usage)
         return None
 
     def assign(self, speech_id: str, message_id: UUID) -> None:
         """Give what waits for a speech to a message of it."""
         for usage in self._waiting.pop(speech_id, {}).values():
-            self._give(usage, message_id)
+            if usage.id not in self._message_of:
+                self._give(usage, message_id)
 
-    def answer(self, response_id: str, message_id: UUID) -> None:
-        """Give a realtime model's response to its message, told by now or later."""
+    def answer(self, response_id: str, message_id: UUID) -> set[UUID]:
+        """Give a realtime model's response to its message, told by now or later.
+
+        Returns:
+            Messages that had it until then.
+        """
         self._answered[response_id] = message_id
-        self.assign(response_id, message_id)
+        waiting = self._waiting.pop(response_id, {})
+        had = {self._message_of[id_] for id_ in waiting if id_ in self._message_of}
+        for usage in waiting.values():
+            self._give(usage, message_id)
+        return had - {message_id}
 
     def untold(self) -> dict[str, UUID]:
         """Return the responses whose usage was never told, with the message of each."""
@@ -88,6 +98,9 @@ class Ledger:
         return sum(self._tokens.get(message_id, {}).values())
 
     def _give(self, usage: Usage, message_id: UUID) -> UUID:
+        before = self._message_of.get(usage.id, message_id)
+        if before != message_id:
+            self._tokens[before].pop(usage.id, None)
         self._message_of[usage.id] = message_id
         if usage.kind in THINKING:
             self._tokens[message_id][usage.id] = usage.total_tokens

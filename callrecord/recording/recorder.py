@@ -22,12 +22,13 @@ from livekit.agents import (
     SpeechCreatedEvent,
     UserInputTranscribedEvent,
 )
-from livekit.agents.metrics import LLMMetrics, STTMetrics, TTSMetrics
+from livekit.agents.metrics import AgentMetrics, LLMMetrics, STTMetrics, TTSMetrics
 from livekit.agents.voice.events import ToolExecutionUpdatedEvent
 
 from callrecord.db.events import CallConnected, CallEnded, Event, Unhandled, Usage, now
 from callrecord.db.outbox import OutboxWriter
 from callrecord.db.privacy import private_logger
+from callrecord.recording.comparison import Comparison
 from callrecord.recording.last_utterance import LastUtterance
 from callrecord.recording.legs import Legs
 from callrecord.recording.metering.hook import install
@@ -39,6 +40,8 @@ from callrecord.recording.turns import Turns
 
 logger = private_logger("voice.recorder")
 
+_OF_REQUESTS = ("request", "metrics_collected", "requests at the end", "turns at the end")
+"""Handlers without which the ledger lacks something."""
 RAW_LIMIT = 4096
 """Characters kept of an event that could not be handled."""
 
@@ -52,6 +55,7 @@ class Recorder:
         failures: Events that could not be handled; each is in the outbox, raw.
         late: Events after the end, which are not recorded.
         telemetry: Is told of each event after it was recorded.
+        comparison: The ledger beside what the sessions have counted.
     """
 
     def __init__(self, writer: OutboxWriter, *, drain_s: float = DRAIN_S) -> None:
@@ -66,11 +70,13 @@ class Recorder:
         self._connected = False
         self._finished = False
         self.failures = 0
+        self._unbooked = 0
         self.late = 0
         self.legs = Legs(self.append)
         self._sessions: list[Turns] = []
         self._booked_by: dict[UUID, Turns] = {}
         self._meter = Meter(self.guard("request", self._request), drain_s=drain_s)
+        self.comparison = Comparison()
         self.turns = Turns(self.append, self._meter.take_words)
         install()
 
@@ -85,6 +91,8 @@ class Recorder:
             return
         try:
             self._writer.append(event)
+            if isinstance(event, Usage):
+                self.comparison.booked(event)
             if self.telemetry is not None:
                 self.telemetry.observe(event)
         except Exception:
@@ -194,7 +202,19 @@ class Recorder:
     def gaps(self) -> list[str]:
         """Return what keeps the ledger from being complete, a line for each model."""
         found = [*self._meter.gaps(), *(gap for turns in self._sessions for gap in turns.gaps())]
+        if self._unbooked:
+            found.append(f"{self._unbooked} events of requests could not be handled")
+        try:
+            found += self.comparison.missing(self.sessions)
+        except Exception:
+            logger.exception("ledger not compared with what the sessions have counted")
+            found.append("not compared with what the sessions have counted")
         return sorted(set(found))
+
+    @property
+    def sessions(self) -> list[AgentSession[None]]:
+        """All sessions of the call."""
+        return [turns.session for turns in self._sessions if turns.session is not None]
 
     def guard(self, name: str, handler: Callable[..., None]) -> Callable[..., None]:
         """Return the handler, made safe for an emitter: it can't raise and loses nothing."""
@@ -205,6 +225,7 @@ class Recorder:
                 handler(*args)
             except Exception as error:
                 self.failures += 1
+                self._unbooked += name in _OF_REQUESTS
                 logger.exception("event handler failed, event kept raw", extra={"event_type": name})
                 raw = " ".join(map(_repr, args))[:RAW_LIMIT]
                 self.append(Unhandled(at=now(), source=name, error=repr(error), raw=raw))
@@ -225,11 +246,19 @@ class Recorder:
     def _metrics_collected(self, turns: Turns, event: MetricsCollectedEvent) -> None:
         metrics = event.metrics
         if isinstance(metrics, LLMMetrics | TTSMetrics) and self._meter.counts(metrics):
+            self._told(self._meter.row_of(metrics.request_id), metrics)
             return  # the same request, which was seen by itself
         if isinstance(metrics, STTMetrics) and (requests := self._meter.take_heard(metrics)):
             turns.transcribed(requests)
+            self._told(requests[-1].id, metrics)
             return
-        turns.metered(metrics)
+        self._told(turns.metered(metrics), metrics)
+
+    def _told(self, usage_id: UUID | None, metrics: AgentMetrics) -> None:
+        # Of a reply that was cut LiveKit tells zeros; its figures are seen, or estimated.
+        zeros = isinstance(metrics, LLMMetrics) and not metrics.total_tokens
+        if usage_id is not None and not zeros:
+            self.comparison.told(usage_id)
 
     def _request(self, usage: Usage) -> None:
         turns = self._booked_by.get(usage.id)

@@ -22,6 +22,7 @@ from callrecord.recording.account import Account
 from callrecord.recording.agents import ConfigUpdates, handoff
 from callrecord.recording.hearing import Hearing, Piece, text_of
 from callrecord.recording.last_utterance import LastUtterance
+from callrecord.recording.ledger import HEARD
 from callrecord.recording.messages import committed, when
 from callrecord.recording.metrics import usage_of
 from callrecord.recording.speakers import Speakers, speaker_of, voices_of
@@ -64,6 +65,11 @@ class Turns:
         self._typed: dict[str, Message] = {}
         self._notes: dict[str, dict[str, Any]] = {}
         self.agent: str | None = None
+
+    @property
+    def session(self) -> AgentSession[None] | None:
+        """The session whose turns these are."""
+        return self._session
 
     def follow(self, session: AgentSession[None]) -> None:
         """Name the session whose turns these are."""
@@ -162,17 +168,27 @@ class Turns:
         if (speech_id := self._current()) is not None:
             self._played[speech_id] = self._played.get(speech_id, 0.0) + seconds
 
-    def metered(self, metrics: Any) -> None:
-        """Record a request that LiveKit's metrics tell of."""
+    def metered(self, metrics: Any) -> UUID | None:
+        """Record a request that LiveKit's metrics tell of, and return its id."""
         usage = usage_of(metrics)
-        if usage is not None:
-            self._account.book(usage, self._speeches, heard=usage.kind == "stt")
+        if usage is None:
+            return None
+        self._account.book(usage, self._speeches, waits_for=self._waited_for(usage))
+        return usage.id
+
+    def _waited_for(self, usage: Usage) -> str | None:
+        if usage.kind == "stt":
+            return HEARD
+        # A realtime model's response, told as it ends, is of the speech that goes on; the end of
+        # one that was cut may come when the next speech has begun.
+        ends_now = usage.kind == "realtime" and usage.request_id and not usage.cancelled
+        return self._current() if ends_now else None
 
     def transcribed(self, requests: Sequence[Usage]) -> None:
         """Record requests for what a caller said, the last of them answered."""
         heard = "purpose" not in requests[-1].metadata  # it found no words, or was a mere probe
         for usage in requests:
-            self._account.book(usage, self._speeches, heard=heard)
+            self._account.book(usage, self._speeches, waits_for=HEARD if heard else None)
 
     def booked(self, usage: Usage) -> None:
         """Record a request, or more of one."""

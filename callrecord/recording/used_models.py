@@ -38,12 +38,19 @@ class UsedModels:
         models: dict[str, Any] = {
             "stt": session.stt,
             "realtime" if realtime else "llm": session.llm,
-            "tts": None if realtime else session.tts,
+            "tts": session.tts,
         }
+        if realtime and session.stt is None:
+            del models["stt"]  # the model hears by itself
+        if realtime or session.tts is None:
+            del models["tts"]  # as in a session of text alone
         return [
-            f"{kind} {model.provider}/{model.model}: no request told in {turns} turns"
+            f"{_named(kind, model)}: no request told in {turns} turns"
             for kind, model in models.items()
-            if (turns := self._turns["llm" if kind == "realtime" else kind])
-            and model is not None
-            and kind not in told
+            if (turns := self._turns["llm" if kind == "realtime" else kind]) and kind not in told
         ]
+
+
+def _named(kind: str, model: Any) -> str:
+    # Without a model an agent's own node has heard or answered, by whatever it asks.
+    return kind if model is None else f"{kind} {model.provider}/{model.model}"

@@ -79,7 +79,7 @@ class LLMWatch:
             return
         if chunk.id and request.row.request_id is None:
             request.change(request_id=chunk.id)
-            self._meter.saw(chunk.id)
+            self._meter.saw(request.row)
         if chunk.has_response():
             request.answered()
         if chunk.delta is not None:

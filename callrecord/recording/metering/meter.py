@@ -5,6 +5,7 @@ import contextlib
 import weakref
 from collections.abc import Callable
 from typing import Any, Final
+from uuid import UUID
 
 from livekit.agents.metrics import LLMMetrics, STTMetrics, TTSMetrics
 
@@ -49,7 +50,7 @@ class Meter:
         self._book = book
         self._open: set[Request] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._ids: set[str] = set()
+        self._ids: dict[str, UUID] = {}
         self._generations: dict[str, Any] = {}
         self._drains: set[asyncio.Task[None]] = set()
         self.drain_s = drain_s
@@ -88,9 +89,10 @@ class Meter:
         """Return whether the request's end is not booked yet."""
         return request in self._open
 
-    def saw(self, request_id: str) -> None:
-        """Note a provider's id of a request: metrics of it tell nothing new."""
-        self._ids.add(request_id)
+    def saw(self, row: Usage) -> None:
+        """Note that a request has a provider's id: metrics of it tell nothing new."""
+        if row.request_id is not None:
+            self._ids[row.request_id] = row.id
 
     def generates(self, speech_id: str, generation: Any) -> None:
         """Note where LiveKit collects the text that is generated for a step of a speech."""
@@ -104,6 +106,10 @@ class Meter:
     def counts(self, metrics: LLMMetrics | TTSMetrics) -> bool:
         """Return whether the request that LiveKit tells of is booked from here already."""
         return metrics.request_id in self._ids or (not metrics.request_id and bool(self._ids))
+
+    def row_of(self, request_id: str) -> UUID | None:
+        """Return the newest request with a provider's id."""
+        return self._ids.get(request_id)
 
     def take_heard(self, metrics: STTMetrics) -> list[Usage]:
         """Return the request that LiveKit tells of, if it was seen, after its vain attempts."""

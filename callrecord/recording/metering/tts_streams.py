@@ -103,7 +103,7 @@ class TTSWatch:
         self._audio_s += audio.frame.duration
         if audio.request_id and request.row.request_id is None:
             request.change(request_id=audio.request_id)
-            self._meter.saw(audio.request_id)
+            self._meter.saw(request.row)
 
     def _finish(self) -> None:
         request = self._request

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
 import pytest
 
 import callrecord.db.tails
@@ -15,7 +16,7 @@ from callrecord.db.outbox_home import OutboxHome, WorkerDirectory
 from callrecord.db.shipment import Shipment
 from callrecord.db.tail import Entry, entry_of
 from callrecord.db.tails import Tails
-from tests.callrecord.db.calls import ended, message, started, write
+from tests.callrecord.db.calls import ended, message, started, usage, write
 
 
 @pytest.fixture
@@ -298,3 +299,33 @@ def test_a_crash_cuts_the_turns_that_were_being_spoken(directory: WorkerDirector
     numbers = [item.sequence for item in items]
     assert numbers == sorted(set(numbers))
     tails.close()
+
+
+@pytest.mark.parametrize(
+    ("requests", "gaps"),
+    [
+        ((), ["the job died: what it had not told yet is unknown"]),
+        (("ended",), ["the job died: what it had not told yet is unknown"]),
+        (("open", "ended", "open"), ["llm acme/m-1: 2 cut by the job's death"]),
+    ],
+)
+def test_a_crash_leaves_the_ledger_incomplete_and_says_what_was_open(
+    directory: WorkerDirectory, requests: tuple[str, ...], gaps: list[str]
+) -> None:
+    rows = [usage(provider="acme", model="m-1", metadata={"open": True}) for _ in requests]
+    ends = [
+        msgspec.structs.replace(row, metadata={})
+        for row, state in zip(rows, requests, strict=True)
+        if state == "ended"
+    ]
+    path = write(directory.path, started(), *rows, *ends)
+    tails = Tails([directory])
+    items = ship_all(tails)[path]
+    (end,) = [item.event for item in items if isinstance(item, Entry) and _is_end(item)]
+    assert isinstance(end, CallEnded)
+    assert (end.usage_complete, end.usage_gaps) == (False, gaps)
+    tails.close()
+
+
+def _is_end(item: Entry) -> bool:
+    return isinstance(item.event, CallEnded)

@@ -34,3 +34,4 @@ async def talk(outbox: Outbox) -> AsyncIterator[Talk]:
             return session
 
         yield start
+    outbox.check_ledger()

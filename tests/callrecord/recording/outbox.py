@@ -54,6 +54,16 @@ class Outbox:
         """Return the newest version of each leg."""
         return list({leg.id: leg for leg in self.of(Leg)}.values())
 
+    def check_ledger(self) -> None:
+        """See that it adds up: with what the sessions have counted, and for each message."""
+        recorder = self.recorder
+        for model, unit, theirs, ours in recorder.comparison.beside(recorder.sessions):
+            assert ours == theirs or recorder.late, (model, unit)  # late: after the call's end
+        for message in self.messages():
+            own = [each for each in self.usage() if each.message_id == message.id]
+            thought = [each.total_tokens for each in own if each.kind in {"llm", "realtime"}]
+            assert message.tokens == sum(thought), message.id
+
     def said(self, role: str) -> list[str]:
         """Return the texts of a role's messages."""
         return [message.content for message in self.messages() if message.role == role]

@@ -58,7 +58,7 @@ class Book:
         """Book what LiveKit tells of a request."""
         usage = usage_of(metrics)
         assert usage is not None
-        self.ledger.book(usage, heard=usage.kind == "stt")
+        self.ledger.book(usage, waits_for=HEARD if usage.kind == "stt" else None)
 
     def assign(self, speech_id: str, message_id: UUID) -> int:
         """Give a speech's requests to a message; return the message's tokens."""
@@ -200,6 +200,17 @@ def _tts(speech_id: str) -> TTSMetrics:
         streamed=True,
         speech_id=speech_id,
     )
+
+
+def test_a_response_goes_to_the_message_that_names_it(book: Book) -> None:
+    """Also when the speech that went on as it ended had it first."""
+    first, second = new_id(), new_id()
+    usage = Usage(id=new_id(), kind="realtime", at=AT, request_id="resp_1", total_tokens=5)
+    book.ledger.book(usage, waits_for="speech_1")
+    assert book.assign("speech_1", first) == 5
+    assert book.ledger.answer("resp_1", second) == {first}
+    assert (book.ledger.tokens(first), book.ledger.tokens(second)) == (0, 5)
+    assert book.usage()[0].message_id == second
 
 
 @given(st.data())

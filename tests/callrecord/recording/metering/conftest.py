@@ -82,6 +82,7 @@ async def ask(outbox: Outbox, client: openai.AsyncOpenAI) -> AsyncIterator[Ask]:
             return session
 
         yield start
+    outbox.check_ledger()
 
 
 class Bill:
