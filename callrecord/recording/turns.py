@@ -63,6 +63,7 @@ class Turns:
         self._speakers = Speakers()
         self.utterance = LastUtterance()
         self._typed: dict[str, Message] = {}
+        self._unpaid: UUID | None = None
         self._notes: dict[str, dict[str, Any]] = {}
         self.agent: str | None = None
 
@@ -174,11 +175,22 @@ class Turns:
         if usage is None:
             return None
         self._account.book(usage, self._speeches, waits_for=self._waited_for(usage))
+        if usage.kind == "stt" and self._hears_itself and self._unpaid is not None:
+            self._account.heard(self._unpaid)
+            self._unpaid = None
         return usage.id
+
+    @property
+    def _hears_itself(self) -> bool:
+        """Whether a realtime model transcribes: it tells of it when the turn is committed."""
+        session = self._session
+        return (
+            session is not None and session.stt is None and isinstance(session.llm, RealtimeModel)
+        )
 
     def _waited_for(self, usage: Usage) -> str | None:
         if usage.kind == "stt":
-            return HEARD
+            return HEARD if self._unpaid is not None or not self._hears_itself else None
         # A realtime model's response, told as it ends, is of the speech that goes on; the end of
         # one that was cut may come when the next speech has begun.
         ends_now = usage.kind == "realtime" and usage.request_id and not usage.cancelled
@@ -261,6 +273,7 @@ class Turns:
         cut = self.utterance.cut
         self._append(msgspec.structs.replace(message, metadata=metadata, interrupted=cut))
         self._account.heard(message_id)
+        self._unpaid = message_id
         self._used.heard()
         if self._hearing.waiting:
             self._record_draft()

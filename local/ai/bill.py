@@ -9,7 +9,8 @@ from aiohttp import web
 class BillLine:
     """What one request costs: tokens, characters, or audio; a cut one's until it was cut.
 
-    A request that was refused, or failed before its answer, is on no bill.
+    A request that was refused, or failed before its answer, is on no bill. Audio tokens lie inside
+    the others, as in a realtime model's own usage.
     """
 
     id: str
@@ -17,6 +18,9 @@ class BillLine:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    prompt_audio_tokens: int = 0
+    cached_audio_tokens: int = 0
+    completion_audio_tokens: int = 0
     characters: int = 0
     audio_ms: int = 0
     finished: bool = False

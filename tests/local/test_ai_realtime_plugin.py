@@ -14,7 +14,7 @@ from livekit.agents import APIError, llm
 from livekit.agents.metrics import RealtimeModelMetrics, STTMetrics
 from livekit.plugins.openai import realtime
 
-from tests.local.ai_control import faulty
+from tests.local.ai_control import control_url, faulty
 from tests.local.servers import ai_server, eventually
 
 ASKED = "Please tell me about the weather."
@@ -148,6 +148,42 @@ async def test_a_caller_interrupts(talk: Talk, asked: bytes) -> None:
     assert talk.metrics[0].output_token_details.audio_tokens == pytest.approx(seconds * 20, abs=1)
     await eventually(lambda: len(talk.generations) == 2)
     assert (await _listen(talk.generations[1]))[0] == REPLY
+
+
+async def test_the_bill_is_what_was_told(
+    client: openai.AsyncOpenAI, talk: Talk, asked: bytes
+) -> None:
+    """Of a response, of one that was cut, and of what was heard beside it."""
+    generation = await talk.say("Tell me a story.")
+    listening = asyncio.create_task(_listen(generation))
+    await eventually(lambda: talk.session._current_generation and _begun(talk.session))
+    talk.speak(asked)
+    await listening
+    await eventually(lambda: len(talk.generations) == 2)
+    await _listen(talk.generations[1])
+    await eventually(lambda: len(talk.metrics) == 2 and talk.stt_metrics)
+    answer: Any = await client.get(control_url(client, "bill"), cast_to=object)
+    billed = {line["id"]: line for line in answer["requests"]}
+    for told in talk.metrics:
+        asked_for, made = told.input_token_details, told.output_token_details
+        assert asked_for.cached_tokens_details is not None
+        line = billed[told.request_id]
+        assert (line["prompt_tokens"], line["prompt_audio_tokens"]) == (
+            told.input_tokens,
+            asked_for.audio_tokens,
+        )
+        assert (line["cached_tokens"], line["cached_audio_tokens"]) == (
+            asked_for.cached_tokens,
+            asked_for.cached_tokens_details.audio_tokens,
+        )
+        assert (line["completion_tokens"], line["completion_audio_tokens"]) == (
+            told.output_tokens,
+            made.audio_tokens,
+        )
+    heard = billed[talk.stt_metrics[0].request_id]
+    assert heard["kind"] == "stt"
+    assert heard["prompt_audio_tokens"] == talk.stt_metrics[0].input_audio_tokens > 0
+    assert heard["completion_tokens"] == talk.stt_metrics[0].output_tokens
 
 
 async def test_a_client_interrupts_and_truncates(talk: Talk) -> None:

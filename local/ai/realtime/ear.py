@@ -160,18 +160,31 @@ class Ear:
                 error = failure(fault).as_json()
                 await self._channel.send(f"{event}.failed", **place, error=error)
                 return
+            case Empty():
+                text = ""
+        usage = _usage(str((self._config.transcription or {}).get("model")), length_ms, text)
+        event_id = new_id("event")
+        self._charge(event_id, usage)
+        match fault:
             case Stall():
                 await stall()
             case Cut():
                 await self._channel.cut()
             case Slow():
                 await asyncio.sleep(fault.delay_s)
-            case Empty():
-                text = ""
         if text:
             await self._channel.send(f"{event}.delta", **place, delta=text)
-        usage = _usage(str((self._config.transcription or {}).get("model")), length_ms, text)
-        await self._channel.send(f"{event}.completed", **place, transcript=text, usage=usage)
+        done = {"event_id": event_id, "transcript": text, "usage": usage}
+        await self._channel.send(f"{event}.completed", **place, **done)
+
+    def _charge(self, event_id: str, usage: dict[str, Any]) -> None:
+        line = self._engine.bill.line(event_id, "stt")
+        line.finished = True
+        if usage["type"] == "duration":
+            line.audio_ms = round(usage["seconds"] * 1000)
+            return
+        line.prompt_tokens = line.prompt_audio_tokens = usage["input_tokens"]
+        line.completion_tokens = usage["output_tokens"]
 
 
 def decode_audio(encoded: str) -> bytes:

@@ -65,6 +65,7 @@ class Output:
         self.made += made
         if self.line is not None:
             self.line.completion_tokens = self.made.total
+            self.line.completion_audio_tokens = self.made.audio
 
     def spoken(self, item: Item, milliseconds: int) -> None:
         """Tell how long the speech of an item is by now."""

@@ -74,7 +74,8 @@ class Response:
         line = self._output.line = self._engine.bill.line(
             self.id, "realtime", prompt_tokens=self._given.total
         )
-        line.cached_tokens = self._cached.total
+        line.prompt_audio_tokens = self._given.audio
+        line.cached_tokens, line.cached_audio_tokens = self._cached.total, self._cached.audio
         tools = [str(tool.get("name")) for tool in self._asked("tools") or []]
         try:
             answer = await self._engine.chat.answer(messages, tools, fault)
