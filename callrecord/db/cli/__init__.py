@@ -5,6 +5,7 @@ from typing import Protocol
 
 from callrecord.db.cli import (
     calls,
+    check_usage,
     migrate,
     prices,
     refused,
@@ -41,6 +42,7 @@ COMMANDS: tuple[Command, ...] = (
     status,
     calls,
     show,
+    check_usage,
     refused,
     replay,
     sweep,

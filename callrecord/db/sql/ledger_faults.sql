@@ -21,10 +21,11 @@ select format('the call costs %s, its requests cost %s', c.cost, s.cost)
 from call c cross join (select sum(u.cost) as cost from usage u) s
 where coalesce(c.cost, 0) <> coalesce(s.cost, 0)
 union all
-select format('%s requests with the id %s', count(*), u.request_id)
+select format('%s %s requests with the id %s', count(*), u.kind, u.request_id)
 from usage u
-where u.kind = 'llm' and u.request_id is not null
-group by u.request_id, u.metadata ->> 'attempt'
+-- A stream of speech to text tells what it uses piece by piece, under one id.
+where u.kind in ('llm', 'realtime') and u.request_id is not null
+group by u.kind, u.request_id, u.metadata ->> 'attempt'
 having count(*) > 1
 union all
 select format('request %s has no end', u.id)
