@@ -78,6 +78,7 @@ async def _tell(
         exact = await compare.told(connection, lines)
         ends = dict(await connection.fetchrow(sql("usage_kinds_of_end")) or {})
         wrong = dict(await connection.fetchrow(sql("usage_wrong_sums")) or {})
+        gaps = [dict(row) for row in await connection.fetch(sql("usage_gaps"))]
     finally:
         await connection.close()
     for trouble in told.troubles:
@@ -87,6 +88,8 @@ async def _tell(
     counted = {"turns answered": sum(told.turns.values()), **ends}
     report.show("requests", [{"what": name, "n": count} for name, count in counted.items()])
     report.show("sums", [{"wrong or noted": name, "n": count} for name, count in wrong.items()])
+    for gap in gaps:
+        print(f"gap in {gap['calls']} calls: {gap['gap']}")
     if args.draw is not None:
         await _draw(stack, told.rooms[-1], args.draw)
     report.finish(

@@ -15,7 +15,12 @@ from livekit.agents.metrics import (
     TTSMetrics,
     VADMetrics,
 )
-from livekit.agents.metrics.base import Metadata
+from livekit.agents.metrics.base import (
+    DecisionMetrics,
+    EOTInferenceMetrics,
+    InterruptionMetrics,
+    Metadata,
+)
 from msgspec.structs import replace
 
 from callrecord.db.events import Event, Usage, new_id
@@ -172,6 +177,38 @@ def test_a_realtime_model_is_a_request_of_the_call(book: Book) -> None:
 )
 def test_what_costs_nothing_is_not_kept(metrics: VADMetrics | EOUMetrics) -> None:
     assert usage_of(metrics) is None
+
+
+def test_later_kinds_are_requests_too(book: Book) -> None:
+    """Of models outside; those that run in the worker tell nothing of this sort."""
+    common: dict[str, Any] = {"timestamp": AT.timestamp(), "metadata": SOURCE}
+    delays = {"total_duration": 0.2, "prediction_duration": 0.1, "detection_delay": 0.3}
+    book.collect(EOTInferenceMetrics(**common, **delays))
+    counts = {"num_interruptions": 1, "num_backchannels": 0, "num_requests": 3}
+    book.collect(InterruptionMetrics(**common, **delays, **counts))
+    book.collect(
+        DecisionMetrics(label="d", request_id="d-1", duration=0.4, input_tokens=7, **common)
+    )
+    assert [
+        (each.kind, each.model, each.total_tokens, each.metadata.get("requests"))
+        for each in book.usage()
+    ] == [("eot", "m-1", 0, 1), ("interruption", "m-1", 0, 3), ("decision", "m-1", 7, None)]
+    assert usage_of(InterruptionMetrics(**common, **delays, **counts | {"num_requests": 0})) is None
+
+
+def test_a_connection_is_a_request_where_its_time_is_billed(book: Book) -> None:
+    """As some realtime models do; opening one costs nothing."""
+    told: dict[str, Any] = {
+        "request_id": "",
+        "timestamp": AT.timestamp(),
+        "input_token_details": RealtimeModelMetrics.InputTokenDetails(),
+        "output_token_details": RealtimeModelMetrics.OutputTokenDetails(),
+    }
+    assert usage_of(RealtimeModelMetrics(**told, acquire_time=0.1)) is None
+    book.collect(RealtimeModelMetrics(**told, session_duration=12.5))
+    (usage,) = book.usage()
+    assert (usage.kind, usage.request_id, usage.total_tokens) == ("realtime", None, 0)
+    assert usage.metadata == {"session_ms": 12_500}
 
 
 def _stt() -> STTMetrics:
