@@ -53,8 +53,15 @@ class Comparison:
                 own = ours.get(model, {}).get(unit, 0)
                 if unit == "audio_ms" and abs(theirs - own) <= len(rows):
                     own = theirs  # each request's is rounded
+                elif model[0] == "tts":
+                    # Of speech that was cut before its first sound LiveKit tells without an id.
+                    own = max(own, min(theirs, self._all(model, unit)))
                 found.append((model, unit, theirs, own))
         return found
+
+    def _all(self, model: _Model, unit: str) -> int:
+        rows = (row for row in self._rows.values() if _model_of(row) == model)
+        return sum(getattr(row, unit) or 0 for row in rows)
 
     def _seen(self) -> list[Usage]:
         return [self._rows[id_] for id_ in self._told if id_ in self._rows]

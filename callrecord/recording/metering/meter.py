@@ -51,6 +51,7 @@ class Meter:
         self._open: set[Request] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ids: dict[str, UUID] = {}
+        self._begun: set[str] = set()
         self._generations: dict[str, Any] = {}
         self._drains: set[asyncio.Task[None]] = set()
         self.drain_s = drain_s
@@ -73,6 +74,7 @@ class Meter:
     def begin(self, request: Request) -> None:
         """Book a request as it goes out: a job that is killed has sent it all the same."""
         self._open.add(request)
+        self._begun.add(request.row.kind)
         self._book(request.row)
 
     def end(self, request: Request) -> None:
@@ -105,7 +107,10 @@ class Meter:
 
     def counts(self, metrics: LLMMetrics | TTSMetrics) -> bool:
         """Return whether the request that LiveKit tells of is booked from here already."""
-        return metrics.request_id in self._ids or (not metrics.request_id and bool(self._ids))
+        if metrics.request_id:
+            return metrics.request_id in self._ids
+        # Of one that was cut before its first answer LiveKit has no id to tell.
+        return ("llm" if isinstance(metrics, LLMMetrics) else "tts") in self._begun
 
     def row_of(self, request_id: str) -> UUID | None:
         """Return the newest request with a provider's id."""

@@ -3,12 +3,21 @@
 from pathlib import Path
 from typing import TypeVar
 
+from livekit.agents import AgentSession, MetricsCollectedEvent
+from livekit.agents.metrics import AgentMetrics
+
 from callrecord.db.events import CallStarted, Event, Leg, Message, Usage, new_id, now
 from callrecord.db.outbox import OutboxWriter
 from callrecord.db.tail import Entry, Tail
 from callrecord.recording.recorder import Recorder
 
 E = TypeVar("E", bound=Event)
+
+
+def tell(session: AgentSession[None], metrics: AgentMetrics) -> None:
+    """Bring a model's metrics to a session, as LiveKit does with those of its own models."""
+    session._usage_collector.collect(metrics)
+    session.emit("metrics_collected", MetricsCollectedEvent(metrics=metrics))
 
 
 class Outbox:

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from livekit.agents import AgentSession, MetricsCollectedEvent
+from livekit.agents import AgentSession
 from livekit.agents.metrics import LLMMetrics, RealtimeModelMetrics, STTMetrics, TTSMetrics
 from livekit.agents.metrics.base import Metadata
 
 from callrecord.db.events import new_id, now
-from tests.callrecord.recording.outbox import Outbox
+from tests.callrecord.recording.outbox import Outbox, tell
 
 _TOKENS = st.integers(0, 1000)
 _SOURCE = st.builds(
@@ -89,19 +89,13 @@ def outbox(outbox: Outbox) -> Iterator[Outbox]:
     outbox.recorder.finish("caller_hangup", now(), {})
 
 
-def _tell(session: AgentSession[None], metrics: Any) -> None:
-    # As LiveKit's own handler does, in this order.
-    session._usage_collector.collect(metrics)
-    session.emit("metrics_collected", MetricsCollectedEvent(metrics=metrics))
-
-
 @given(st.lists(_METRICS, max_size=12))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 async def test_any_history_adds_up(
     outbox: Outbox, session: AgentSession[None], history: list[Any]
 ) -> None:
     for metrics in history:
-        _tell(session, metrics)
+        tell(session, metrics)
     outbox.check_ledger()
     assert outbox.recorder.gaps() == []
 

@@ -182,9 +182,13 @@ def test_what_costs_nothing_is_not_kept(metrics: VADMetrics | EOUMetrics) -> Non
 def test_later_kinds_are_requests_too(book: Book) -> None:
     """Of models outside; those that run in the worker tell nothing of this sort."""
     common: dict[str, Any] = {"timestamp": AT.timestamp(), "metadata": SOURCE}
-    delays = {"total_duration": 0.2, "prediction_duration": 0.1, "detection_delay": 0.3}
+    delays: dict[str, Any] = {
+        "total_duration": 0.2,
+        "prediction_duration": 0.1,
+        "detection_delay": 0.3,
+    }
     book.collect(EOTInferenceMetrics(**common, **delays))
-    counts = {"num_interruptions": 1, "num_backchannels": 0, "num_requests": 3}
+    counts: dict[str, Any] = {"num_interruptions": 1, "num_backchannels": 0, "num_requests": 3}
     book.collect(InterruptionMetrics(**common, **delays, **counts))
     book.collect(
         DecisionMetrics(label="d", request_id="d-1", duration=0.4, input_tokens=7, **common)

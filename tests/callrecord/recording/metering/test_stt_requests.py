@@ -5,13 +5,13 @@ import asyncio
 import openai
 import pytest
 from livekit import rtc
-from livekit.agents import APIConnectOptions, APIError, MetricsCollectedEvent, stt
+from livekit.agents import APIConnectOptions, APIError, stt
 from livekit.plugins import openai as plugins
 from livekit.plugins import silero
 
 from callrecord.db.events import Usage, now
 from tests.callrecord.recording.metering.conftest import SCRIPT, Ask, Bill
-from tests.callrecord.recording.outbox import Outbox
+from tests.callrecord.recording.outbox import Outbox, tell
 from tests.local.ai_control import faulty
 from tests.waiting import until
 
@@ -25,10 +25,7 @@ async def ear(ask: Ask, client: openai.AsyncOpenAI) -> plugins.STT:
     """A model whose metrics reach a recorded session, as its own model's do."""
     session = await ask()
     model = plugins.STT(model="whisper-1", client=client, use_realtime=False)
-    model.on(
-        "metrics_collected",
-        lambda told: session.emit("metrics_collected", MetricsCollectedEvent(metrics=told)),
-    )
+    model.on("metrics_collected", lambda told: tell(session, told))
     return model
 
 

@@ -9,7 +9,7 @@ from livekit.plugins import openai as plugins
 
 from tests.callrecord.recording.metering.conftest import SCRIPT, Ask, Bill
 from tests.callrecord.recording.metering.streaming import StreamingTTS
-from tests.callrecord.recording.outbox import Outbox
+from tests.callrecord.recording.outbox import Outbox, tell
 from tests.local.ai_control import faulty
 from tests.waiting import until
 
@@ -18,9 +18,11 @@ TEXT = "It is warm in Lisbon. It is cold in Oslo."
 
 @pytest.fixture
 async def voice(ask: Ask, client: openai.AsyncOpenAI) -> plugins.TTS:
-    """A speech model, in a call that is recorded."""
-    await ask()
-    return plugins.TTS(model="tts-1", client=client, response_format="pcm")
+    """A speech model, in a call that is recorded; its metrics reach the session."""
+    session = await ask()
+    model = plugins.TTS(model="tts-1", client=client, response_format="pcm")
+    model.on("metrics_collected", lambda told: tell(session, told))
+    return model
 
 
 async def test_speech_is_one_request_as_billed(
