@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from livekit.agents.llm import LLM, ChatChunk, CompletionUsage, LLMStream
 
 from callrecord.recording.metering.channel import Watched
 from callrecord.recording.metering.meter import Meter
-from callrecord.recording.metering.requests import Request, purpose, row_of, was_refused
+from callrecord.recording.metering.requests import Request, purpose, row_of
 
 
 class LLMWatch:
@@ -27,9 +28,9 @@ class LLMWatch:
         self._prompt = meter.scale.weigh(stream.chat_ctx, stream.tools)
         self._request: Request | None = None
         self._answered = 0
-        self._refused = False
+        self._begin = meter.guarded("llm", model, self._begin_attempt)
         channel = stream._event_ch  # noqa: SLF001 - where each plugin's `_run` answers
-        self._channel = Watched(channel, self._chunk)
+        self._channel = Watched(channel, meter.guarded("llm", model, self._chunk))
         stream._event_ch = self._channel  # type: ignore[assignment]  # noqa: SLF001
 
     async def run(self, attempt: Callable[[], Awaitable[None]]) -> None:
@@ -37,7 +38,10 @@ class LLMWatch:
 
         Cut from outside it goes on for a while, unheard.
         """
-        request = self._begin()
+        request = self._request = self._begin()
+        if request is None:
+            await attempt()
+            return
         work = asyncio.ensure_future(attempt())
         try:
             await asyncio.shield(work)
@@ -47,16 +51,14 @@ class LLMWatch:
             self._meter.drain(work, request)
             raise
         except Exception as error:
-            request.change(error=type(error).__name__)
-            self._refused = was_refused(error)
+            request.failed(error)
             request.finish()
             raise
         request.finish()
 
-    def _begin(self) -> Request:
+    def _begin_attempt(self) -> Request:
         self._attempts += 1
         self._answered = 0
-        self._refused = False
         row = row_of(
             "llm",
             self._model,
@@ -64,7 +66,8 @@ class LLMWatch:
             estimated=True,
             metadata={"open": True},
         )
-        request = self._request = Request(row, self._finish)
+        request = Request(row, lambda: None)
+        request.finish = self._meter.guarded("llm", self._model, partial(self._finish, request))
         if self._attempts > 1:
             request.note(attempt=self._attempts)
         if self._purpose is not None:
@@ -89,9 +92,8 @@ class LLMWatch:
         if chunk.usage is not None and chunk.usage.total_tokens > 0:
             request.change(**_told(chunk.usage))
 
-    def _finish(self) -> None:
-        request = self._request
-        if request is None or not self._meter.is_open(request):
+    def _finish(self, request: Request) -> None:
+        if not self._meter.is_open(request):
             return
         request.change(duration_ms=request.age_ms())
         request.note(open=None)
@@ -105,7 +107,7 @@ class LLMWatch:
                 self._answered,
                 row.output_tokens - row.reasoning_tokens,
             )
-        elif self._refused:
+        elif request.refused:
             request.note(estimate=None)
             request.change(input_tokens=0, output_tokens=0, total_tokens=0, estimated=False)
         else:

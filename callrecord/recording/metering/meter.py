@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import functools
 import weakref
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 from uuid import UUID
 
 from livekit.agents.metrics import LLMMetrics, STTMetrics, TTSMetrics
@@ -19,6 +20,8 @@ logger = private_logger("voice.meter")
 DRAIN_S: Final = 1.0
 """Seconds that a request which was cut may go on unheard, to tell what it used."""
 
+P = ParamSpec("P")
+R = TypeVar("R")
 Model = tuple[str, str | None, str | None]
 """Kind, provider and name."""
 
@@ -51,7 +54,7 @@ class Meter:
         self._open: set[Request] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ids: dict[str, UUID] = {}
-        self._begun: set[str] = set()
+        self._begun: set[Model] = set()
         self._generations: dict[str, Any] = {}
         self._drains: set[asyncio.Task[None]] = set()
         self.drain_s = drain_s
@@ -74,7 +77,7 @@ class Meter:
     def begin(self, request: Request) -> None:
         """Book a request as it goes out: a job that is killed has sent it all the same."""
         self._open.add(request)
-        self._begun.add(request.row.kind)
+        self._begun.add(_model_of(request.row))
         self._book(request.row)
 
     def end(self, request: Request) -> None:
@@ -110,7 +113,9 @@ class Meter:
         if metrics.request_id:
             return metrics.request_id in self._ids
         # Of one that was cut before its first answer LiveKit has no id to tell.
-        return ("llm" if isinstance(metrics, LLMMetrics) else "tts") in self._begun
+        kind = "llm" if isinstance(metrics, LLMMetrics) else "tts"
+        told = metrics.metadata
+        return told is not None and (kind, told.model_provider, told.model_name) in self._begun
 
     def row_of(self, request_id: str) -> UUID | None:
         """Return the newest request with a provider's id."""
@@ -128,7 +133,7 @@ class Meter:
 
     def told_nothing(self, row: Usage) -> None:
         """Note a request that came to its end without any usage."""
-        model = (row.kind, row.provider, row.model)
+        model = _model_of(row)
         self.untold[model] = self.untold.get(model, 0) + 1
 
     def gaps(self) -> list[str]:
@@ -142,6 +147,20 @@ class Meter:
         """Note a stream that could not be metered."""
         name = (kind, getattr(model, "provider", None), getattr(model, "model", None))
         self.unseen[name] = self.unseen.get(name, 0) + 1
+
+    def guarded(self, kind: str, model: Any, handler: Callable[P, R]) -> Callable[P, R | None]:
+        """Return the handler, made safe for a stream: if it fails, the model was not seen."""
+
+        @functools.wraps(handler)
+        def safe(*arguments: P.args, **named: P.kwargs) -> R | None:
+            try:
+                return handler(*arguments, **named)
+            except Exception:
+                self.not_seen(kind, model)
+                logger.exception("a request is not seen as it is", extra={"kind": kind})
+                return None
+
+        return safe
 
     def drain(self, work: "asyncio.Task[Any]", request: Request) -> None:
         """Let a request that was cut go on until it has told its usage, or for `drain_s`."""
@@ -166,10 +185,16 @@ class Meter:
         try:
             if self.drain_s > 0 and not request.told:
                 await asyncio.wait({work}, timeout=self.drain_s)
+            if work.done() and not work.cancelled() and (error := work.exception()) is not None:
+                request.failed(error)
         finally:
             request.finish()
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
+
+
+def _model_of(row: Usage) -> Model:
+    return row.kind, row.provider, row.model
 
 
 def _gap(model: Model, times: int, what: str) -> str:

@@ -30,11 +30,13 @@ class Request:
         row: Its newest version.
         finish: Ends it with what is known; can be called again.
         began: When it went out, time.perf_counter() seconds.
+        refused: Whether the provider has not taken it: nobody is paid for that.
     """
 
     row: Usage
     finish: Callable[[], None]
     began: float = field(default_factory=time.perf_counter)
+    refused: bool = False
 
     @property
     def told(self) -> bool:
@@ -49,6 +51,12 @@ class Request:
         """Note something in its metadata; None takes a note back."""
         merged = self.row.metadata | metadata
         self.change(metadata={name: told for name, told in merged.items() if told is not None})
+
+    def failed(self, error: BaseException) -> None:
+        """Note its failure. One that was answered before was not refused, whatever came then."""
+        self.change(error=type(error).__name__)
+        has_begun = self.row.request_id is not None or self.row.ttft_ms is not None
+        self.refused = was_refused(error) and not has_begun
 
     def answered(self) -> None:
         """Note the first answer, once."""

@@ -122,3 +122,8 @@ def tokens(usage: list[Usage]) -> list[tuple[int, int]]:
 def billed(lines: list[dict[str, Any]]) -> list[tuple[int, int]]:
     """Return the same of the bill."""
     return sorted((line["prompt_tokens"], line["completion_tokens"]) for line in lines)
+
+
+def closed(outbox: Outbox) -> list[Usage]:
+    """Return the requests whose end is booked."""
+    return [each for each in outbox.usage() if not each.metadata.get("open")]

@@ -5,27 +5,23 @@ from typing import Any
 
 import openai
 import pytest
-from livekit.agents import APIConnectOptions, llm
+from livekit.agents import llm
 from livekit.agents.metrics import LLMModelUsage
 from livekit.plugins import openai as plugins
 
-from callrecord.db.events import Usage
 from tests.callrecord.recording.metering.conftest import (
     SCRIPT,
     Ask,
     Bill,
     Forecaster,
     billed,
+    closed,
     tokens,
 )
+from tests.callrecord.recording.metering.streaming import QuietLLM
 from tests.callrecord.recording.outbox import Outbox
 from tests.local.ai_control import faulty
 from tests.waiting import until
-
-
-def closed(outbox: Outbox) -> list[Usage]:
-    """Return the requests whose end is booked."""
-    return [each for each in outbox.usage() if not each.metadata.get("open")]
 
 
 async def test_a_reply_is_one_request_as_billed(outbox: Outbox, ask: Ask, bill: Bill) -> None:
@@ -191,7 +187,7 @@ async def test_a_summary_beside_the_session_is_the_calls(
 
 
 async def test_a_model_that_tells_nothing_is_estimated_and_named(outbox: Outbox, ask: Ask) -> None:
-    session = await ask(_Silent())
+    session = await ask(QuietLLM("Yes I am", None))
     await session.generate_reply(user_input="Are you there?")
     await until(lambda: closed(outbox), what="the request")
     (request,) = outbox.usage()
@@ -209,27 +205,6 @@ async def test_a_request_cut_by_the_end_of_the_call_is_booked(outbox: Outbox, as
     (request,) = outbox.usage()
     assert "open" not in request.metadata
     assert request.estimated
-
-
-class _Silent(llm.LLM[str]):
-    """A plugin that sends no usage."""
-
-    @property
-    def model(self) -> str:
-        return "silent"
-
-    @property
-    def provider(self) -> str:
-        return "tests"
-
-    def chat(self, *, chat_ctx: llm.ChatContext, **_: Any) -> llm.LLMStream:
-        return _SilentStream(self, chat_ctx=chat_ctx, tools=[], conn_options=APIConnectOptions())
-
-
-class _SilentStream(llm.LLMStream):
-    async def _run(self) -> None:
-        delta = llm.ChoiceDelta(role="assistant", content="Yes I am")
-        self._event_ch.send_nowait(llm.ChatChunk(id="silent-1", delta=delta))
 
 
 def _answering(outbox: Outbox) -> bool:
