@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +48,7 @@ async def agent(*arguments: str, cwd: Path, **settings: str) -> Ended:
 async def started(
     *arguments: str, cwd: Path, **settings: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Start the command line; kill it at the end, if it still runs."""
+    """Start the command line; at the end kill what still runs of it, idle processes as well."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -58,13 +58,14 @@ async def started(
         env={"PATH": os.environ["PATH"], "HOME": str(cwd), "PYTHONPATH": str(PROJECT), **settings},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
     )
     try:
         yield process
     finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGKILL)
-            await process.communicate()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.communicate()
 
 
 async def printed(process: asyncio.subprocess.Process, text: str) -> None:

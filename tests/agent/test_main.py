@@ -18,6 +18,7 @@ from callrecord.db.tail import Tail
 from tests.agent.processes import AWAY, LIVEKIT, agent, printed, started
 from tests.callrecord.recording.outbox import Outbox
 from tests.e2e.personas import copy_agent
+from tests.waiting import until
 
 RunMain = Callable[..., Awaitable[str]]
 
@@ -136,8 +137,9 @@ async def test_a_second_sigterm_ends_at_once(tmp_path: Path) -> None:
         worker.send_signal(signal.SIGTERM)
         await printed(worker, "shutting down worker")
         worker.send_signal(signal.SIGTERM)
-        # Not for the end of its output: idle processes of jobs hold it until they notice.
-        assert await asyncio.wait_for(worker.wait(), 30) == 1
+        # `wait` waits for the end of its output, too, which idle processes of jobs hold.
+        await until(lambda: worker.returncode is not None, what="the worker's end")
+        assert worker.returncode == 1
     _check_whole(tmp_path, file)
 
 
