@@ -2,21 +2,23 @@
 
 The local model answers conversations of five turns. Each answer is taken as cut at a place of
 chance: the estimate of it, made from what the conversation was told before, beside the tokens that
-the model had made by then, and the prompt's beside the one it was told.
+the model had made by then, and the prompt's beside the one it was told. The model sends each token
+by itself, as many do; the same answers are also taken as coming in pieces of chance, of one to
+eight tokens, and as one piece, which leaves their characters alone to count.
 """
 
 import asyncio
 import random
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import openai
 from livekit.agents import llm
 
 from bench import report
-from callrecord.recording.metering.estimate import Estimator, Scale
+from callrecord.recording.metering.estimate import Answer, Estimator, Scale, Size
 from local.ai_server import AIServer
 from local.places import run_directory
 
@@ -76,26 +78,72 @@ async def _conversation(
     chance: random.Random,
     errors: dict[tuple[str, str], list[float]],
 ) -> None:
-    estimator, scale = Estimator(), Scale()  # as of one call
+    ways = {way: Estimator() for way in WAYS}  # as of one call
+    scale = Scale()
     context = llm.ChatContext.empty()
     context.add_message(role="system", content=INSTRUCTIONS)
     for turn in range(TURNS):
         context.add_message(role="user", content=chance.choice(QUESTIONS))
-        pieces, asked = await reply(client, context)
-        if not pieces:
+        tokens, asked = await reply(client, context)
+        if not tokens:
             continue
         when = "after a told answer" if turn else "first answer of a call"
-        made = chance.randint(1, len(pieces))
+        cut = chance.randint(1, len(tokens))
         size = scale.weigh(context, [])
-        heard = len("".join(pieces[:made]))
+        for way, estimator in ways.items():
+            for of, error in _compare(estimator, WAYS[way](tokens, chance), cut, (size, asked)):
+                name = f"answer, {way}" if of == "answer" else of
+                if of == "answer" or way == next(iter(ways)):
+                    errors.setdefault((name, when), []).append(error)
+        context.add_message(role="assistant", content="".join(tokens))
+
+
+def _compare(
+    estimator: Estimator, pieces: list[list[str]], cut: int, prompt: tuple[Size, int]
+) -> list[tuple[str, float]]:
+    """Return the errors of one request, and let the estimator learn from it.
+
+    Args:
+        estimator: What the conversation has taught so far.
+        pieces: Tokens of the answer, by the piece.
+        cut: After how many tokens the answer is cut; the piece it falls in is the last that comes.
+        prompt: Size and tokens of it.
+    """
+    size, asked = prompt
+    answer, made = Answer(), 0
+    for piece in pieces:
+        if made >= cut:
+            break
+        answer, made = answer.and_also("".join(piece)), made + len(piece)
+    found = [
+        (of, 100 * abs(estimate - used) / used)
         for of, estimate, used in (
             ("prompt", estimator.prompt(MODEL, size), asked),
-            ("answer", estimator.answer(MODEL, heard), made),
-        ):
-            errors.setdefault((of, when), []).append(100 * abs(estimate - used) / used)
-        text = "".join(pieces)
-        estimator.learn(MODEL, size, asked, len(text), len(pieces))
-        context.add_message(role="assistant", content=text)
+            ("answer", estimator.answer(MODEL, answer), made),
+        )
+    ]
+    whole = Answer()
+    for piece in pieces:
+        whole = whole.and_also("".join(piece))
+    estimator.learn(MODEL, size, asked, whole, sum(map(len, pieces)))
+    return found
+
+
+def _by_chance(tokens: list[str], chance: random.Random) -> list[list[str]]:
+    pieces, at = [], 0
+    while at < len(tokens):
+        count = chance.randint(1, 8)
+        pieces.append(tokens[at : at + count])
+        at += count
+    return pieces
+
+
+WAYS: dict[str, Callable[[list[str], random.Random], list[list[str]]]] = {
+    "token by token": lambda tokens, _: [[token] for token in tokens],
+    "in pieces of 1 to 8": _by_chance,
+    "in one piece": lambda tokens, chance: [tokens[: chance.randint(1, len(tokens))]],
+}
+"""How an answer comes."""
 
 
 def _spread(values: Sequence[float]) -> dict[str, Any]:

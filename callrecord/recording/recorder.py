@@ -97,6 +97,7 @@ class Recorder:
                 self.telemetry.observe(event)
         except Exception:
             self.failures += 1
+            self._unbooked += isinstance(event, Usage)
             logger.exception("event not recorded", extra={"event_type": type(event).__name__})
 
     def attach_room(self, room: rtc.Room) -> None:

@@ -1,8 +1,9 @@
 """Estimates of tokens that no provider told, better with every request that was told.
 
-A prompt is the last told prompt of the same model and what was added to it since. Words count as
-many tokens as that model's words did so far; before its first told answer, a token is four
-characters (OpenAI's rule of thumb for English).
+A prompt is the last told prompt of the same model and what was added to it since. An answer counts
+as many tokens as that model's answers did so far, by their pieces (many providers send each token
+by itself) or by their characters, whichever was nearer. Before its first told answer, a token is
+four characters (OpenAI's rule of thumb for English), and a piece one token at least.
 """
 
 import json
@@ -27,6 +28,25 @@ class Size:
     messages: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of an answer.
+
+    Attributes:
+        characters: Of its text.
+        pieces: In which the text came.
+        called: Characters of function calls; plugins gather these, so that pieces tell nothing.
+    """
+
+    characters: int = 0
+    pieces: int = 0
+    called: int = 0
+
+    def and_also(self, text: str, called: int = 0) -> "Answer":
+        """Return it with what one chunk brought."""
+        return Answer(self.characters + len(text), self.pieces + bool(text), self.called + called)
+
+
 @dataclass(slots=True)
 class _Known:
     """What one model's told requests have taught."""
@@ -37,10 +57,39 @@ class _Known:
     prompt_tokens: int = 0
     around_message: float = MESSAGE_TOKENS
     told: int = 0
+    pieces: int = 0
+    answered: int = 0
+    off_by_characters: float = 0.0
+    off_by_pieces: float = 0.0
 
     def rate(self) -> float:
         """Tokens of a character."""
         return self.tokens / self.characters
+
+    def by_pieces(self) -> bool:
+        """Whether pieces were the better measure of this model's answers so far."""
+        return bool(self.answered) and self.off_by_pieces <= self.off_by_characters
+
+    def answer(self, answer: Answer) -> float:
+        """Tokens of an answer, or of as much of it as came."""
+        called = answer.called * self.rate()
+        if self.by_pieces():
+            return answer.pieces * self._piece() + called
+        least = 0 if self.answered else answer.pieces
+        return max(answer.characters * self.rate(), least) + called
+
+    def take_answer(self, answer: Answer, tokens: int) -> None:
+        """Learn from a told answer, and how near each measure was to it."""
+        if answer.pieces and not answer.called:
+            self.off_by_characters += abs(answer.characters * self.rate() - tokens)
+            self.off_by_pieces += abs(answer.pieces * self._piece() - tokens)
+            self.pieces += answer.pieces
+            self.answered += tokens
+        self.characters += answer.characters + answer.called
+        self.tokens += tokens
+
+    def _piece(self) -> float:
+        return self.answered / self.pieces if self.pieces else 1.0
 
     def take_prompt(self, prompt: Size, tokens: int) -> None:
         """Learn from a told prompt, and what stands around a message from its growth."""
@@ -79,7 +128,7 @@ class Estimator:
         self._hearing: dict[str, tuple[float, float]] = {}
 
     def learn(
-        self, model: str, prompt: Size, prompt_tokens: int, answer: int, answer_tokens: int
+        self, model: str, prompt: Size, prompt_tokens: int, answer: Answer, answer_tokens: int
     ) -> None:
         """Take in a told request.
 
@@ -87,16 +136,15 @@ class Estimator:
             model: Its name.
             prompt: Size of what was sent.
             prompt_tokens: Told for it.
-            answer: Characters of the answer.
-            answer_tokens: Told for them, without hidden reasoning.
+            answer: What came of the answer.
+            answer_tokens: Told for it, without hidden reasoning.
         """
         known = self._models.setdefault(model, _Known())
         known.told += 1
         if prompt_tokens > 0:
             known.take_prompt(prompt, prompt_tokens)
-        if answer > 0 and answer_tokens > 0:
-            known.characters += answer
-            known.tokens += answer_tokens
+        if answer != Answer() and answer_tokens > 0:
+            known.take_answer(answer, answer_tokens)
 
     def prompt(self, model: str, prompt: Size) -> int:
         """Return the tokens of a prompt; 1 at least."""
@@ -106,10 +154,10 @@ class Estimator:
         messages = (prompt.messages - last.messages) * known.around_message
         return max(1, round(known.prompt_tokens + characters + messages))
 
-    def answer(self, model: str, characters: int) -> int:
+    def answer(self, model: str, answer: Answer) -> int:
         """Return the tokens of so much of an answer; 1 at least if there is any."""
         known = self._models.get(model) or _Known()
-        return max(1, round(characters * known.rate())) if characters else 0
+        return max(1, round(known.answer(answer))) if answer != Answer() else 0
 
     def learn_speech(self, model: str, spoken: Speech) -> None:
         """Take in a request for speech whose tokens were told."""
@@ -140,6 +188,7 @@ class Estimator:
             "method": "learned",
             "told_requests": known.told,
             "characters_a_token": round(known.characters / known.tokens, 3),
+            "answers_by": "pieces" if known.by_pieces() else "characters",
         }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from livekit.agents.llm import LLM, ChatChunk, CompletionUsage, LLMStream
 
 from callrecord.recording.metering.channel import Watched
+from callrecord.recording.metering.estimate import Answer
 from callrecord.recording.metering.meter import Meter
 from callrecord.recording.metering.requests import Request, purpose, row_of
 
@@ -27,7 +28,7 @@ class LLMWatch:
         self._attempts = 0
         self._prompt = meter.scale.weigh(stream.chat_ctx, stream.tools)
         self._request: Request | None = None
-        self._answered = 0
+        self._answered = Answer()
         self._begin = meter.guarded("llm", model, self._begin_attempt)
         channel = stream._event_ch  # noqa: SLF001 - where each plugin's `_run` answers
         self._channel = Watched(channel, meter.guarded("llm", model, self._chunk))
@@ -58,7 +59,7 @@ class LLMWatch:
 
     def _begin_attempt(self) -> Request:
         self._attempts += 1
-        self._answered = 0
+        self._answered = Answer()
         row = row_of(
             "llm",
             self._model,
@@ -86,9 +87,8 @@ class LLMWatch:
         if chunk.has_response():
             request.answered()
         if chunk.delta is not None:
-            calls = chunk.delta.tool_calls
-            self._answered += len(chunk.delta.content or "")
-            self._answered += sum(len(call.name) + len(call.arguments) for call in calls)
+            called = sum(len(call.name) + len(call.arguments) for call in chunk.delta.tool_calls)
+            self._answered = self._answered.and_also(chunk.delta.content or "", called)
         if chunk.usage is not None and chunk.usage.total_tokens > 0:
             request.change(**_told(chunk.usage))
 

@@ -5,7 +5,7 @@ import logging
 import pytest
 from livekit import rtc
 
-from callrecord.db.events import CallConnected, CallEnded, Unhandled, now
+from callrecord.db.events import CallConnected, CallEnded, Unhandled, Usage, new_id, now
 from tests.callrecord.recording.outbox import Outbox
 from tests.callrecord.recording.people import leave, participant
 
@@ -59,6 +59,12 @@ def test_an_event_that_a_closed_file_does_not_take_is_a_failure(
     outbox.recorder.legs.joined(participant("ada"))
     assert (outbox.recorder.late, outbox.recorder.failures) == (0, 1)
     assert "event not recorded" in caplog.text
+
+
+def test_a_request_that_can_not_be_recorded_is_a_gap(outbox: Outbox) -> None:
+    outbox.writer.close()
+    outbox.recorder.append(Usage(id=new_id(), at=now(), kind="llm"))
+    assert outbox.recorder.gaps() == ["1 events of requests could not be handled"]
 
 
 @pytest.mark.parametrize("error", [TypeError, ValueError, KeyError])
