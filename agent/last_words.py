@@ -68,7 +68,7 @@ class LastWords:
         text = self._settings.agent_error_message
         audio = self._phrases.audio(text)
         if audio is not None:
-            self._recorder.turns.announced(text, {"kind": "error"})
+            self._recorder.turns.of_agent.announced(text, {"kind": "error"})
         return audio
 
     async def announce(self, audio: rtc.AudioFrame) -> None:

@@ -119,7 +119,7 @@ class People:
             return
         extra: dict[str, Any] = {SENDER: identity}
         item = ChatMessage(role="user", content=[text], extra=extra)
-        self._recorder.guard("typed", self._recorder.turns.typed)(item)
+        self._recorder.guard("typed", self._recorder.turns.of_caller.typed)(item)
         await self._started.wait()
         try:
             async with self._session._claim_user_turn():  # noqa: SLF001 - as LiveKit's own does

@@ -86,7 +86,7 @@ class Watches:
 
     def _apologise(self, failure: Failure) -> SpeechHandle:
         speech = self._phrases.say(self._session, self._settings.agent_fallback_message)
-        self._recorder.turns.note(speech.id, {"kind": "fallback", "cause": str(failure)})
+        self._recorder.turns.of_agent.note(speech.id, {"kind": "fallback", "cause": str(failure)})
         return speech
 
     def _give_up(self, failure: Failure) -> None:

@@ -4,7 +4,6 @@ Nothing here waits, and nothing raises into the call: a handler that fails is lo
 what it could not handle is kept in the outbox as it was.
 """
 
-import functools
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -12,28 +11,20 @@ from typing import Any
 from uuid import UUID
 
 from livekit import rtc
-from livekit.agents import (
-    AgentSession,
-    AgentStateChangedEvent,
-    ConversationItemAddedEvent,
-    ErrorEvent,
-    FunctionToolsExecutedEvent,
-    MetricsCollectedEvent,
-    SpeechCreatedEvent,
-    UserInputTranscribedEvent,
-)
+from livekit.agents import AgentSession, MetricsCollectedEvent, SpeechCreatedEvent
 from livekit.agents.metrics import AgentMetrics, LLMMetrics, STTMetrics, TTSMetrics
-from livekit.agents.voice.events import ToolExecutionUpdatedEvent
 
-from callrecord.db.events import CallConnected, CallEnded, Event, Unhandled, Usage, now
+from callrecord.db.events import CallConnected, CallEnded, Event, Usage
 from callrecord.db.outbox import OutboxWriter
 from callrecord.db.privacy import private_logger
 from callrecord.recording.comparison import Comparison
+from callrecord.recording.guard import Guard
 from callrecord.recording.last_utterance import LastUtterance
 from callrecord.recording.legs import Legs
 from callrecord.recording.metering.hook import install
 from callrecord.recording.metering.meter import DRAIN_S, Meter
 from callrecord.recording.playback import Playback
+from callrecord.recording.session_events import HANDLERS, log_error
 from callrecord.recording.tap import tap, untap
 from callrecord.recording.telemetry import Telemetry
 from callrecord.recording.turns import Turns
@@ -42,8 +33,6 @@ logger = private_logger("voice.recorder")
 
 _OF_REQUESTS = ("request", "metrics_collected", "requests at the end", "turns at the end")
 """Handlers without which the ledger lacks something."""
-RAW_LIMIT = 4096
-"""Characters kept of an event that could not be handled."""
 
 
 class Recorder:
@@ -52,7 +41,7 @@ class Recorder:
     Attributes:
         legs: Who is, and was, in the room.
         turns: The conversation of the first session, and what is said besides any.
-        failures: Events that could not be handled; each is in the outbox, raw.
+        guard: Makes handlers safe: what they can't handle is logged, counted and kept.
         late: Events after the end, which are not recorded.
         telemetry: Is told of each event after it was recorded.
         comparison: The ledger beside what the sessions have counted.
@@ -69,7 +58,8 @@ class Recorder:
         self.telemetry: Telemetry | None = None
         self._connected = False
         self._finished = False
-        self.failures = 0
+        self.guard = Guard(self.append)
+        self._not_recorded = 0
         self._unbooked = 0
         self.late = 0
         self.legs = Legs(self.append)
@@ -79,6 +69,11 @@ class Recorder:
         self.comparison = Comparison()
         self.turns = Turns(self.append, self._meter.take_words)
         install()
+
+    @property
+    def failures(self) -> int:
+        """Events that could not be recorded, or handled; the latter are in the outbox, raw."""
+        return self._not_recorded + self.guard.failed.total()
 
     def append(self, event: Event) -> None:
         """Append an event. Never raises and never waits.
@@ -96,7 +91,7 @@ class Recorder:
             if self.telemetry is not None:
                 self.telemetry.observe(event)
         except Exception:
-            self.failures += 1
+            self._not_recorded += 1
             self._unbooked += isinstance(event, Usage)
             logger.exception("event not recorded", extra={"event_type": type(event).__name__})
 
@@ -133,30 +128,27 @@ class Recorder:
         self._meter.listen()
         again = Turns(self.append, self._meter.take_words) if self._sessions else None
         turns = again or self.turns
-        turns.agent = self.turns.agent
+        turns.of_agent.agent = self.turns.of_agent.agent
         turns.follow(session)
-        turns.utterance.follow(session, self.guard)
+        turns.of_caller.utterance.follow(session, self.guard)
         self._sessions.append(turns)
-        saying = self.guard("saying", turns.saying)
-        playback = Playback(self.guard("played", turns.played))
+        saying = self.guard("saying", turns.of_agent.saying)
+        playback = Playback(self.guard("played", turns.of_agent.played))
         self._on(session, "speech_created", lambda _: tap(session, saying))
         self._on(session, "speech_created", lambda _: playback.follow(session.output.audio))
         self._on(session, "close", lambda _: untap(session))
         self._on(session, "close", lambda _: playback.follow(None))
         self._on(session, "speech_created", partial(self._speech_created, turns))
-        self._on(session, "agent_state_changed", partial(_agent_state_changed, turns))
-        self._on(session, "user_input_transcribed", partial(_transcribed, turns))
-        self._on(session, "conversation_item_added", partial(_item_added, turns))
-        self._on(session, "tool_execution_updated", partial(_tool_updated, turns))
-        self._on(session, "function_tools_executed", partial(_tools_executed, turns))
+        for name, handler in HANDLERS.items():
+            self._on(session, name, partial(handler, turns))
         self._on(session, "metrics_collected", partial(self._metrics_collected, turns))
-        self._on(session, "error", _error)
-        return turns.utterance
+        self._on(session, "error", log_error)
+        return turns.of_caller.utterance
 
     def entered(self, agent_identity: str) -> None:
         """Name the agent, which is in the room now."""
         for turns in (self.turns, *self._sessions):
-            turns.agent = agent_identity
+            turns.of_agent.agent = agent_identity
 
     def look(self, room: rtc.Room) -> None:
         """Begin the legs of who is in the room: of those who came first no event tells, or late."""
@@ -203,8 +195,8 @@ class Recorder:
     def gaps(self) -> list[str]:
         """Return what keeps the ledger from being complete, a line for each model."""
         found = [*self._meter.gaps(), *(gap for turns in self._sessions for gap in turns.gaps())]
-        if self._unbooked:
-            found.append(f"{self._unbooked} events of requests could not be handled")
+        if unbooked := self._unbooked + sum(self.guard.failed[name] for name in _OF_REQUESTS):
+            found.append(f"{unbooked} events of requests could not be handled")
         try:
             found += self.comparison.missing(self.sessions)
         except Exception:
@@ -217,32 +209,16 @@ class Recorder:
         """All sessions of the call."""
         return [turns.session for turns in self._sessions if turns.session is not None]
 
-    def guard(self, name: str, handler: Callable[..., None]) -> Callable[..., None]:
-        """Return the handler, made safe for an emitter: it can't raise and loses nothing."""
-
-        @functools.wraps(handler)
-        def guarded(*args: Any) -> None:
-            try:
-                handler(*args)
-            except Exception as error:
-                self.failures += 1
-                self._unbooked += name in _OF_REQUESTS
-                logger.exception("event handler failed, event kept raw", extra={"event_type": name})
-                raw = " ".join(map(_repr, args))[:RAW_LIMIT]
-                self.append(Unhandled(at=now(), source=name, error=repr(error), raw=raw))
-
-        return guarded
-
     def _on(self, emitter: rtc.EventEmitter[Any], name: str, handler: Callable[..., None]) -> None:
         emitter.on(name, self.guard(name, handler))
 
     def _came(self, participant: rtc.Participant) -> None:
         for turns in self._sessions:
-            turns.came(participant.identity)
+            turns.of_caller.came(participant.identity)
 
     def _left(self, identity: str | None) -> None:
         for turns in self._sessions:
-            turns.left(identity)
+            turns.of_caller.left(identity)
 
     def _metrics_collected(self, turns: Turns, event: MetricsCollectedEvent) -> None:
         metrics = event.metrics
@@ -269,53 +245,5 @@ class Recorder:
         turns.booked(usage)
 
     def _speech_created(self, turns: Turns, event: SpeechCreatedEvent) -> None:
-        turns.speech_created(event.speech_handle, scripted=event.source == "say")
-        event.speech_handle.add_done_callback(self.guard("speech done", turns.speech_done))
-
-
-def _agent_state_changed(turns: Turns, event: AgentStateChangedEvent) -> None:
-    if event.new_state == "speaking":
-        turns.sounding()
-
-
-def _transcribed(turns: Turns, event: UserInputTranscribedEvent) -> None:
-    if event.is_final:
-        turns.heard(event.transcript, event.speaker_id)
-
-
-def _item_added(turns: Turns, event: ConversationItemAddedEvent) -> None:
-    if event.item.type == "message":
-        turns.item_added(event.item)
-    elif event.item.type == "agent_handoff":
-        turns.handed_over(event.item)
-
-
-def _tool_updated(turns: Turns, event: ToolExecutionUpdatedEvent) -> None:
-    if event.update.type in {"tool_call_started", "tool_call_ended"}:
-        turns.tool_updated(event.update)
-
-
-def _tools_executed(turns: Turns, event: FunctionToolsExecutedEvent) -> None:
-    for call, output in event.zipped():
-        turns.tool_executed(call, output)
-
-
-def _error(event: ErrorEvent) -> None:
-    # Classes only: a provider's message may quote what people said.
-    error = getattr(event.error, "error", event.error)
-    logger.warning(
-        "pipeline error",
-        extra={
-            "source": type(event.source).__name__,
-            "error": type(error).__name__,
-            "status_code": getattr(error, "status_code", None),
-            "recoverable": getattr(event.error, "recoverable", None),
-        },
-    )
-
-
-def _repr(value: Any) -> str:
-    try:
-        return repr(value)
-    except Exception as error:  # noqa: BLE001 - what could not be handled may not be told either
-        return f"<{type(value).__name__}: {type(error).__name__}>"
+        turns.of_agent.speech_created(event.speech_handle, scripted=event.source == "say")
+        event.speech_handle.add_done_callback(self.guard("speech done", turns.of_agent.speech_done))

@@ -146,7 +146,7 @@ async def test_a_second_sigterm_ends_at_once(tmp_path: Path) -> None:
 def _leftover(tmp_path: Path) -> Path:
     directory = OutboxHome(tmp_path / "outbox").take()
     outbox = Outbox(directory.path)
-    outbox.recorder.turns.heard("Hello?")
+    outbox.recorder.turns.of_caller.heard("Hello?")
     outbox.writer.close()
     directory.release()
     return outbox.writer.path

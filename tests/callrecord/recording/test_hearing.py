@@ -131,7 +131,7 @@ def test_words_of_two_people_in_one_turn_are_nobodys() -> None:
 async def test_typed_text_is_its_senders_before_it_is_committed(outbox: Outbox, talk: Talk) -> None:
     session = await talk(Reply("I see."))
     item = ChatMessage(role="user", content=["0451"], extra={SENDER: "bob", "from": "web"})
-    outbox.recorder.turns.typed(item)
+    outbox.recorder.turns.of_caller.typed(item)
     (draft,) = outbox.messages()
     assert (draft.participant_identity, draft.metadata) == ("bob", {"final": False})
     await session.generate_reply(user_input=item)

@@ -159,7 +159,7 @@ async def test_a_turn_cut_by_the_end_is_marked(
     utterance.resume()
     tell(session, "I am back.")
     commit(session, "I am back.")
-    outbox.recorder.turns.left("somebody else")
+    outbox.recorder.turns.of_caller.left("somebody else")
     assert not utterance.cut
     outbox.recorder._left(None)
     tell(session, "I would like")

@@ -1,0 +1,211 @@
+"""The agent's turns: each a message from its first sentence on, also if nobody hears its end."""
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from livekit.agents import AgentSession, ChatMessage, FunctionCall, FunctionCallOutput
+from livekit.agents.voice import SpeechHandle
+
+from callrecord.db.events import Event, Message, new_id, now
+from callrecord.recording.account import Account
+from callrecord.recording.messages import committed, when
+from callrecord.recording.used_models import UsedModels
+
+
+class AgentTurns:
+    """Records what the agent says in one session, speech by speech.
+
+    Attributes:
+        agent: The agent's identity in the room, once it is known.
+        speeches: Speeches that go on, by id.
+    """
+
+    def __init__(
+        self,
+        append: Callable[[Event], None],
+        account: Account,
+        used: UsedModels,
+        written: Callable[[str], str],
+    ) -> None:
+        """Record by `append`.
+
+        Args:
+            append: Takes each version of a message.
+            account: What the session's requests come to; replies are settled there.
+            used: Counts replies by the models they took.
+            written: Tells what a model wrote for a speech since it was asked for last.
+        """
+        self._append = append
+        self._account = account
+        self._written = written
+        self._used = used
+        self._session: AgentSession[None] | None = None
+        self.speeches: dict[str, SpeechHandle] = {}
+        self._began: dict[str, float] = {}
+        self._scripted: set[str] = set()
+        self._replies: dict[str, Message] = {}
+        self._sounded: set[str] = set()
+        self._played: dict[str, float] = {}
+        self._notes: dict[str, dict[str, Any]] = {}
+        self.agent: str | None = None
+
+    def follow(self, session: AgentSession[None]) -> None:
+        """Name the session."""
+        self._session = session
+
+    def end(self) -> None:
+        """Mark what the end of the call leaves uncommitted: it was cut."""
+        for reply in self._replies.values():
+            self._append(msgspec.structs.replace(reply, interrupted=True))
+
+    def speech_created(self, speech: SpeechHandle, *, scripted: bool) -> None:
+        """Follow a speech to its end. A scripted one (`say`) has no language model's words."""
+        self.speeches[speech.id] = speech
+        self._began[speech.id] = time.time()
+        if scripted:
+            self._scripted.add(speech.id)
+
+    def saying(self, text: str) -> None:
+        """Record what the agent is about to say, of a reply not yet committed."""
+        speech_id = self.current()
+        if speech_id is None or not text.strip():
+            return
+        reply = self._replies.get(speech_id)
+        if reply is None:
+            reply = self._message(new_id(), now(), speech_id)
+        reply = msgspec.structs.replace(reply, content=(reply.content + text).lstrip())
+        self._replies[speech_id] = reply
+        self._append(reply)
+
+    def sounding(self) -> None:
+        """Note that the current speech can be heard from now on."""
+        if (speech_id := self.current()) is not None:
+            self._sounded.add(speech_id)
+
+    def played(self, seconds: float) -> None:
+        """Note how much of the current speech was played since its last message."""
+        if (speech_id := self.current()) is not None:
+            self._played[speech_id] = self._played.get(speech_id, 0.0) + seconds
+
+    def note(self, speech_id: str, metadata: dict[str, Any]) -> None:
+        """Give what is said in a speech a note, kept in its message's metadata."""
+        self._notes[speech_id] = metadata
+
+    def announced(self, text: str, metadata: dict[str, Any]) -> None:
+        """Record what is said to the room besides any session."""
+        message = self._message(new_id(), now(), None)
+        self._append(msgspec.structs.replace(message, content=text, model=None, metadata=metadata))
+
+    def commit(self, item: ChatMessage) -> None:
+        """Record a turn that LiveKit has committed."""
+        speech_id = self.current()
+        reply = self._replies.pop(speech_id, None) if speech_id else None
+        message_id = reply.id if reply else new_id()
+        message = self._message(message_id, when(item), speech_id)
+        message = committed(message, item, self._began.get(speech_id or ""))
+        message = msgspec.structs.replace(
+            message,
+            generated_content=self._beyond(message.content, speech_id, reply, cut=item.interrupted),
+            audio_duration_ms=self._audio_ms(speech_id),
+        )
+        if (note := self._notes.get(speech_id or "")) is not None:
+            message = msgspec.structs.replace(message, metadata=message.metadata | note)
+        # First, so that the message exists when its requests name it.
+        self._append(message)
+        if speech_id not in self._scripted:
+            self._used.answered(aloud=speech_id in self._sounded)
+        self._account.answer(item.metrics.get("provider_request_ids", []), message)
+        if speech_id is not None:
+            self._sounded.discard(speech_id)  # a next step of this speech begins in silence
+            self._account.settle(speech_id, message)
+
+    def speech_done(self, speech: SpeechHandle) -> None:
+        """Settle what is left of a speech: its last requests, and words that were never heard."""
+        self.speeches.pop(speech.id, None)
+        reply = self._replies.pop(speech.id, None)
+        message = self._account.last(speech.id)
+        rest = self._uncommitted(reply, speech)
+        if rest is not None:
+            message = rest
+            self._append(message)
+        self._began.pop(speech.id, None)
+        self._played.pop(speech.id, None)
+        self._scripted.discard(speech.id)
+        self._sounded.discard(speech.id)
+        self._notes.pop(speech.id, None)
+        if message is not None:
+            self._account.settle(speech.id, message)
+        elif not speech.scheduled:
+            self._account.discard(speech.id)  # made ahead of the turn, and thrown away
+
+    def current(self) -> str | None:
+        """Return the speech that goes on."""
+        speech = self._session.current_speech if self._session else None
+        return speech.id if speech else None
+
+    def speech_of(self, call: FunctionCall) -> str | None:
+        """Return the speech that a function was called in."""
+        # A tool runs after the words before it were spoken: by then another speech may be current.
+        for speech_id, speech in reversed(self.speeches.items()):
+            # One that was turned down has an answer alone.
+            items = speech.chat_items
+            calls = (item for item in items if isinstance(item, FunctionCall | FunctionCallOutput))
+            if any(item.call_id == call.call_id for item in calls):
+                return speech_id
+        return None
+
+    def _uncommitted(self, reply: Message | None, speech: SpeechHandle) -> Message | None:
+        if reply is not None and speech.id in self._sounded:
+            # Heard, and kept out of the model's context: `say(..., add_to_chat_ctx=False)`.
+            return msgspec.structs.replace(
+                reply,
+                interrupted=speech.interrupted,
+                audio_duration_ms=self._audio_ms(speech.id),
+                metadata={},
+            )
+        # Cut before its first sound: LiveKit commits no item, but the model was paid for it.
+        written = self._beyond("", speech.id, reply, cut=True)
+        if reply is None and (written is None or not (speech.scheduled and speech.interrupted)):
+            return None
+        return msgspec.structs.replace(
+            reply or self._message(new_id(), now(), speech.id),
+            content="",
+            generated_content=written,
+            interrupted=True,
+            metadata={"unheard": True},
+        )
+
+    def _beyond(
+        self, heard: str, speech_id: str | None, reply: Message | None, *, cut: bool
+    ) -> str | None:
+        """Return all that was written for a turn, if it is not what was heard."""
+        written = self._written(speech_id) if speech_id is not None else ""
+        if not written and cut and reply is not None:  # no model's words, or a realtime model's
+            written = reply.content
+        return None if written.split() == heard.split() else written.strip() or None
+
+    def _audio_ms(self, speech_id: str | None) -> int | None:
+        played = self._played.pop(speech_id or "", None)
+        return None if played is None else round(played * 1000)
+
+    def _message(self, message_id: UUID, at: datetime, speech_id: str | None) -> Message:
+        return Message(
+            id=message_id,
+            role="assistant",
+            content="",
+            at=at,
+            participant_identity=self.agent,
+            speech_id=speech_id,
+            model=self._model(scripted=speech_id in self._scripted),
+            metadata={"final": False},
+        )
+
+    def _model(self, *, scripted: bool) -> str | None:
+        if self._session is None:
+            return None
+        maker = self._session.tts if scripted else self._session.llm
+        return maker.model if maker else None
