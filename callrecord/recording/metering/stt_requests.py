@@ -15,7 +15,7 @@ from livekit.agents.utils import AudioBuffer
 from livekit.agents.utils.audio import calculate_audio_duration
 
 from callrecord.recording.metering.meter import Meter, meter_here
-from callrecord.recording.metering.requests import RECOVERY, Request, is_probe, row_of, was_refused
+from callrecord.recording.metering.requests import RECOVERY, Request, is_probe, row_of
 
 NO_WORDS: Final = "no_words"
 """Purpose of a request that found no words, of a cough, say: it leads to no message."""
@@ -50,7 +50,10 @@ class _Watched:
         meter = meter_here()
         if meter is None:
             return await self._attempt(buffer, **named)
-        request = _begin(meter, self._model, buffer)
+        guarded = functools.partial(meter.guarded, "stt", self._model)
+        request = guarded(_begin)(meter, self._model, buffer)
+        if request is None:
+            return await self._attempt(buffer, **named)
         try:
             event = await self._attempt(buffer, **named)
         except asyncio.CancelledError:
@@ -58,18 +61,10 @@ class _Watched:
             request.finish()
             raise
         except Exception as error:
-            request.change(error=type(error).__name__)
-            if was_refused(error):
-                request.change(audio_ms=0, estimated=False)
-                request.note(estimate=None)
+            request.failed(error)
             request.finish()
             raise
-        request.change(request_id=event.request_id or None, estimated=False)
-        request.note(estimate=None)
-        if not any(each.text.strip() for each in event.alternatives):
-            request.note(purpose=request.row.metadata.get("purpose", NO_WORDS))
-        request.finish()
-        meter.answers[self._model.label] = request.row
+        guarded(_answered)(meter, self._model, request, event)
         return event
 
 
@@ -84,7 +79,7 @@ def _begin(meter: Meter, model: STT[Any], buffer: AudioBuffer) -> Request:
         metadata={"open": True, "estimate": AUDIO},
     )
     request = Request(row, lambda: None)
-    request.finish = functools.partial(_finish, meter, request)
+    request.finish = meter.guarded("stt", model, functools.partial(_finish, meter, request))
     if attempts > 1:
         request.note(attempt=attempts)
     if is_probe():
@@ -93,8 +88,20 @@ def _begin(meter: Meter, model: STT[Any], buffer: AudioBuffer) -> Request:
     return request
 
 
+def _answered(meter: Meter, model: STT[Any], request: Request, event: SpeechEvent) -> None:
+    request.change(request_id=event.request_id or None, estimated=False)
+    request.note(estimate=None)
+    if not any((each.text or "").strip() for each in event.alternatives):
+        request.note(purpose=request.row.metadata.get("purpose", NO_WORDS))
+    request.finish()
+    meter.answers[model.label] = request.row
+
+
 def _finish(meter: Meter, request: Request) -> None:
     if meter.is_open(request):
+        if request.refused:
+            request.change(audio_ms=0, estimated=False)
+            request.note(estimate=None)
         request.change(duration_ms=request.age_ms())
         request.note(open=None)
         meter.end(request)

@@ -35,7 +35,9 @@ class STTWatch:
         self._given_s = 0.0
         self._words = self._final = False
         self._error: Exception | None = None
-        stream._event_ch = Watched(stream._event_ch, self._event)  # type: ignore[assignment]  # noqa: SLF001
+        self._close = meter.guarded("stt", model, self._close_attempt)
+        told = meter.guarded("stt", model, self._event)
+        stream._event_ch = Watched(stream._event_ch, told)  # type: ignore[assignment]  # noqa: SLF001
         push = stream.push_frame
 
         def pushed(frame: rtc.AudioFrame) -> None:
@@ -69,10 +71,12 @@ class STTWatch:
         self._given_s = 0.0
         self._words = self._final = False
 
-    def _close(self) -> None:
+    def _close_attempt(self) -> None:
         """Book what was heard since the last told piece, and a failure in any case."""
         if not self._words and self._error is None:
             return
+        # One that had found words was not refused, whatever came then.
+        refused = self._error is not None and not self._words and was_refused(self._error)
         heard_s = self._given_s if self._words else 0.0
         share = self._meter.estimator.hearing(self._model.model)
         row = row_of(
@@ -80,12 +84,12 @@ class STTWatch:
             self._model,
             audio_ms=round(heard_s * (1.0 if share is None else share) * 1000),
             error=None if self._error is None else type(self._error).__name__,
-            estimated=self._error is None or not was_refused(self._error),
+            estimated=not refused,
             metadata={"estimate": {"method": "audio", "share": round(share or 1.0, 3)}},
         )
         if self._attempts > 1:
             row.metadata["attempt"] = self._attempts
-        if not row.estimated:
+        if refused:
             del row.metadata["estimate"]
         self._meter.add(row)
         if share is None and self._final:

@@ -1,5 +1,6 @@
 """Streams of speech models: each attempt a request, with the characters it was given."""
 
+import functools
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -8,7 +9,7 @@ from livekit.agents.tts import TTS, ChunkedStream, SynthesizedAudio, SynthesizeS
 from callrecord.recording.metering.channel import Watched
 from callrecord.recording.metering.estimate import Speech
 from callrecord.recording.metering.meter import Meter
-from callrecord.recording.metering.requests import Request, purpose, row_of, was_refused
+from callrecord.recording.metering.requests import Request, purpose, row_of
 
 
 class TTSWatch:
@@ -33,35 +34,42 @@ class TTSWatch:
         self._speech_id = speech_id
         self._purpose = purpose(speech_id)
         self._attempts = 0
-        self._refused = False
         self._audio_s = 0.0
         self._request: Request | None = None
         self._waiting = False
+        guarded = functools.partial(meter.guarded, "tts", model)
+        self._start = guarded(self._start_attempt)
+        self._begin = guarded(self._begin_request)
+        self._failed = guarded(self._note_failure)
+        self._finish = guarded(self._finish_request)
         if isinstance(stream, SynthesizeStream):
             self._await_text(stream)
         channel = stream._event_ch  # noqa: SLF001 - where each plugin's `_run` answers
-        stream._event_ch = Watched(channel, self._audio, self._finish)  # type: ignore[assignment]  # noqa: SLF001
+        stream._event_ch = Watched(channel, guarded(self._audio), self._finish)  # type: ignore[assignment]  # noqa: SLF001
 
     async def run(self, attempt: Callable[[], Awaitable[None]]) -> None:
         """Run an attempt of the stream, as the stream itself would."""
         self._finish()
+        self._start()
+        try:
+            await attempt()
+        except Exception as error:
+            self._failed(error)
+            self._finish()
+            raise
+        except BaseException:
+            if self._request is not None:
+                self._request.change(cancelled=True)
+            raise
+        finally:
+            self._waiting = False
+
+    def _start_attempt(self) -> None:
         self._attempts += 1
         self._request = None
         self._waiting = not self._text()
         if not self._waiting:
-            self._begin()
-        try:
-            await attempt()
-        except Exception as error:
-            self._change(error=type(error).__name__)
-            self._refused = was_refused(error)
-            self._finish()
-            raise
-        except BaseException:
-            self._change(cancelled=True)
-            raise
-        finally:
-            self._waiting = False
+            self._begin_request()
 
     def _await_text(self, stream: SynthesizeStream) -> None:
         push = stream.push_text
@@ -74,12 +82,11 @@ class TTSWatch:
 
         stream.push_text = pushed  # type: ignore[method-assign]
 
-    def _change(self, **fields: Any) -> None:
+    def _note_failure(self, error: Exception) -> None:
         if self._request is not None:
-            self._request.change(**fields)
+            self._request.failed(error)
 
-    def _begin(self) -> None:
-        self._refused = False
+    def _begin_request(self) -> None:
         self._audio_s = 0.0
         row = row_of(
             "tts",
@@ -88,12 +95,13 @@ class TTSWatch:
             characters=len(self._text()),
             metadata={"open": True},
         )
-        request = self._request = Request(row, self._finish)
+        request = Request(row, self._finish)
         if self._attempts > 1:
             request.note(attempt=self._attempts)
         if self._purpose is not None:
             request.note(purpose=self._purpose)
         self._meter.begin(request)
+        self._request = request  # booked: LiveKit's metrics tell nothing new of it
 
     def _audio(self, audio: SynthesizedAudio) -> None:
         request = self._request
@@ -105,13 +113,13 @@ class TTSWatch:
             request.change(request_id=audio.request_id)
             self._meter.saw(request.row)
 
-    def _finish(self) -> None:
+    def _finish_request(self) -> None:
         request = self._request
         if request is None or not self._meter.is_open(request):
             return
         audio_ms = round(self._audio_s * 1000)
         # What was refused is billed to nobody.
-        characters = 0 if self._refused else len(self._text())
+        characters = 0 if request.refused else len(self._text())
         asked = getattr(self._stream, "_input_tokens", 0)
         answered = getattr(self._stream, "_output_tokens", 0)
         estimator, name = self._meter.estimator, self._model.model

@@ -10,9 +10,10 @@ from livekit.plugins import openai as plugins
 from livekit.plugins import silero
 
 from callrecord.db.events import Usage, now
+from callrecord.recording.metering.meter import Meter
 from tests.callrecord.recording.metering.conftest import SCRIPT, Ask, Bill
 from tests.callrecord.recording.outbox import Outbox, tell
-from tests.local.ai_control import faulty
+from tests.local.ai_control import faulty, set_script
 from tests.waiting import until
 
 SPOKEN = rtc.AudioFrame(bytes(48_000), 24_000, 1, 24_000)
@@ -116,3 +117,15 @@ async def test_the_requests_of_a_turn_are_its_messages(
     assert vain.message_id == heard.message_id == message_id
     outbox.recorder.finish("caller_hangup", now(), {})
     assert not outbox.recorder.gaps()
+
+
+async def test_a_meter_that_fails_leaves_the_words_alone(
+    outbox: Outbox, ear: plugins.STT, client: openai.AsyncOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await set_script(client, WORDS)
+    monkeypatch.delattr(Meter, "begin")
+    heard = await ear.recognize(SPOKEN)
+    assert heard.alternatives[0].text == "Good morning."
+    # LiveKit's metrics count in its place.
+    assert [each.audio_ms for each in outbox.usage()] == [1000]
+    assert outbox.recorder.gaps() == [f"stt {ear.provider}/whisper-1: 1 request not seen"]

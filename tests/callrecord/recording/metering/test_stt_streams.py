@@ -6,6 +6,7 @@ import pytest
 from livekit.agents import APIConnectionError, APIConnectOptions, APIError, APIStatusError
 from livekit.agents.stt import RecognizeStream
 
+from callrecord.recording.metering.estimate import Estimator
 from tests.callrecord.recording.metering.conftest import Ask
 from tests.callrecord.recording.metering.streaming import SECOND, StreamingSTT
 from tests.callrecord.recording.outbox import Outbox
@@ -85,15 +86,31 @@ async def test_a_stream_that_was_refused_costs_nothing(
     assert not request.estimated
 
 
+@pytest.mark.parametrize(
+    "error", [APIConnectionError("broken"), APIStatusError("overloaded", status_code=503)]
+)
 async def test_a_stream_that_broke_counts_what_it_heard(
-    outbox: Outbox, ear: StreamingSTT, stream: RecognizeStream
+    outbox: Outbox, ear: StreamingSTT, stream: RecognizeStream, error: APIError
 ) -> None:
     await _hear(stream, 2)
     ear.said("Hello.")
-    await _fail(ear, stream, APIConnectionError("broken"))
+    await _fail(ear, stream, error)
     (request,) = outbox.usage()
-    assert (request.audio_ms, request.error) == (2000, "APIConnectionError")
+    assert (request.audio_ms, request.error) == (2000, type(error).__name__)
     assert request.estimated
+
+
+async def test_a_meter_that_fails_leaves_the_words_alone(
+    outbox: Outbox, ear: StreamingSTT, stream: RecognizeStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(Estimator, "learn_hearing")
+    await _hear(stream, 2)
+    ear.used(2.0)
+    ear.said("Hello.")
+    await anext(stream)
+    heard = await anext(stream)
+    assert heard.alternatives[0].text == "Hello."
+    assert "stt tests/ear-1: 1 request not seen" in outbox.recorder.gaps()
 
 
 async def _fail(ear: StreamingSTT, stream: RecognizeStream, error: APIError) -> None:

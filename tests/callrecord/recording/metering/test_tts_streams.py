@@ -7,6 +7,7 @@ import pytest
 from livekit.agents import APIConnectOptions, APIError, tts
 from livekit.plugins import openai as plugins
 
+from callrecord.recording.metering.meter import Meter
 from tests.callrecord.recording.metering.conftest import SCRIPT, Ask, Bill
 from tests.callrecord.recording.metering.streaming import StreamingTTS
 from tests.callrecord.recording.outbox import Outbox, tell
@@ -121,3 +122,16 @@ async def test_a_stream_asks_when_there_is_text(outbox: Outbox, ask: Ask) -> Non
     (request,) = outbox.usage()
     assert (request.characters, request.audio_ms) == (len(TEXT), 1000)
     assert (request.cancelled, request.error) == (False, None)
+
+
+async def test_a_meter_that_fails_leaves_the_speech_alone(
+    outbox: Outbox, voice: plugins.TTS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(Meter, "begin")
+    async with voice.synthesize(TEXT) as stream:
+        frame = await stream.collect()
+    assert frame.duration > 0
+    # LiveKit's metrics count in its place.
+    await until(outbox.usage, what="the request")
+    assert [each.characters for each in outbox.usage()] == [len(TEXT)]
+    assert outbox.recorder.gaps() == [f"tts {voice.provider}/tts-1: 1 request not seen"]
