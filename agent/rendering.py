@@ -39,7 +39,7 @@ class Rendering:
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
+            with contextlib.suppress(asyncio.CancelledError):  # as it was told to
                 await task
 
     async def _run(self) -> None:

@@ -101,7 +101,7 @@ class SpeechCache:
                 file.write(msgspec.json.encode(head) + b"\n" + samples)
             Path(name).replace(self._path(text))
         except OSError:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # the first error is the one to tell
                 Path(name).unlink()
             raise
 

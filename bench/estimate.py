@@ -8,6 +8,8 @@ eight tokens, and as one piece, which leaves their characters alone to count.
 """
 
 import asyncio
+import bisect
+import itertools
 import random
 import statistics
 import sys
@@ -18,7 +20,7 @@ import openai
 from livekit.agents import llm
 
 from bench import report
-from callrecord.recording.metering.estimate import Answer, Estimator, Scale, Size
+from callrecord.recording.metering.estimate import Answer, Estimator, Scale
 from local.ai_server import AIServer
 from local.places import run_directory
 
@@ -91,42 +93,34 @@ async def _conversation(
         cut = chance.randint(1, len(tokens))
         size = scale.weigh(context, [])
         for way, estimator in ways.items():
-            for of, error in _compare(estimator, WAYS[way](tokens, chance), cut, (size, asked)):
-                name = f"answer, {way}" if of == "answer" else of
-                if of == "answer" or way == next(iter(ways)):
-                    errors.setdefault((name, when), []).append(error)
+            pieces = WAYS[way](tokens, chance)
+            errors.setdefault((f"answer, {way}", when), []).append(_off(estimator, pieces, cut))
+            if way == next(iter(WAYS)):
+                off = _percent(estimator.prompt(MODEL, size), asked)
+                errors.setdefault(("prompt", when), []).append(off)
+            estimator.learn(MODEL, size, asked, _came(pieces), sum(map(len, pieces)))
         context.add_message(role="assistant", content="".join(tokens))
 
 
-def _compare(
-    estimator: Estimator, pieces: list[list[str]], cut: int, prompt: tuple[Size, int]
-) -> list[tuple[str, float]]:
-    """Return the errors of one request, and let the estimator learn from it.
+def _off(estimator: Estimator, pieces: list[list[str]], cut: int) -> float:
+    """Return the error of an answer that is cut after so many tokens.
 
-    Args:
-        estimator: What the conversation has taught so far.
-        pieces: Tokens of the answer, by the piece.
-        cut: After how many tokens the answer is cut; the piece it falls in is the last that comes.
-        prompt: Size and tokens of it.
+    The piece in which it is cut is the last that comes.
     """
-    size, asked = prompt
-    answer, made = Answer(), 0
+    ends = list(itertools.accumulate(map(len, pieces)))
+    came = pieces[: bisect.bisect_left(ends, cut) + 1]
+    return _percent(estimator.answer(MODEL, _came(came)), sum(map(len, came)))
+
+
+def _came(pieces: list[list[str]]) -> Answer:
+    answer = Answer()
     for piece in pieces:
-        if made >= cut:
-            break
-        answer, made = answer.and_also("".join(piece)), made + len(piece)
-    found = [
-        (of, 100 * abs(estimate - used) / used)
-        for of, estimate, used in (
-            ("prompt", estimator.prompt(MODEL, size), asked),
-            ("answer", estimator.answer(MODEL, answer), made),
-        )
-    ]
-    whole = Answer()
-    for piece in pieces:
-        whole = whole.and_also("".join(piece))
-    estimator.learn(MODEL, size, asked, whole, sum(map(len, pieces)))
-    return found
+        answer = answer.and_also("".join(piece))
+    return answer
+
+
+def _percent(estimate: int, used: int) -> float:
+    return 100 * abs(estimate - used) / used
 
 
 def _by_chance(tokens: list[str], chance: random.Random) -> list[list[str]]:

@@ -4,6 +4,7 @@ Nothing here waits, and nothing raises into the call: a handler that fails is lo
 what it could not handle is kept in the outbox as it was.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -59,8 +60,7 @@ class Recorder:
         self._connected = False
         self._finished = False
         self.guard = Guard(self.append)
-        self._not_recorded = 0
-        self._unbooked = 0
+        self._not_recorded: Counter[type[Event]] = Counter()
         self.late = 0
         self.legs = Legs(self.append)
         self._sessions: list[Turns] = []
@@ -73,7 +73,7 @@ class Recorder:
     @property
     def failures(self) -> int:
         """Events that could not be recorded, or handled; the latter are in the outbox, raw."""
-        return self._not_recorded + self.guard.failed.total()
+        return self._not_recorded.total() + self.guard.failed.total()
 
     def append(self, event: Event) -> None:
         """Append an event. Never raises and never waits.
@@ -91,8 +91,7 @@ class Recorder:
             if self.telemetry is not None:
                 self.telemetry.observe(event)
         except Exception:
-            self._not_recorded += 1
-            self._unbooked += isinstance(event, Usage)
+            self._not_recorded[type(event)] += 1
             logger.exception("event not recorded", extra={"event_type": type(event).__name__})
 
     def attach_room(self, room: rtc.Room) -> None:
@@ -195,7 +194,8 @@ class Recorder:
     def gaps(self) -> list[str]:
         """Return what keeps the ledger from being complete, a line for each model."""
         found = [*self._meter.gaps(), *(gap for turns in self._sessions for gap in turns.gaps())]
-        if unbooked := self._unbooked + sum(self.guard.failed[name] for name in _OF_REQUESTS):
+        failed = sum(self.guard.failed[name] for name in _OF_REQUESTS)
+        if unbooked := self._not_recorded[Usage] + failed:
             found.append(f"{unbooked} events of requests could not be handled")
         try:
             found += self.comparison.missing(self.sessions)

@@ -33,11 +33,7 @@ class Turns:
         of_agent: What the agent says.
     """
 
-    def __init__(
-        self,
-        append: Callable[[Event], None],
-        written: Callable[[str], str] = lambda _: "",
-    ) -> None:
+    def __init__(self, append: Callable[[Event], None], written: Callable[[str], str]) -> None:
         """Record by `append`; `written` tells what a model wrote for a speech since last asked."""
         self._append = append
         self._account = Account(append)

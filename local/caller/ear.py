@@ -48,7 +48,7 @@ class Ear:
         """Stop listening; what was heard stays. Safe to call twice, or before listen."""
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
+            with contextlib.suppress(asyncio.CancelledError):  # as it was told to
                 await self._task
             self._task = None
 

@@ -84,7 +84,7 @@ async def test_a_caller_hangs_up_in_mid_utterance(starter: Starter) -> None:
     async with starter.greeted(room) as caller:
         utterance = await caller.start_speaking(ORDER)
         await until(lambda: utterance.started_at, what="the first word")
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(2.5)  # into the middle of what is said, as is asserted next
         assert not utterance.done.is_set()
         await caller.hang_up()
         rows = await Reader(starter.pg).ended(room)

@@ -63,7 +63,7 @@ async def started(
     try:
         yield process
     finally:
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError):  # all of it has ended by itself
             os.killpg(process.pid, signal.SIGKILL)
         await process.communicate()
 

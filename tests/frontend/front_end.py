@@ -83,7 +83,7 @@ async def front_end(sources: Path, database_url: str, log: Path) -> AsyncIterato
         finally:
             assert process.stdin is not None
             process.stdin.close()
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has left
                 await process.stdin.wait_closed()
             await process.wait()
             await listening

@@ -51,7 +51,8 @@ def _hook(base: type[Any], kind: str, watch: Callable[..., _Watch]) -> None:
         plain(self, *arguments, **named)
         meter = meter_here()
         if meter is not None:
-            _watch(meter, self, base, kind, watch)
+            model = getattr(self, f"_{kind}", None)
+            meter.guarded(kind, model, _watch)(meter, self, base, kind, watch)
 
     base.__init__ = hooked
     setattr(base, _HOOKED, True)
@@ -66,11 +67,7 @@ def _hook_recognition() -> None:
     async def hooked(self: stt.STT[Any], *arguments: Any, **named: Any) -> stt.SpeechEvent:
         meter = meter_here()
         if meter is not None:
-            try:
-                watch_recognition(self)
-            except Exception:
-                meter.not_seen("stt", self)
-                logger.exception("requests of a model are not seen, its metrics count")
+            meter.guarded("stt", self, watch_recognition)(self)
         return await plain(self, *arguments, **named)
 
     stt.STT.recognize = hooked  # type: ignore[method-assign]
@@ -80,19 +77,15 @@ def _hook_recognition() -> None:
 def _watch(
     meter: Meter, stream: Any, base: type[Any], kind: str, watch: Callable[..., _Watch]
 ) -> None:
-    try:
-        if not _asks_itself(type(stream), base):
-            return
-        watching = watch(meter, stream, getattr(stream, f"_{kind}"), _speech_id())
-        attempt = stream._run  # noqa: SLF001
+    if not _asks_itself(type(stream), base):
+        return
+    watching = watch(meter, stream, getattr(stream, f"_{kind}"), _speech_id())
+    attempt = stream._run  # noqa: SLF001
 
-        async def watched(*arguments: Any) -> None:
-            await watching.run(functools.partial(attempt, *arguments))
+    async def watched(*arguments: Any) -> None:
+        await watching.run(functools.partial(attempt, *arguments))
 
-        stream._run = watched  # noqa: SLF001
-    except Exception:
-        meter.not_seen(kind, getattr(stream, f"_{kind}", None))
-        logger.exception("requests of a model are not seen, its metrics count")
+    stream._run = watched  # noqa: SLF001
 
 
 def _hook_generation() -> None:

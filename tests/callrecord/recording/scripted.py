@@ -20,12 +20,16 @@ class Reply:
         tool: Name of a function without arguments that is called after the text.
         calls: Of functions, all at once: name, arguments and id of each.
         hold: The stream stays open until this is set.
+        error: Is raised in the place of usage.
+        told: Whether usage is told at the end.
     """
 
     text: str = ""
     tool: str | None = None
     calls: Sequence[tuple[str, str, str]] = ()
     hold: asyncio.Event | None = field(default=None)
+    error: Exception | None = None
+    told: bool = True
 
 
 class ScriptedLLM(llm.LLM[str]):
@@ -85,7 +89,10 @@ class _Stream(llm.LLMStream):
             call = llm.FunctionToolCall(name=name, arguments=arguments, call_id=call_id)
             delta = llm.ChoiceDelta(role="assistant", tool_calls=[call])
             send(llm.ChatChunk(id="r1", delta=delta))
+        if self._reply.error is not None:
+            raise self._reply.error
         usage = llm.CompletionUsage(
             completion_tokens=3, prompt_tokens=TOKENS - 3, total_tokens=TOKENS
         )
-        send(llm.ChatChunk(id="r1", usage=usage))
+        if self._reply.told:
+            send(llm.ChatChunk(id="r1", usage=usage))

@@ -1,6 +1,5 @@
 """The ledger: LiveKit's metrics as requests, joined to messages."""
 
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from livekit.agents.metrics import (
     EOUMetrics,
-    LLMMetrics,
     RealtimeModelMetrics,
     STTMetrics,
     TTSMetrics,
@@ -19,37 +17,13 @@ from livekit.agents.metrics.base import (
     DecisionMetrics,
     EOTInferenceMetrics,
     InterruptionMetrics,
-    Metadata,
 )
 from msgspec.structs import replace
 
 from callrecord.db.events import Event, Usage, new_id
 from callrecord.recording.ledger import HEARD, Ledger
 from callrecord.recording.metrics import usage_of
-
-AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-SOURCE = Metadata(model_name="m-1", model_provider="acme")
-
-
-def llm(speech_id: str | None = "speech_1", **changes: Any) -> LLMMetrics:
-    """Return a language model's metrics."""
-    told: dict[str, Any] = {
-        "label": "llm",
-        "request_id": "req_1",
-        "timestamp": AT.timestamp(),
-        "duration": 1.25,
-        "ttft": 0.5,
-        "cancelled": False,
-        "completion_tokens": 7,
-        "prompt_tokens": 30,
-        "prompt_cached_tokens": 20,
-        "reasoning_tokens": 2,
-        "total_tokens": 37,
-        "tokens_per_second": 10.0,
-        "speech_id": speech_id,
-        "metadata": SOURCE,
-    }
-    return LLMMetrics(**told | changes)
+from tests.callrecord.recording.told import AT, SOURCE, llm
 
 
 class Book:

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from livekit import rtc
-from livekit.agents import DEFAULT_API_CONNECT_OPTIONS, APIConnectOptions, llm, stt, tts
+from livekit.agents import DEFAULT_API_CONNECT_OPTIONS, APIConnectOptions, stt, tts
 
 Seen = stt.SpeechEventType
 SECOND = rtc.AudioFrame(bytes(32_000), 16_000, 1, 16_000)
@@ -97,42 +97,3 @@ class _Speaking(tts.SynthesizeStream):
                 self._mark_started()
         output_emitter.push(bytes(32_000))
         output_emitter.end_segment()
-
-
-class QuietLLM(llm.LLM[str]):
-    """Tells no usage: gives some words, and perhaps an error, once it may begin."""
-
-    def __init__(
-        self, words: str, error: Exception | None, begin: asyncio.Event | None = None
-    ) -> None:
-        """`begin` is waited for, if there is one."""
-        super().__init__()
-        self.words, self.error, self.begin = words, error, begin
-
-    @property
-    def model(self) -> str:
-        """Name of the model."""
-        return "silent"
-
-    @property
-    def provider(self) -> str:
-        """Name of the provider."""
-        return "tests"
-
-    def chat(self, *, chat_ctx: llm.ChatContext, **_: Any) -> llm.LLMStream:
-        """Return a stream."""
-        options = APIConnectOptions(max_retry=0)
-        return _Answering(self, chat_ctx=chat_ctx, tools=[], conn_options=options)
-
-
-class _Answering(llm.LLMStream):
-    async def _run(self) -> None:
-        plugin = self._llm
-        assert isinstance(plugin, QuietLLM)
-        if plugin.begin is not None:
-            await plugin.begin.wait()
-        if plugin.words:
-            delta = llm.ChoiceDelta(role="assistant", content=plugin.words)
-            self._event_ch.send_nowait(llm.ChatChunk(id="silent-1", delta=delta))
-        if plugin.error is not None:
-            raise plugin.error
