@@ -1,6 +1,7 @@
 """Jobs that were accepted and died before their first event: they leave a call that says so."""
 
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -11,6 +12,9 @@ from callrecord.db.outbox_home import ACCEPTED, WorkerDirectory
 from callrecord.db.privacy import private_logger
 
 logger = private_logger("voice.outbox")
+
+NOTHING_TOLD: Final = "the job died before it told anything"
+"""What the ledger of such a call lacks."""
 
 
 def settle(directory: WorkerDirectory, *, alive: set[str]) -> list[str]:
@@ -35,7 +39,9 @@ def settle(directory: WorkerDirectory, *, alive: set[str]) -> list[str]:
             # Of a worker that was killed at this very place; only notes have this key.
             hidden_path(directory.path, header).unlink(missing_ok=True)
             writer = OutboxWriter(directory.path, header)
-            writer.append(CallEnded(at=now(), end_reason="worker_crashed"))
+            writer.append(
+                CallEnded(at=now(), end_reason="worker_crashed", usage_gaps=[NOTHING_TOLD])
+            )
             writer.close()
             logger.error("job died before its first event", extra=log_fields(header))
             settled.append(job_id)

@@ -31,4 +31,9 @@ union all
 select format('request %s has no end', u.id)
 from usage u cross join call c
 where u.metadata ? 'open' and c.ended_at is not null
-    and c.end_reason not in ('worker_crashed', 'worker_lost')
+    -- Of a job that died the gaps tell, also if the next job of the room has ended the call.
+    and c.end_reason is distinct from 'worker_lost'
+    and not exists (
+        select from unnest(c.usage_gaps) as g (gap)
+        where g.gap like '%' || u.kind || '%cut by the job''s death'
+    )
