@@ -5,6 +5,7 @@ code 1 if a request is missing, counted twice, or told otherwise than it was bil
 """
 
 import asyncio
+import json
 import os
 import random
 import sys
@@ -44,7 +45,7 @@ async def run(args: Any) -> bool:
             await migrate(stack.database_url)
             async with Voice(base_url=stack.openai_base_url, api_key=stack.openai_api_key) as voice:
                 sounds = await callers.prepare(voice)
-            await _post(stack, callers.SCRIPT)
+            await _post(stack, callers.SCRIPT | {"faults": args.fault})
             async with worker("bench.ledger.worker", stack, directory, SETTINGS):
                 before = await _rendered(stack)
                 await _calls(args, stack, sounds, told)
@@ -142,6 +143,13 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=50)
     parser.add_argument("--at-once", type=int, default=2, help="calls at once")
     parser.add_argument("--seed", type=int, default=1, help="of the order of the turns")
+    parser.add_argument(
+        "--fault",
+        action="append",
+        type=json.loads,
+        default=[],
+        help="what the models do wrong, as JSON of local.ai.faults; again for more",
+    )
     parser.add_argument("--draw", type=Path, metavar="SVG", help="show the last call and draw it")
     return 0 if asyncio.run(run(parser.parse_args())) else 1
 
