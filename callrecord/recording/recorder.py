@@ -9,15 +9,14 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 from livekit import rtc
-from livekit.agents import AgentSession, MetricsCollectedEvent, SpeechCreatedEvent
-from livekit.agents.metrics import AgentMetrics, LLMMetrics, STTMetrics, TTSMetrics
+from livekit.agents import AgentSession, SpeechCreatedEvent
 
 from callrecord.db.events import CallConnected, CallEnded, Event, Usage
 from callrecord.db.outbox import OutboxWriter
 from callrecord.db.privacy import private_logger
+from callrecord.recording.booking import Booking
 from callrecord.recording.comparison import Comparison
 from callrecord.recording.guard import Guard
 from callrecord.recording.last_utterance import LastUtterance
@@ -64,10 +63,10 @@ class Recorder:
         self.late = 0
         self.legs = Legs(self.append)
         self._sessions: list[Turns] = []
-        self._booked_by: dict[UUID, Turns] = {}
         self._meter = Meter(self.guard("request", self._request), drain_s=drain_s)
         self.comparison = Comparison()
         self.turns = Turns(self.append, self._meter.take_words)
+        self._booking = Booking(self._meter, self.comparison, self._sessions, self.turns)
         install()
 
     @property
@@ -140,7 +139,7 @@ class Recorder:
         self._on(session, "speech_created", partial(self._speech_created, turns))
         for name, handler in HANDLERS.items():
             self._on(session, name, partial(handler, turns))
-        self._on(session, "metrics_collected", partial(self._metrics_collected, turns))
+        self._on(session, "metrics_collected", partial(self._booking.metrics, turns))
         self._on(session, "error", log_error)
         return turns.of_caller.utterance
 
@@ -220,29 +219,8 @@ class Recorder:
         for turns in self._sessions:
             turns.of_caller.left(identity)
 
-    def _metrics_collected(self, turns: Turns, event: MetricsCollectedEvent) -> None:
-        metrics = event.metrics
-        if isinstance(metrics, LLMMetrics | TTSMetrics) and self._meter.counts(metrics):
-            self._told(self._meter.row_of(metrics.request_id), metrics)
-            return  # the same request, which was seen by itself
-        if isinstance(metrics, STTMetrics) and (requests := self._meter.take_heard(metrics)):
-            turns.transcribed(requests)
-            self._told(requests[-1].id, metrics)
-            return
-        self._told(turns.metered(metrics), metrics)
-
-    def _told(self, usage_id: UUID | None, metrics: AgentMetrics) -> None:
-        # Of a reply that was cut LiveKit tells zeros; its figures are seen, or estimated.
-        zeros = isinstance(metrics, LLMMetrics) and not metrics.total_tokens
-        if usage_id is not None and not zeros:
-            self.comparison.told(usage_id)
-
     def _request(self, usage: Usage) -> None:
-        turns = self._booked_by.get(usage.id)
-        if turns is None:
-            made_by = (each for each in self._sessions if each.made(usage.speech_id))
-            turns = self._booked_by[usage.id] = next(made_by, self.turns)
-        turns.booked(usage)
+        self._booking.request(usage)
 
     def _speech_created(self, turns: Turns, event: SpeechCreatedEvent) -> None:
         turns.of_agent.speech_created(event.speech_handle, scripted=event.source == "say")

@@ -86,11 +86,15 @@ class Turns:
         usage = usage_of(metrics)
         if usage is None:
             return None
-        self._account.book(usage, self.of_agent.speeches, waits_for=self._waited_for(usage))
+        self.responded(usage)
         if usage.kind == "stt" and self._hears_itself and self._unpaid is not None:
             self._account.heard(self._unpaid)
             self._unpaid = None
         return usage.id
+
+    def responded(self, usage: Usage) -> None:
+        """Record a request that is over as LiveKit tells of it, of what goes on now."""
+        self._account.book(usage, self.of_agent.speeches, waits_for=self._waited_for(usage))
 
     def transcribed(self, requests: Sequence[Usage]) -> None:
         """Record requests for what a caller said, the last of them answered."""
@@ -110,8 +114,11 @@ class Turns:
             found.append(f"realtime {name}: {self._untold} responses without figures")
         return found
 
-    def made(self, speech_id: str | None) -> bool:
-        """Return whether a speech is one of this session's."""
+    def made(self, speech_id: str | None, asker: Any = None) -> bool:
+        """Return whether a speech is one of this session's, or a realtime model's session is."""
+        if asker is not None:
+            activity = getattr(self._session, "_activity", None)
+            return getattr(activity, "realtime_llm_session", None) is asker
         return speech_id is not None and (
             speech_id in self.of_agent.speeches or self._account.last(speech_id) is not None
         )

@@ -17,6 +17,7 @@ from livekit.agents.voice import agent_activity
 from callrecord.db.privacy import private_logger
 from callrecord.recording.metering.llm_streams import LLMWatch
 from callrecord.recording.metering.meter import Meter, meter_here
+from callrecord.recording.metering.realtime_responses import Responses
 from callrecord.recording.metering.stt_requests import watch_recognition
 from callrecord.recording.metering.stt_streams import STTWatch
 from callrecord.recording.metering.tts_streams import TTSWatch
@@ -38,6 +39,7 @@ def install() -> None:
         _hook(base, "tts", TTSWatch)
     _hook(stt.RecognizeStream, "stt", STTWatch)
     _hook_recognition()
+    _hook_realtime()
     _hook_generation()
 
 
@@ -72,6 +74,22 @@ def _hook_recognition() -> None:
 
     stt.STT.recognize = hooked  # type: ignore[method-assign]
     setattr(stt.STT, _HOOKED, True)
+
+
+def _hook_realtime() -> None:
+    if getattr(llm.RealtimeSession, _HOOKED, False):
+        return
+    plain = llm.RealtimeSession.__init__
+
+    @functools.wraps(plain)
+    def hooked(self: llm.RealtimeSession, realtime_model: llm.RealtimeModel) -> None:  # type: ignore[type-arg]
+        plain(self, realtime_model)
+        meter = meter_here()
+        if meter is not None:
+            meter.guarded("realtime", realtime_model, Responses)(meter, self)
+
+    llm.RealtimeSession.__init__ = hooked  # type: ignore[method-assign]
+    setattr(llm.RealtimeSession, _HOOKED, True)
 
 
 def _watch(

@@ -46,6 +46,7 @@ class Meter:
         unseen: Streams that could not be metered, likewise.
         answers: Newest answered request for a whole utterance, by the model's label.
         unanswered: Such requests that failed or were cut since the last one that was answered.
+        responses: A realtime model's responses that are over, by their ids.
     """
 
     def __init__(self, book: Callable[[Usage], None], *, drain_s: float = DRAIN_S) -> None:
@@ -64,6 +65,8 @@ class Meter:
         self.unseen: dict[Model, int] = {}
         self.answers: dict[str, Usage] = {}
         self.unanswered: list[Usage] = []
+        self.responses: dict[str, Usage] = {}
+        self._askers: dict[UUID, Any] = {}
         self._closed = False
 
     def listen(self) -> None:
@@ -98,6 +101,14 @@ class Meter:
         """Note that a request has a provider's id: metrics of it tell nothing new."""
         if row.request_id is not None:
             self._ids[row.request_id] = row.id
+
+    def asked_by(self, row: Usage, session: Any) -> None:
+        """Note the realtime model's session that a request was made in."""
+        self._askers[row.id] = session
+
+    def asker_of(self, row: Usage) -> Any:
+        """Return that session; None for other requests."""
+        return self._askers.get(row.id)
 
     def generates(self, speech_id: str, generation: Any) -> None:
         """Note where LiveKit collects the text that is generated for a step of a speech."""

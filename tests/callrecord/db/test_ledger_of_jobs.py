@@ -70,6 +70,7 @@ async def test_what_it_had_begun_is_no_fault_of_the_ledger(store: Store, pg: Con
     crashed, last = jobs(told([CUT], "worker_crashed"), told([], complete=True))
     row = await apply(store, batch(crashed.header, begun, crashed.entries[0].event))
     await apply(store, last)
+    assert row is not None
     assert await ledger_faults(pg, row) == []
     await pg.execute("update voice_calls set usage_gaps = $1", [MUTE])
     assert await ledger_faults(pg, row) == [f"request {begun.id} has no end"]
