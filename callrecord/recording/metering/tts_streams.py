@@ -37,6 +37,7 @@ class TTSWatch:
         self._audio_s = 0.0
         self._request: Request | None = None
         self._waiting = False
+        self._over = False
         guarded = functools.partial(meter.guarded, "tts", model)
         self._start = guarded(self._start_attempt)
         self._begin = guarded(self._begin_request)
@@ -53,6 +54,7 @@ class TTSWatch:
         self._start()
         try:
             await attempt()
+            self._over = True
         except Exception as error:
             self._failed(error)
             self._finish()
@@ -67,6 +69,9 @@ class TTSWatch:
     def _start_attempt(self) -> None:
         self._attempts += 1
         self._request = None
+        self._over = False
+        if self._attempts > 1:
+            self._stream._set_token_usage()  # noqa: SLF001 - what a failed attempt has told was its own
         self._waiting = not self._text()
         if not self._waiting:
             self._begin_request()
@@ -125,10 +130,11 @@ class TTSWatch:
         estimator, name = self._meter.estimator, self._model.model
         if asked or answered:
             estimator.learn_speech(name, Speech(characters, audio_ms, asked, answered))
-        elif request.row.cancelled:
+        elif not request.refused:
             # Tokens are told at the end. If no sound had come it may not have been sent at all.
             asked, answered = estimator.speech(name, characters, audio_ms)
-            request.change(estimated=bool(asked or answered) or not audio_ms)
+            cut = not self._over and not audio_ms
+            request.change(estimated=bool(asked or answered) or cut)
         request.change(
             characters=characters,
             input_tokens=asked,

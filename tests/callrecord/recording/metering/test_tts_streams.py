@@ -72,6 +72,27 @@ async def test_tokens_of_speech_that_was_cut_are_estimated(
     assert 0 < cut.output_tokens < told.output_tokens
 
 
+async def test_tokens_of_speech_that_failed_halfway_are_estimated(
+    outbox: Outbox, ask: Ask, client: openai.AsyncOpenAI, bill: Bill
+) -> None:
+    """The provider has spoken, and bills it; the attempt that follows tells its own alone."""
+    await ask()
+    voice = plugins.TTS(model="gpt-4o-mini-tts", client=client, response_format="pcm")
+    async with voice.synthesize(TEXT) as stream:
+        await stream.collect()
+    async with faulty(client, SCRIPT, {"on": "tts", "do": "cut", "after": 2}):
+        with pytest.raises(APIError):
+            async with voice.synthesize(
+                TEXT, conn_options=APIConnectOptions(max_retry=0)
+            ) as stream:
+                await stream.collect()
+    told, failed = outbox.usage()
+    assert (failed.error, failed.estimated) == ("APIConnectionError", True)
+    assert failed.input_tokens == told.input_tokens
+    assert 0 < failed.output_tokens < told.output_tokens
+    assert [line["characters"] for line in await bill.lines("tts")] == [len(TEXT)] * 2
+
+
 async def test_sentences_of_a_stream_are_requests(
     outbox: Outbox, voice: plugins.TTS, bill: Bill
 ) -> None:
