@@ -50,22 +50,23 @@ class Booking:
         """Record a request that LiveKit's metrics tell of, if it was not seen by itself."""
         told = event.metrics
         if isinstance(told, LLMMetrics | TTSMetrics) and self._meter.counts(told):
-            self._told(self._meter.row_of(told.request_id), told)
+            self._told(self._meter.rows_of(told.request_id), told)
         elif isinstance(told, STTMetrics) and (requests := self._meter.take_heard(told)):
             turns.transcribed(requests)
-            self._told(requests[-1].id, told)
+            self._told([requests[-1].id], told)
         elif isinstance(told, RealtimeModelMetrics) and (
             response := self._meter.responses.pop(told.request_id, None)
         ):
             self._turns_of[response.id] = turns
             turns.responded(response)
-            self._told(response.id, told)
-        else:
-            self._told(turns.metered(told), told)
+            self._told([response.id], told)
+        elif (usage_id := turns.metered(told)) is not None:
+            self._told([usage_id], told)
 
-    def _told(self, usage_id: UUID | None, metrics: AgentMetrics) -> None:
-        if usage_id is not None and not _zeros(metrics):
-            self._comparison.told(usage_id)
+    def _told(self, rows: list[UUID], metrics: AgentMetrics) -> None:
+        if not _zeros(metrics):
+            for usage_id in rows:
+                self._comparison.told(usage_id, metrics.metadata)
 
 
 def _zeros(metrics: AgentMetrics) -> bool:

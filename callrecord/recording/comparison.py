@@ -11,6 +11,7 @@ from uuid import UUID
 
 from livekit.agents import AgentSession
 from livekit.agents.metrics import LLMModelUsage, STTModelUsage, TTSModelUsage
+from livekit.agents.metrics.base import Metadata
 
 from callrecord.db.events import Usage
 
@@ -25,15 +26,21 @@ class Comparison:
 
     def __init__(self) -> None:
         self._rows: dict[UUID, Usage] = {}
-        self._told: set[UUID] = set()
+        self._told: dict[UUID, _Model] = {}
 
     def booked(self, usage: Usage) -> None:
         """Take in a version of a request."""
         self._rows[usage.id] = usage
 
-    def told(self, usage_id: UUID) -> None:
-        """Note that LiveKit's metrics have told of a request, with figures."""
-        self._told.add(usage_id)
+    def told(self, usage_id: UUID, source: Metadata | None) -> None:
+        """Note that LiveKit's metrics have told of a request, with figures.
+
+        Their source is not always the row's: a model may stand before the one that was asked.
+        """
+        row = self._rows.get(usage_id)
+        if row is not None:
+            provider, name = (source.model_provider, source.model_name) if source else ("", "")
+            self._told[usage_id] = _kind_of(row), provider or "", name or ""
 
     def missing(self, sessions: Iterable[AgentSession[Any]]) -> list[str]:
         """Return a line for each model and unit of which LiveKit has counted more than we."""
@@ -48,10 +55,10 @@ class Comparison:
         ours = self._booked()
         found = []
         for model, counts in _counted(sessions).items():
-            rows = [row for row in self._seen() if _model_of(row) == model]
+            requests = sum(told == model for told in self._told.values())
             for unit, theirs in counts.items():
                 own = ours.get(model, {}).get(unit, 0)
-                if unit == "audio_ms" and abs(theirs - own) <= len(rows):
+                if unit == "audio_ms" and abs(theirs - own) <= requests:
                     own = theirs  # each request's is rounded
                 elif model[0] == "tts":
                     # Of speech that was cut before its first sound LiveKit tells without an id.
@@ -63,13 +70,11 @@ class Comparison:
         rows = (row for row in self._rows.values() if _model_of(row) == model)
         return sum(getattr(row, unit) or 0 for row in rows)
 
-    def _seen(self) -> list[Usage]:
-        return [self._rows[id_] for id_ in self._told if id_ in self._rows]
-
     def _booked(self) -> dict[_Model, dict[str, int]]:
         found: dict[_Model, Counter[str]] = {}
-        for row in self._seen():
-            found.setdefault(_model_of(row), Counter()).update(
+        for usage_id, model in self._told.items():
+            row = self._rows[usage_id]
+            found.setdefault(model, Counter()).update(
                 input_tokens=row.input_tokens,
                 output_tokens=row.output_tokens,
                 characters=row.characters or 0,
@@ -96,4 +101,8 @@ def _counted(sessions: Iterable[AgentSession[Any]]) -> dict[_Model, dict[str, in
 
 
 def _model_of(row: Usage) -> _Model:
-    return _SUMMED_AS.get(row.kind, row.kind), row.provider or "", row.model or ""
+    return _kind_of(row), row.provider or "", row.model or ""
+
+
+def _kind_of(row: Usage) -> str:
+    return _SUMMED_AS.get(row.kind, row.kind)

@@ -10,6 +10,7 @@ from livekit.agents.llm import LLM, ChatChunk, CompletionUsage, LLMStream
 from callrecord.recording.metering.channel import Watched
 from callrecord.recording.metering.estimate import Answer
 from callrecord.recording.metering.meter import Meter
+from callrecord.recording.metering.nesting import around, attempting
 from callrecord.recording.metering.requests import Request, purpose, row_of
 
 
@@ -25,6 +26,7 @@ class LLMWatch:
         self._model = model
         self._speech_id = speech_id
         self._purpose = purpose(speech_id)
+        self._within = around("llm")
         self._attempts = 0
         self._prompt = meter.scale.weigh(stream.chat_ctx, stream.tools)
         self._request: Request | None = None
@@ -43,12 +45,14 @@ class LLMWatch:
         if request is None:
             await attempt()
             return
-        work = asyncio.ensure_future(attempt())
+        with attempting("llm") as own:
+            own.request = request
+            work = asyncio.ensure_future(attempt())
         try:
             await asyncio.shield(work)
         except asyncio.CancelledError:
             self._channel.muted = True
-            request.change(cancelled=True)
+            request.cut()
             self._meter.drain(work, request)
             raise
         except Exception as error:
@@ -74,7 +78,7 @@ class LLMWatch:
         if self._purpose is not None:
             request.note(purpose=self._purpose)
         self._estimate(request)
-        self._meter.begin(request)
+        self._meter.begin(request, self._within)
         return request
 
     def _chunk(self, chunk: ChatChunk) -> None:

@@ -13,6 +13,7 @@ from livekit.agents.metrics import LLMMetrics, STTMetrics, TTSMetrics
 from callrecord.db.events import Usage
 from callrecord.db.privacy import private_logger
 from callrecord.recording.metering.estimate import Estimator, Scale
+from callrecord.recording.metering.nesting import Attempt
 from callrecord.recording.metering.requests import RECOVERY, Request
 
 logger = private_logger("voice.meter")
@@ -67,6 +68,7 @@ class Meter:
         self.unanswered: list[Usage] = []
         self.responses: dict[str, Usage] = {}
         self._askers: dict[UUID, Any] = {}
+        self._within: dict[UUID, list[UUID]] = {}
         self._closed = False
 
     def listen(self) -> None:
@@ -77,8 +79,13 @@ class Meter:
             self._loop = asyncio.get_running_loop()
             _meters[self._loop] = self
 
-    def begin(self, request: Request) -> None:
-        """Book a request as it goes out: a job that is killed has sent it all the same."""
+    def begin(self, request: Request, within: Attempt | None = None) -> None:
+        """Book a request as it goes out: a job that is killed has sent it all the same.
+
+        Asked within another model's attempt, it takes the place of that one's own request.
+        """
+        if within is not None:
+            self._take_place(request, within)
         self._open.add(request)
         self._begun.add(_model_of(request.row))
         self._book(request.row)
@@ -128,9 +135,10 @@ class Meter:
         told = metrics.metadata
         return told is not None and (kind, told.model_provider, told.model_name) in self._begun
 
-    def row_of(self, request_id: str) -> UUID | None:
-        """Return the newest request with a provider's id."""
-        return self._ids.get(request_id)
+    def rows_of(self, request_id: str) -> list[UUID]:
+        """Return the newest request with a provider's id, and what was asked within it."""
+        found = self._ids.get(request_id)
+        return [] if found is None else [found, *self._within.get(found, ())]
 
     def take_heard(self, metrics: STTMetrics) -> list[Usage]:
         """Return the request that LiveKit tells of, if it was seen, after its vain attempts."""
@@ -191,6 +199,17 @@ class Meter:
             request.finish()
         if self._loop is not None and _meters.get(self._loop) is self:
             del _meters[self._loop]
+
+    def _take_place(self, request: Request, attempt: Attempt) -> None:
+        outer, attempt.passed_on = attempt.request, True
+        if outer is None:
+            return
+        outer.asked = request
+        if outer in self._open:
+            self._open.discard(outer)
+            request.change(id=outer.row.id)
+        else:
+            self._within.setdefault(outer.row.id, []).append(request.row.id)
 
     async def _drain(self, work: "asyncio.Task[Any]", request: Request) -> None:
         try:

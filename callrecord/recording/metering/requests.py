@@ -31,12 +31,14 @@ class Request:
         finish: Ends it with what is known; can be called again.
         began: When it went out, time.perf_counter() seconds.
         refused: Whether the provider has not taken it: nobody is paid for that.
+        asked: What was asked within it last, if its model passes on to another one.
     """
 
     row: Usage
     finish: Callable[[], None]
     began: float = field(default_factory=time.perf_counter)
     refused: bool = False
+    asked: "Request | None" = None
 
     @property
     def told(self) -> bool:
@@ -51,6 +53,12 @@ class Request:
         """Note something in its metadata; None takes a note back."""
         merged = self.row.metadata | metadata
         self.change(metadata={name: told for name, told in merged.items() if told is not None})
+
+    def cut(self) -> None:
+        """Note that nobody waits for its answer any more, nor for that of one within."""
+        self.change(cancelled=True)
+        if self.asked is not None:
+            self.asked.cut()
 
     def failed(self, error: BaseException) -> None:
         """Note its failure. One that was answered before was not refused, whatever came then."""

@@ -15,6 +15,7 @@ from livekit.agents.utils import AudioBuffer
 from livekit.agents.utils.audio import calculate_audio_duration
 
 from callrecord.recording.metering.meter import Meter, meter_here
+from callrecord.recording.metering.nesting import Attempt, around, attempting
 from callrecord.recording.metering.requests import RECOVERY, Request, is_probe, row_of
 
 NO_WORDS: Final = "no_words"
@@ -51,11 +52,14 @@ class _Watched:
         if meter is None:
             return await self._attempt(buffer, **named)
         guarded = functools.partial(meter.guarded, "stt", self._model)
-        request = guarded(_begin)(meter, self._model, buffer)
+        within = around("stt")
+        request = guarded(_begin)(meter, self._model, buffer, within)
         if request is None:
             return await self._attempt(buffer, **named)
         try:
-            event = await self._attempt(buffer, **named)
+            with attempting("stt") as own:
+                own.request = request
+                event = await self._attempt(buffer, **named)
         except asyncio.CancelledError:
             request.change(cancelled=True)
             request.finish()
@@ -64,11 +68,18 @@ class _Watched:
             request.failed(error)
             request.finish()
             raise
-        guarded(_answered)(meter, self._model, request, event)
+        answered = own.answered if own.passed_on else request
+        if answered is request:
+            guarded(_answered)(request, event)
+        if answered is not None:
+            # LiveKit tells of the outermost model, by that one's name.
+            meter.answers[self._model.label] = answered.row
+            if within is not None:
+                within.answered = answered
         return event
 
 
-def _begin(meter: Meter, model: STT[Any], buffer: AudioBuffer) -> Request:
+def _begin(meter: Meter, model: STT[Any], buffer: AudioBuffer, within: Attempt | None) -> Request:
     attempts = _attempts.get() + 1
     _attempts.set(attempts)
     row = row_of(
@@ -84,17 +95,16 @@ def _begin(meter: Meter, model: STT[Any], buffer: AudioBuffer) -> Request:
         request.note(attempt=attempts)
     if is_probe():
         request.note(purpose=RECOVERY)
-    meter.begin(request)
+    meter.begin(request, within)
     return request
 
 
-def _answered(meter: Meter, model: STT[Any], request: Request, event: SpeechEvent) -> None:
+def _answered(request: Request, event: SpeechEvent) -> None:
     request.change(request_id=event.request_id or None, estimated=False)
     request.note(estimate=None)
     if not any((each.text or "").strip() for each in event.alternatives):
         request.note(purpose=request.row.metadata.get("purpose", NO_WORDS))
     request.finish()
-    meter.answers[model.label] = request.row
 
 
 def _finish(meter: Meter, request: Request) -> None:

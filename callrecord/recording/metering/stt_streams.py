@@ -13,6 +13,7 @@ from livekit.agents.stt import STT, RecognizeStream, SpeechEvent, SpeechEventTyp
 
 from callrecord.recording.metering.channel import Watched
 from callrecord.recording.metering.meter import Meter
+from callrecord.recording.metering.nesting import Attempt, around, attempting
 from callrecord.recording.metering.requests import row_of, was_refused
 
 _WORDS: Final = (
@@ -32,6 +33,8 @@ class STTWatch:
         self._meter = meter
         self._model = model
         self._attempts = 0
+        self._within = around("stt")
+        self._own = Attempt()
         self._given_s = 0.0
         self._words = self._final = False
         self._error: Exception | None = None
@@ -50,13 +53,14 @@ class STTWatch:
         """Run an attempt of the stream, as the stream itself would."""
         self._attempts += 1
         self._error = None
-        try:
-            await attempt()
-        except Exception as error:
-            self._error = error
-            raise
-        finally:
-            self._close()
+        with attempting("stt") as self._own:
+            try:
+                await attempt()
+            except Exception as error:
+                self._error = error
+                raise
+            finally:
+                self._close()
 
     def _event(self, event: SpeechEvent) -> None:
         if event.type in _WORDS:
@@ -74,6 +78,9 @@ class STTWatch:
     def _close_attempt(self) -> None:
         """Book what was heard since the last told piece, and a failure in any case."""
         if not self._words and self._error is None:
+            return
+        # Another stream tells of it, or the utterances do that were asked for within.
+        if self._within is not None or self._own.passed_on:
             return
         # One that had found words was not refused, whatever came then.
         refused = self._error is not None and not self._words and was_refused(self._error)

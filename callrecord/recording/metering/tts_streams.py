@@ -9,6 +9,7 @@ from livekit.agents.tts import TTS, ChunkedStream, SynthesizedAudio, SynthesizeS
 from callrecord.recording.metering.channel import Watched
 from callrecord.recording.metering.estimate import Speech
 from callrecord.recording.metering.meter import Meter
+from callrecord.recording.metering.nesting import Attempt, around, attempting
 from callrecord.recording.metering.requests import Request, purpose, row_of
 
 
@@ -33,6 +34,8 @@ class TTSWatch:
         self._model = model
         self._speech_id = speech_id
         self._purpose = purpose(speech_id)
+        self._within = around("tts")
+        self._own = Attempt()
         self._attempts = 0
         self._audio_s = 0.0
         self._request: Request | None = None
@@ -51,20 +54,21 @@ class TTSWatch:
     async def run(self, attempt: Callable[[], Awaitable[None]]) -> None:
         """Run an attempt of the stream, as the stream itself would."""
         self._finish()
-        self._start()
-        try:
-            await attempt()
-            self._over = True
-        except Exception as error:
-            self._failed(error)
-            self._finish()
-            raise
-        except BaseException:
-            if self._request is not None:
-                self._request.change(cancelled=True)
-            raise
-        finally:
-            self._waiting = False
+        with attempting("tts") as self._own:
+            self._start()
+            try:
+                await attempt()
+                self._over = True
+            except Exception as error:
+                self._failed(error)
+                self._finish()
+                raise
+            except BaseException:
+                if self._request is not None:
+                    self._request.change(cancelled=True)
+                raise
+            finally:
+                self._waiting = False
 
     def _start_attempt(self) -> None:
         self._attempts += 1
@@ -92,6 +96,8 @@ class TTSWatch:
             self._request.failed(error)
 
     def _begin_request(self) -> None:
+        if self._own.passed_on:
+            return
         self._audio_s = 0.0
         row = row_of(
             "tts",
@@ -105,8 +111,9 @@ class TTSWatch:
             request.note(attempt=self._attempts)
         if self._purpose is not None:
             request.note(purpose=self._purpose)
-        self._meter.begin(request)
-        self._request = request  # booked: LiveKit's metrics tell nothing new of it
+        self._meter.begin(request, self._within)
+        # Booked: LiveKit's metrics tell nothing new of it.
+        self._own.request = self._request = request
 
     def _audio(self, audio: SynthesizedAudio) -> None:
         request = self._request
