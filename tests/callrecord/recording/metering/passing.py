@@ -1,4 +1,4 @@
-"""Models that stand before others of their kind, as users write them: to cache, to edit, to choose."""
+"""Models before others of their kind, as users write them: to cache, to edit, to choose."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -61,7 +61,7 @@ async def test_an_answer_that_was_cut_is_one_request(
 ) -> None:
     session = await ask(PassingLLM(plugins.LLM(model="gpt-4o", client=client)))
     speech = session.generate_reply(user_input="Tell me a story.")
-    await until(lambda: bill.lines(), what="the request")
+    await until(bill.lines, what="the request")
     await speech.interrupt()
     outbox.recorder.finish("caller_hangup", now(), {})
     (request,) = outbox.usage()
