@@ -1,5 +1,6 @@
 """Jobs that were accepted and died before their first event: they leave a call that says so."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +14,13 @@ from callrecord.db.privacy import private_logger
 
 logger = private_logger("voice.outbox")
 
-NOTHING_TOLD: Final = "the job died before it told anything"
+_NOTHING_TOLD: Final = "the job died before it told anything"
 """What the ledger of such a call lacks."""
+
+
+def died_unheard(at: datetime) -> CallEnded:
+    """Return how the call of such a job has ended."""
+    return CallEnded(at=at, end_reason="worker_crashed", usage_gaps=[_NOTHING_TOLD])
 
 
 def settle(directory: WorkerDirectory, *, alive: set[str]) -> list[str]:
@@ -39,9 +45,7 @@ def settle(directory: WorkerDirectory, *, alive: set[str]) -> list[str]:
             # Of a worker that was killed at this very place; only notes have this key.
             hidden_path(directory.path, header).unlink(missing_ok=True)
             writer = OutboxWriter(directory.path, header)
-            writer.append(
-                CallEnded(at=now(), end_reason="worker_crashed", usage_gaps=[NOTHING_TOLD])
-            )
+            writer.append(died_unheard(now()))
             writer.close()
             logger.error("job died before its first event", extra=log_fields(header))
             settled.append(job_id)

@@ -15,7 +15,8 @@ from callrecord.db import locks
 from callrecord.db.batch import CallBatch
 from callrecord.db.delivery import Delivery, Stats
 from callrecord.db.errors import Hold, Stop, Transient, VoiceError
-from callrecord.db.events import CallEnded, CallStarted, Leg, Message, Usage, decode
+from callrecord.db.events import CallStarted, Leg, Message, Usage, decode
+from callrecord.db.orphans import died_unheard
 from callrecord.db.outbox import SUFFIX, job_of, made_at
 from callrecord.db.outbox_home import ACCEPTED, LOCK
 from callrecord.db.refused import files_under
@@ -183,7 +184,7 @@ def _read_note(path: Path) -> CallBatch | str:
         return f"can't be read: {error}"
     if not isinstance(header, CallStarted):
         return "not the note of a job"
-    return CallBatch(header, [Entry(CallEnded(at=at, end_reason="worker_crashed"), 3, -1, b"")])
+    return CallBatch(header, [Entry(died_unheard(at), 3, -1, b"")])
 
 
 def _told_of(pending: list[Entry | Damage]) -> dict[UUID, int]:

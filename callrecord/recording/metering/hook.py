@@ -34,16 +34,21 @@ class _Watch(Protocol):
 
 def install() -> None:
     """Hook the streams of this process, once; streams of jobs without a meter are left alone."""
-    _hook(llm.LLMStream, "llm", LLMWatch)
+    _hook_streams(llm.LLMStream, "llm", LLMWatch)
     for base in (tts.ChunkedStream, tts.SynthesizeStream):
-        _hook(base, "tts", TTSWatch)
-    _hook(stt.RecognizeStream, "stt", STTWatch)
+        _hook_streams(base, "tts", TTSWatch)
+    _hook_streams(stt.RecognizeStream, "stt", STTWatch)
+    _hook(llm.RealtimeSession, "realtime", "_realtime_model", Responses)
     _hook_recognition()
-    _hook_realtime()
     _hook_generation()
 
 
-def _hook(base: type[Any], kind: str, watch: Callable[..., _Watch]) -> None:
+def _hook_streams(base: type[Any], kind: str, watch: Callable[..., _Watch]) -> None:
+    _hook(base, kind, f"_{kind}", functools.partial(_watch, base=base, kind=kind, watch=watch))
+
+
+def _hook(base: type[Any], kind: str, model: str, see: Callable[[Meter, Any], object]) -> None:
+    """Have each new object of a class seen; `model` is where it keeps its model."""
     if getattr(base, _HOOKED, False):
         return
     plain = base.__init__
@@ -53,8 +58,7 @@ def _hook(base: type[Any], kind: str, watch: Callable[..., _Watch]) -> None:
         plain(self, *arguments, **named)
         meter = meter_here()
         if meter is not None:
-            model = getattr(self, f"_{kind}", None)
-            meter.guarded(kind, model, _watch)(meter, self, base, kind, watch)
+            meter.guarded(kind, getattr(self, model, None), see)(meter, self)
 
     base.__init__ = hooked
     setattr(base, _HOOKED, True)
@@ -74,22 +78,6 @@ def _hook_recognition() -> None:
 
     stt.STT.recognize = hooked  # type: ignore[method-assign]
     setattr(stt.STT, _HOOKED, True)
-
-
-def _hook_realtime() -> None:
-    if getattr(llm.RealtimeSession, _HOOKED, False):
-        return
-    plain = llm.RealtimeSession.__init__
-
-    @functools.wraps(plain)
-    def hooked(self: llm.RealtimeSession, realtime_model: llm.RealtimeModel) -> None:  # type: ignore[type-arg]
-        plain(self, realtime_model)
-        meter = meter_here()
-        if meter is not None:
-            meter.guarded("realtime", realtime_model, Responses)(meter, self)
-
-    llm.RealtimeSession.__init__ = hooked  # type: ignore[method-assign]
-    setattr(llm.RealtimeSession, _HOOKED, True)
 
 
 def _watch(

@@ -12,6 +12,7 @@ from callrecord.recording.metering.estimate import Answer
 from callrecord.recording.metering.meter import Meter
 from callrecord.recording.metering.nesting import around, attempting
 from callrecord.recording.metering.requests import Request, purpose, row_of
+from callrecord.recording.metering.tokens import estimate, settle
 
 
 class LLMWatch:
@@ -77,7 +78,7 @@ class LLMWatch:
             request.note(attempt=self._attempts)
         if self._purpose is not None:
             request.note(purpose=self._purpose)
-        self._estimate(request)
+        estimate(self._meter.estimator, self._model.model, request, self._prompt, self._answered)
         self._meter.begin(request, self._within)
         return request
 
@@ -99,33 +100,12 @@ class LLMWatch:
     def _finish(self, request: Request) -> None:
         if not self._meter.is_open(request):
             return
-        request.change(duration_ms=request.age_ms())
-        request.note(open=None)
-        if request.told:
-            row = request.row
-            request.note(estimate=None)
-            self._meter.estimator.learn(
-                self._model.model,
-                self._prompt,
-                row.input_tokens,
-                self._answered,
-                row.output_tokens - row.reasoning_tokens,
-            )
-        elif request.refused:
-            request.note(estimate=None)
-            request.change(input_tokens=0, output_tokens=0, total_tokens=0, estimated=False)
-        else:
-            self._estimate(request)
-            if not request.row.cancelled and request.row.error is None:
-                self._meter.told_nothing(request.row)
+        untold = settle(
+            self._meter.estimator, self._model.model, request, self._prompt, self._answered
+        )
+        if untold and not request.row.cancelled and request.row.error is None:
+            self._meter.told_nothing(request.row)
         self._meter.end(request)
-
-    def _estimate(self, request: Request) -> None:
-        estimator, name = self._meter.estimator, self._model.model
-        asked = estimator.prompt(name, self._prompt)
-        answered = estimator.answer(name, self._answered)
-        request.change(input_tokens=asked, output_tokens=answered, total_tokens=asked + answered)
-        request.note(estimate=estimator.method(name))
 
 
 def _told(usage: CompletionUsage) -> dict[str, Any]:

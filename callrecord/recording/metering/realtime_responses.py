@@ -16,6 +16,7 @@ from livekit.agents.llm import RealtimeSession
 from callrecord.recording.metering.estimate import Answer, Size
 from callrecord.recording.metering.meter import Meter
 from callrecord.recording.metering.requests import Request, row_of
+from callrecord.recording.metering.tokens import estimate, settle
 
 SERVER_EVENT: Final = "openai_server_event_received"
 
@@ -66,7 +67,7 @@ class Responses:
         prompt = meter.scale.weigh(self._session.chat_ctx, self._session.tools.flatten())
         response = self._open[response_id] = _Response(request, prompt)
         request.finish = partial(self._finish, response_id)
-        self._estimate(response)
+        estimate(meter.estimator, model.model, request, prompt, response.answered)
         meter.asked_by(row, self._session)
         meter.saw(request.row)
         meter.begin(request)
@@ -112,33 +113,13 @@ class Responses:
         response = self._open.pop(response_id, None)
         if response is None:
             return
-        request, estimator = response.request, self._meter.estimator
-        cut = request.row.cancelled or not response.over
-        request.change(duration_ms=request.age_ms(), cancelled=cut)
-        request.note(open=None)
-        if request.told:
-            row = request.row
-            request.note(estimate=None)
-            own_tokens = row.output_tokens - row.reasoning_tokens
-            estimator.learn(
-                self._model.model, response.prompt, row.input_tokens, response.answered, own_tokens
-            )
-        elif request.refused:
-            request.note(estimate=None)
-            request.change(input_tokens=0, output_tokens=0, total_tokens=0, estimated=False)
-        else:
-            self._estimate(response)
+        request = response.request
+        request.change(cancelled=request.row.cancelled or not response.over)
+        if settle(
+            self._meter.estimator, self._model.model, request, response.prompt, response.answered
+        ):
             self._meter.told_nothing(request.row)
         self._meter.end(request)
-
-    def _estimate(self, response: _Response) -> None:
-        estimator, name = self._meter.estimator, self._model.model
-        asked = estimator.prompt(name, response.prompt)
-        answered = estimator.answer(name, response.answered)
-        response.request.change(
-            input_tokens=asked, output_tokens=answered, total_tokens=asked + answered
-        )
-        response.request.note(estimate=estimator.method(name))
 
 
 def _told(usage: dict[str, Any]) -> dict[str, Any]:

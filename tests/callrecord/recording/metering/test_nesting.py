@@ -43,7 +43,7 @@ async def test_an_answer_that_is_passed_on_is_one_request_as_billed(
 async def test_all_that_an_answer_asked_for_is_counted(
     outbox: Outbox, ask: Ask, client: openai.AsyncOpenAI, bill: Bill
 ) -> None:
-    """Also what its author throws away; an answer in the cache has asked nobody."""
+    """Also what its author throws away."""
     outbox.sees_more = True
     models = [plugins.LLM(model=name, client=client) for name in ("draft-1", "critic-1", "gpt-4o")]
     session = await ask(PassingLLM(*models))

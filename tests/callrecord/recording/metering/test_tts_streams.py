@@ -26,6 +26,16 @@ async def voice(ask: Ask, client: openai.AsyncOpenAI) -> plugins.TTS:
     return model
 
 
+@pytest.fixture
+async def metered_voice(ask: Ask, client: openai.AsyncOpenAI) -> plugins.TTS:
+    """A model that tells tokens and has done so once, in a call that is recorded."""
+    await ask()
+    model = plugins.TTS(model="gpt-4o-mini-tts", client=client, response_format="pcm")
+    async with model.synthesize(TEXT) as stream:
+        await stream.collect()
+    return model
+
+
 async def test_speech_is_one_request_as_billed(
     outbox: Outbox, voice: plugins.TTS, bill: Bill
 ) -> None:
@@ -55,15 +65,11 @@ async def test_speech_that_was_cut_counts_whole(
 
 
 async def test_tokens_of_speech_that_was_cut_are_estimated(
-    outbox: Outbox, ask: Ask, client: openai.AsyncOpenAI
+    outbox: Outbox, metered_voice: plugins.TTS, client: openai.AsyncOpenAI
 ) -> None:
     """From what the model told before: it tells them with its last sound."""
-    await ask()
-    voice = plugins.TTS(model="gpt-4o-mini-tts", client=client, response_format="pcm")
-    async with voice.synthesize(TEXT) as stream:
-        await stream.collect()
     async with faulty(client, SCRIPT, {"on": "tts", "do": "stall", "after": 2}):
-        stream = voice.synthesize(TEXT)
+        stream = metered_voice.synthesize(TEXT)
         await stream.__anext__()
         await stream.aclose()
     told, cut = outbox.usage()
@@ -73,16 +79,12 @@ async def test_tokens_of_speech_that_was_cut_are_estimated(
 
 
 async def test_tokens_of_speech_that_failed_halfway_are_estimated(
-    outbox: Outbox, ask: Ask, client: openai.AsyncOpenAI, bill: Bill
+    outbox: Outbox, bill: Bill, metered_voice: plugins.TTS, client: openai.AsyncOpenAI
 ) -> None:
-    """The provider has spoken, and bills it; the attempt that follows tells its own alone."""
-    await ask()
-    voice = plugins.TTS(model="gpt-4o-mini-tts", client=client, response_format="pcm")
-    async with voice.synthesize(TEXT) as stream:
-        await stream.collect()
+    """The provider has spoken, and bills it."""
     async with faulty(client, SCRIPT, {"on": "tts", "do": "cut", "after": 2}):
         with pytest.raises(APIError):
-            async with voice.synthesize(
+            async with metered_voice.synthesize(
                 TEXT, conn_options=APIConnectOptions(max_retry=0)
             ) as stream:
                 await stream.collect()
