@@ -62,7 +62,8 @@ class LocalPostgres(LocalServer):
             command=[
                 *(str(programs / "initdb"), "-D", str(data), "-U", _USER, "-A", "scram-sha-256"),
                 *("--pwfile", str(password_file), "--no-sync", "--encoding=UTF8"),
-                "--locale=C.UTF-8",
+                # Postgres' own: not every macOS has a C.UTF-8.
+                *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
             ],
             log=self.directory / "initdb.log",
             cwd=self.directory,
@@ -135,7 +136,8 @@ def _programs(directory: Path, owner: tuple[int, int] | None) -> Path:
     copy = directory / package.name
     libraries = package.with_name(f"{package.name}.libs")
     for source in (package, libraries):
-        shutil.copytree(source, directory / source.name, dirs_exist_ok=True)
+        if source.is_dir():  # a wheel for macOS has its libraries inside
+            shutil.copytree(source, directory / source.name, dirs_exist_ok=True)
     return copy / inside
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from local.errors import StartError
+from local.log_lines import in_words
 
 _LAUNCHER = Path(__file__).with_name("launch.py")
 _TAIL_BYTES = 4_000
@@ -90,13 +91,13 @@ class Child:
         await self._end(signal.SIGKILL, self.grace_s)
 
     def tail(self) -> str:
-        """The last lines of its log, for an error message."""
+        """The last lines of its log in words, for an error message."""
         if not self.log.exists():
             return ""
         with self.log.open("rb") as log:
             log.seek(max(0, self.log.stat().st_size - _TAIL_BYTES))
             text = log.read().decode(errors="replace")
-        return "\n".join(text.splitlines()[-_TAIL_LINES:])
+        return "\n".join(in_words(line) for line in text.splitlines()[-_TAIL_LINES:])
 
     def failure(self, what: str) -> StartError:
         """An error that says what happened and shows the end of the log."""

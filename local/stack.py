@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypedDict, Unpack
 
 from local.ai.script import load as load_script
 from local.ai_server import AIServer
@@ -121,55 +121,52 @@ class _Told:
         return time.monotonic() - self._last
 
 
-@asynccontextmanager
-async def running(
-    *,
-    ai: bool = True,
-    postgres: bool = True,
-    livekit: bool = True,
-    script: Path | None = None,
-    progress: Callable[[str], None] = to_stderr,
-) -> AsyncIterator[Stack]:
-    """Run the local stack for the length of the block.
+class Options(TypedDict, total=False):
+    """What to run.
 
-    Args:
-        ai: Start the models.
-        postgres: Start a Postgres, unless DATABASE_URL names one.
-        livekit: Start a LiveKit server.
+    Attributes:
+        ai: Start the models; the default.
+        postgres: Start a Postgres, unless DATABASE_URL names one; the default.
+        livekit: Start a LiveKit server; the default.
         script: A JSON file that answers in place of the language model; see ``local.ai.script``.
-        progress: Called with lines for people while the parts start.
+        progress: Called with lines for people while the parts start; the default prints them.
+        on_failure: Called with the stack's directory before it is removed because of an error.
+    """
+
+    ai: bool
+    postgres: bool
+    livekit: bool
+    script: Path | None
+    progress: Callable[[str], None]
+    on_failure: Callable[[Path], None]
+
+
+@asynccontextmanager
+async def running(**options: Unpack[Options]) -> AsyncIterator[Stack]:
+    """Run the local stack for the length of the block.
 
     Raises:
         SettingsError: Something is missing that the user can put right.
         StartError: A part did not start.
     """
-    wanted = running_parts(
-        ai=ai, postgres=postgres, livekit=livekit, script=script, progress=progress
-    )
-    async with wanted as parts:
+    async with running_parts(**options) as parts:
         yield parts.stack
 
 
 @asynccontextmanager
-async def running_parts(
-    *,
-    ai: bool = True,
-    postgres: bool = True,
-    livekit: bool = True,
-    script: Path | None = None,
-    progress: Callable[[str], None] = to_stderr,
-) -> AsyncIterator[Parts]:
+async def running_parts(**options: Unpack[Options]) -> AsyncIterator[Parts]:
     """Like ``running``, but hands out the servers themselves, to stop or kill one at a time."""
+    script = options.get("script")
     if script is not None:
         load_script(script)  # a wrong one is told at once, not from a child's log
-    told = _Told(progress)
-    with run_directory() as directory:
+    told = _Told(options.get("progress", to_stderr))
+    with run_directory(options.get("on_failure")) as directory:
         parts = Parts()
-        if livekit:
+        if options.get("livekit", True):
             parts.livekit = LiveKitServer(directory / "livekit", progress=told)
-        if ai:
+        if options.get("ai", True):
             parts.ai = AIServer(directory / "ai", script=script)
-        if postgres:
+        if options.get("postgres", True):
             parts.database_url = os.environ.get("DATABASE_URL", "")
             if parts.database_url:
                 told("postgres: using the one DATABASE_URL names")

@@ -5,16 +5,42 @@ the lock of a dead worker for its own life, and nobody could ship what that work
 """
 
 import contextlib
-import fcntl
 import os
+from collections.abc import Callable
+
+from callrecord.db.errors import Stop
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 _held: set[int] = set()
+
+
+def require_locks() -> None:
+    """Check that this system has flock.
+
+    Raises:
+        Stop: It is Windows.
+    """
+    if fcntl is None:
+        raise Stop("Windows lacks the file locks (flock) that recording needs: use WSL")
+
+
+def lock(fd: int) -> None:
+    """Take the lock on an open file.
+
+    Raises:
+        BlockingIOError: Somebody else has it.
+    """
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def try_lock(fd: int) -> bool:
     """Take the lock on an open file; False if somebody else has it."""
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock(fd)
     except BlockingIOError:
         return False
     _held.add(fd)
@@ -33,4 +59,10 @@ def _close_in_child() -> None:
             os.close(_held.pop())
 
 
-os.register_at_fork(after_in_child=_close_in_child)
+def in_forked_child(callback: Callable[[], None]) -> None:
+    """Have every forked child call back at its start; on a system without fork there is none."""
+    if hasattr(os, "fork"):
+        os.register_at_fork(after_in_child=callback)
+
+
+in_forked_child(_close_in_child)

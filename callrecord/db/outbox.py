@@ -6,7 +6,6 @@ appears under its name, by rename, only once it is locked and has its first line
 """
 
 import errno
-import fcntl
 import os
 import time
 import weakref
@@ -14,6 +13,7 @@ import zlib
 from pathlib import Path
 from uuid import UUID
 
+from callrecord.db import locks
 from callrecord.db.events import CallStarted, Event, encode
 from callrecord.db.privacy import private_logger
 
@@ -90,7 +90,7 @@ class OutboxWriter:
         hidden = hidden_path(directory, header)
         self._fd = os.open(hidden, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locks.lock(self._fd)
             data = frame(1, encode(header)) + frame(2, encode(header))
             _, error = self._write_out(data)
             if error is not None:
@@ -194,4 +194,4 @@ def _close_in_child() -> None:
         writer._release()  # noqa: SLF001 - same module
 
 
-os.register_at_fork(after_in_child=_close_in_child)
+locks.in_forked_child(_close_in_child)

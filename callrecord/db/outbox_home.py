@@ -13,6 +13,7 @@ from pathlib import Path
 from callrecord.db import locks
 from callrecord.db.errors import Stop
 from callrecord.db.events import CallStarted, encode
+from callrecord.db.local_disk import check_local
 from callrecord.db.outbox import FULL, RESERVE, SUFFIX, UNBORN
 from callrecord.db.privacy import private_logger
 
@@ -24,7 +25,6 @@ UNBORN_S = 60.0
 """Age at which a file without its final name is nobody's."""
 
 _TRIES = 10
-_NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs"}
 
 
 def note_path(directory: Path, job_id: str) -> Path:
@@ -96,10 +96,11 @@ class OutboxHome:
         """Prepare the directory.
 
         Raises:
-            Stop: It can't be written, or lies on a network file system, where flock is no proof.
-                One that is only full is no obstacle: shipping frees it.
+            Stop: It can't be written, lies on a network file system, where flock is no proof, or
+                this system has no locks. A disk that is only full is accepted: shipping frees it.
         """
         self.root = root
+        locks.require_locks()
         try:
             root.mkdir(parents=True, exist_ok=True, mode=0o700)
             _probe(root)
@@ -107,15 +108,7 @@ class OutboxHome:
             if error.errno not in FULL:
                 raise self._not_writable(error) from error
             logger.error("outbox's disk is full", extra={"directory": str(root)})  # noqa: TRY400
-        kind = file_system(root)
-        if kind in _NETWORK or kind.startswith("fuse"):
-            message = f"AGENT_OUTBOX_DIR={root} is on {kind}: name a directory on a local disk"
-            raise Stop(message)
-        if kind == "overlay":
-            logger.warning(
-                "outbox lies in the container's own layer and goes with it, mount a volume",
-                extra={"directory": str(root)},
-            )
+        check_local(root, f"AGENT_OUTBOX_DIR={root}")
 
     def take(self) -> WorkerDirectory:
         """Take the first free subdirectory, or make one.
@@ -177,21 +170,6 @@ class OutboxHome:
 
     def _subdirectories(self) -> list[Path]:
         return sorted(path for path in self.root.iterdir() if _is_uuid(path.name) and path.is_dir())
-
-
-def file_system(path: Path) -> str:
-    """Return the type of the file system that holds `path`, as the kernel names it; else ''."""
-    mounts = Path("/proc/mounts")
-    if not mounts.exists():
-        return ""
-    best = ("", "")
-    where = str(path.resolve())
-    for line in mounts.read_text().splitlines():
-        _, mount, kind, *_ = line.split(" ")
-        inside = where == mount or where.startswith(mount.rstrip("/") + "/")
-        if inside and len(mount) >= len(best[0]):
-            best = (mount, kind)
-    return best[1]
 
 
 def _probe(root: Path) -> None:

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 
 from callrecord.db.events import CallStarted
+from callrecord.db.local_disk import sync_data, sync_directory
 
 DIRECTORY = "refused"
 _FILE = ".json"
@@ -65,7 +66,7 @@ def keep_in_file(worker: Path, event: RefusedEvent) -> Path:
     path = directory / f"{event.source}.{event.byte_offset}{_FILE}"
     if not path.exists():
         replace_file(path, event)
-        _sync(worker)
+        sync_directory(worker)
     return path
 
 
@@ -81,12 +82,12 @@ def replace_file(path: Path, event: RefusedEvent) -> None:
         with os.fdopen(fd, "wb") as file:
             file.write(msgspec.json.encode(event))
             file.flush()
-            os.fsync(fd)
+            sync_data(fd)
         hidden.rename(path)
     except OSError:
         hidden.unlink(missing_ok=True)
         raise
-    _sync(path.parent)
+    sync_directory(path.parent)
 
 
 def files_under(outbox: Path) -> list[Path]:
@@ -103,11 +104,3 @@ def read_file(path: Path) -> RefusedEvent:
         msgspec.DecodeError: It is no such file.
     """
     return msgspec.json.decode(path.read_bytes(), type=RefusedEvent)
-
-
-def _sync(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -13,6 +13,7 @@ import msgspec
 
 from callrecord.db import locks
 from callrecord.db.events import CallEnded, CallStarted, Event, Message, Usage, decode, now
+from callrecord.db.local_disk import sync_data
 
 CHUNK = 256 * 1024
 """Bytes read at once: bounds memory and how long one file keeps the others waiting."""
@@ -147,8 +148,8 @@ class Tail:
         return self._take_rest("unfinished line") if self._rest else []
 
     def sync(self) -> None:
-        """Bring the file to the disk (fdatasync)."""
-        os.fdatasync(self._fd)
+        """Bring the file to the disk."""
+        sync_data(self._fd)
 
     def close(self, *, remove: bool) -> None:
         """Close, and with `remove` unlink while the lock is still held."""

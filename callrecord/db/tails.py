@@ -114,8 +114,14 @@ class Tails:
         for each in self._shipments.values():
             each.tail.try_finish()
         for each in self._shipments.values():
-            if each.pending or each.tail.grown():
-                each.tail.sync()
+            try:
+                if each.pending or each.tail.grown():
+                    each.tail.sync()
+            except OSError:  # one file's bad sector must not keep all the others
+                logger.exception(
+                    "outbox file not brought to the disk, will try again",
+                    extra={"file": each.tail.path.name},
+                )
 
     def close(self) -> None:
         """Close all files and give the adopted directories back."""

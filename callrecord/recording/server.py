@@ -12,6 +12,7 @@ from livekit.agents import AgentServer, JobProcess, JobRequest
 from callrecord.db.disk import DiskReserve
 from callrecord.db.errors import Stop
 from callrecord.db.heartbeat import Heartbeat, Identity
+from callrecord.db.locks import require_locks
 from callrecord.db.orphans import settle
 from callrecord.db.outbox_home import OutboxHome, WorkerDirectory
 from callrecord.db.privacy import private_logger
@@ -19,6 +20,7 @@ from callrecord.db.ship_settings import ShipSettings
 from callrecord.db.shipper import Shipper
 from callrecord.db.starting import check_schema_if_there
 from callrecord.recording.accepted import NotedRequest, at_session_end
+from callrecord.recording.job_sockets import check_temporary_directory
 from callrecord.recording.record import PLACE, Place
 from callrecord.recording.rooms import rooms_there
 
@@ -49,6 +51,7 @@ class RecordingServer(AgentServer):
         """
         super().__init__(**options)
         self.failed = False
+        self._options = options
         self._max_calls = max_calls
         self._ship_timeout_s = 0.0
         self._directory: WorkerDirectory | None = None
@@ -67,9 +70,16 @@ class RecordingServer(AgentServer):
             SystemExit: With code 2: a setting or the schema does not do. LiveKit's command line
                 would log a traceback and go on to drain a worker that never ran.
         """
+        try:
+            require_locks()
+        except Stop as error:  # somebody develops their agent there, and the agent itself works
+            logger.warning("calls are not recorded", extra={"error": str(error)})
+            await super().run(devmode=devmode, unregistered=unregistered)
+            return
         given = self.setup_fnc, self._request_fnc, self._session_end_fnc
         setup, request, session_end = given
         try:
+            check_temporary_directory(self._options)
             settings = self.ship_settings()
             await check_schema_if_there(settings.dsn)
             place = self._start_shipping(settings, registered=not unregistered)

@@ -1,6 +1,7 @@
 """``python -m local.ai --port P [--script FILE]``: serve until SIGTERM."""
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ def main() -> int:
         "--script", type=Path, help="JSON file that answers in place of the language model"
     )
     args = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     try:
         serve(args.port, args.script)
     except LocalError as error:

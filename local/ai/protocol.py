@@ -1,6 +1,7 @@
 """The shapes of OpenAI's API that more than one endpoint uses."""
 
 import json
+import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -8,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
+
+logger = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -49,6 +52,16 @@ async def openai_manners(request: web.Request, handler: Handler) -> web.StreamRe
         response = error.response()
     except web.HTTPException as error:
         response = ApiError(f"{error.reason}: {request.path}", status=error.status).response()
+    except ConnectionError:  # the client has gone away
+        raise
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        logger.exception("%s %s failed: %s", request.method, request.path, what)
+        if request.writer.output_size > 0:  # its answer had begun: all that is left is to cut it
+            if request.transport is not None:
+                request.transport.close()
+            raise ConnectionResetError from error
+        response = ApiError(what, status=500).response()
     if not response.prepared:
         response.headers["x-request-id"] = new_id("req")
     return response

@@ -72,7 +72,7 @@ def _decode(data: bytes) -> Audio:
     """
     resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE)
     try:
-        with av.open(io.BytesIO(data), "r", metadata_errors="ignore") as container:
+        with av.open(io.BytesIO(data), "r") as container:
             frames = [
                 part for frame in container.decode(audio=0) for part in resampler.resample(frame)
             ]

@@ -13,11 +13,12 @@ from uuid import UUID
 import asyncpg
 from rich.console import Console
 
-from local.caller import Caller, CallerError, Server
+from local.caller import Caller, Server
 from local.caller.voice import Voice
 from local.calling.console import print_turn, quiet_livekit
 from local.calling.conversation import Conversation, Line, Script
 from local.calling.transcript import Turn, Who
+from local.demo.failure import KeptLogs
 from local.demo.front_end import place_call
 from local.demo.pulse import Pulse
 from local.demo.rows import Rows, read_rows
@@ -82,10 +83,23 @@ async def _until_signal(json_file: Path | None) -> int:
 
 
 async def _demo(json_file: Path | None, console: Console) -> int:
-    pulse = Pulse(console)
+    pulse, logs = Pulse(console), KeptLogs()
+    try:
+        await _hold_call(json_file, console, pulse, logs)
+    except LocalError as error:
+        print(f"python -m local: {error}\n{logs.summary()}".rstrip(), file=sys.stderr)
+        return error.exit_code
+    pulse.progress("done")
+    return 0
+
+
+async def _hold_call(
+    json_file: Path | None, console: Console, pulse: Pulse, logs: KeptLogs
+) -> None:
     progress = pulse.progress
-    with run_directory() as directory:
-        async with running(progress=progress) as stack, pulse.beating():
+    with run_directory(logs.keep) as directory:
+        wanted = running(progress=progress, on_failure=logs.keep)
+        async with wanted as stack, pulse.beating():
             progress("migrations: applying")
             await migrate(stack, directory)
             progress("worker: starting")
@@ -93,14 +107,11 @@ async def _demo(json_file: Path | None, console: Console) -> int:
                 progress("worker: registered, calling")
                 rows = await _call(stack, process, console, pulse)
             progress("worker: gone; stopping the stack")
-    draw(rows, console)
-    if json_file is not None:
-        await asyncio.to_thread(json_file.write_text, rows.as_json(), encoding="utf-8")
-    missing = rows.missing()
-    for text in missing:
-        print(f"missing: {text}", file=sys.stderr)
-    progress("done" if not missing else "done, with gaps")
-    return 1 if missing else 0
+            draw(rows, console)
+            if json_file is not None:
+                await asyncio.to_thread(json_file.write_text, rows.as_json(), encoding="utf-8")
+            if missing := rows.missing():
+                raise _GapsError("the call is not wholly recorded: " + "; ".join(missing))
 
 
 async def _call(stack: Stack, process: Child, console: Console, pulse: Pulse) -> Rows:
@@ -115,8 +126,6 @@ async def _call(stack: Stack, process: Child, console: Console, pulse: Pulse) ->
         pulse.progress("worker: stopping")
         await stopped(process)
         return await read_rows(connection, placed.call_id)
-    except (CallerError, _NotEndedError) as error:
-        raise process.failure(f"{error}\nThe end of the worker's log:") from error
     finally:
         await connection.close()
 
@@ -140,3 +149,7 @@ async def _ended(connection: asyncpg.Connection, call_id: UUID) -> None:
 
 class _NotEndedError(LocalError):
     """The call's row did not reach its end in time."""
+
+
+class _GapsError(LocalError):
+    """Postgres does not have the whole conversation."""

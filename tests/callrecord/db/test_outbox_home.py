@@ -9,9 +9,8 @@ from uuid import UUID
 
 import pytest
 
-import callrecord.db.outbox_home
 from callrecord.db.errors import Stop
-from callrecord.db.outbox_home import LOCK, OutboxHome, file_system
+from callrecord.db.outbox_home import LOCK, OutboxHome
 from tests.callrecord.db.calls import started, write
 
 HOLDER = """
@@ -168,16 +167,3 @@ def test_a_place_that_cannot_be_written_stops_with_one_line(tmp_path: Path) -> N
         OutboxHome(tmp_path / "file" / "outbox")
     with pytest.raises(Stop, match="AGENT_OUTBOX_DIR=/proc"):
         OutboxHome(Path("/proc"))
-
-
-@pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs"])
-def test_a_network_file_system_stops_with_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
-    monkeypatch.setattr(callrecord.db.outbox_home, "file_system", lambda _path: kind)
-    with pytest.raises(Stop, match=f"is on {kind}: name a directory on a local disk"):
-        OutboxHome(tmp_path)
-
-
-def test_the_kernel_names_the_file_system() -> None:
-    assert file_system(Path("/proc/self")) == "proc"

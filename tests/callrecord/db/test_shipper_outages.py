@@ -13,6 +13,8 @@ import pytest
 
 import callrecord.db.delivery
 import callrecord.db.store
+import callrecord.db.tail
+from callrecord.db.local_disk import sync_data
 from callrecord.db.outbox_home import OutboxHome
 from callrecord.db.shipper import Shipper
 from tests.callrecord.db.calls import ended, message, started, until, write
@@ -57,14 +59,13 @@ async def test_stop_in_a_black_hole_does_not_wait_for_the_statement(
 async def test_what_waits_for_a_silent_database_gets_to_the_disk_every_second(
     tmp_path: Path, dsn: str, pg: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    synced: list[str] = []
-    fdatasync = os.fdatasync
+    synced: list[int] = []
 
     def noted(fd: int) -> None:
-        synced.append(Path(f"/proc/self/fd/{fd}").readlink().name)
-        fdatasync(fd)
+        synced.append(os.fstat(fd).st_ino)
+        sync_data(fd)
 
-    monkeypatch.setattr(os, "fdatasync", noted)
+    monkeypatch.setattr(callrecord.db.tail, "sync_data", noted)
     async with proxy_to(dsn) as proxy, shipping(tmp_path, proxy.url) as (shipper, directory):
         first = write(directory.path, started(), message("a"), ended())
         await until(lambda: shipper.stats.events >= 1)
@@ -73,7 +74,7 @@ async def test_what_waits_for_a_silent_database_gets_to_the_disk_every_second(
         write(directory.path, started(), message("b"), ended())
         await until(lambda: proxy.swallowed)  # a statement is under way, for half a minute
         later = write(directory.path, started(), message("c"), ended())
-        await until(lambda: synced.count(later.name) > 1, timeout_s=6)
+        await until(lambda: synced.count(later.stat().st_ino) > 1, timeout_s=6)
         assert shipper.stats.failures == 0  # it was the same statement all the time
         proxy.faults = Faults()
         proxy.cut()

@@ -100,14 +100,25 @@ async def test_metadata_is_a_dict_whatever_the_connection_decodes(
     assert [call and call.metadata for call in found] == [read, read]
 
 
-@pytest.mark.parametrize("hostile", ["1e5000", f"{'[' * 2000}{']' * 2000}"])
-async def test_json_that_python_does_not_take_stays_text(pg: Connection, hostile: str) -> None:
+async def test_a_number_that_python_does_not_take_stays_text(pg: Connection) -> None:
     call_id = await add_call(pg)
-    await pg.execute("update voice_calls set metadata = $2 where id = $1", call_id, hostile)
+    await pg.execute("update voice_calls set metadata = '1e5000' where id = $1", call_id)
     call = await get_call(pg, call_id)
     assert call is not None
     assert call.metadata is not None
     assert isinstance(call.metadata["value"], str)
+
+
+async def test_json_of_any_depth_can_be_read_and_written_again(pg: Connection) -> None:
+    """Python 3.13 takes ten times the depth that 3.12 does; what it does not take stays text."""
+    call_id = await add_call(pg)
+    deep = f"{'[' * 2000}{']' * 2000}"
+    await pg.execute("update voice_calls set metadata = $2 where id = $1", call_id, deep)
+    call = await get_call(pg, call_id)
+    assert call is not None
+    assert call.metadata is not None
+    value = call.metadata["value"]
+    assert (value if isinstance(value, str) else json.dumps(value)) == deep
 
 
 async def test_active_calls_name_users_to_those_who_may_see_them(
