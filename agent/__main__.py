@@ -68,7 +68,8 @@ def _check(settings: Settings, command: str) -> None:
     if command == "console":
         _check_sound()
     _check_persona()
-    _check_port(settings.agent_http_port)
+    if command != "dev" or "agent_http_port" in settings.model_fields_set:
+        _check_port(settings.agent_http_port)
     OutboxHome(settings.agent_outbox_dir)
     require_database(settings)
     for note in asyncio.run(_ask_servers(settings, needs_livekit=command in _NEEDS_LIVEKIT)):

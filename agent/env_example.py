@@ -22,9 +22,10 @@ MARKDOWN_HEAD = """\
 # Settings
 
 From the environment, or a file `.env` in the working directory; the environment wins, and an empty
-value counts as not set. A name that begins with `AGENT_` and is not here, or a bad value, is one
-clear line at start, exit code 2. `python -m agent check` tries them all without taking a call. How
-to use those of the models: [models.md](models.md). Made from the code, by
+value counts as not set. An unknown `AGENT_` name or an invalid value stops the worker with a
+one-line reason (exit code 2); variables that Kubernetes (`AGENT_PORT=tcp://...`) or Azure Pipelines
+put into the environment are ignored with a warning. `python -m agent check` tries them all without
+taking a call. How to use those of the models: [models.md](models.md). Made from the code, by
 `python -m agent.env_example --markdown`.
 """
 

@@ -4,6 +4,7 @@ import math
 from functools import partial
 
 from livekit.agents import JobRequest
+from livekit.agents.worker import ServerEnvOption
 
 from agent import logs
 from agent.job import JobConfig, entrypoint, on_session_end, prewarm
@@ -13,6 +14,14 @@ from callrecord.db.heartbeat import Rhythm
 from callrecord.db.ship_settings import ShipSettings
 from callrecord.recording.record import Place
 from callrecord.recording.server import RecordingServer, Setup
+
+
+def _port(settings: Settings) -> int | ServerEnvOption[int]:
+    # Under `dev` any free port, as LiveKit does it: two developers' workers on one host both start.
+    given = settings.agent_http_port
+    if "agent_http_port" in settings.model_fields_set:
+        return given
+    return ServerEnvOption(dev_default=0, prod_default=given)
 
 
 class VoiceServer(RecordingServer):
@@ -25,7 +34,7 @@ class VoiceServer(RecordingServer):
             api_key=settings.livekit_api_key or None,
             api_secret=settings.livekit_api_secret.get_secret_value() or None,
             drain_timeout=settings.agent_drain_timeout_s,
-            port=settings.agent_http_port,
+            port=_port(settings),
             # By calls, not by CPU: a burst at a call's start would mark the worker full, and
             # LiveKit's server does not ask again for a call that found no worker. The limit is
             # ours to keep, by max_calls: LiveKit guesses the load of calls that are just being

@@ -105,7 +105,7 @@ class Worker(BaseSettings):
         " `not_served`, if its room is not there; 0: never",
     )
     agent_http_port: Annotated[int, Field(ge=0, le=65535)] = Field(
-        8081, description="Port of the health check; 0 takes a free one"
+        8081, description="Port of the health check; 0 takes a free one, as `dev` does by default"
     )
     agent_log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="auto: console under dev and console, JSON under start"

@@ -1,15 +1,24 @@
 """Reading the settings; all that is wrong is told at once."""
 
+import difflib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, Final
 
 from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from agent.settings.all import Settings
 from agent.settings.checks import contradictions
+from agent.settings.foreign import foreign_names
 from callrecord.db.errors import Stop
+from callrecord.db.privacy import private_logger
+
+logger = private_logger("voice.settings")
+
+_NEAR: Final = 0.8
+"""Likeness, as difflib counts it, from which on a name is a typo of another."""
 
 
 def load(env_file: Path | None = None) -> Settings:
@@ -22,14 +31,18 @@ def load(env_file: Path | None = None) -> Settings:
         Stop: Names are unknown or values bad; a line for each that says which.
     """
     path = env_file or Path(".env")
-    wrong = list(_unknown(path))
+    in_file = dotenv_values(path) if path.exists() else {}
+    foreign = foreign_names(os.environ, map(str.upper, Settings.model_fields))
+    wrong = list(_unknown({*os.environ, *in_file} - foreign))
     try:
-        settings = Settings(_env_file=path)  # type: ignore[call-arg]
+        settings = Settings(_env_file=path, **_instead(foreign, in_file))  # type: ignore[call-arg]
     except ValidationError as error:
         raise _stop([*wrong, *_bad_values(error)]) from None
     wrong += contradictions(settings)
     if wrong:
         raise _stop(wrong)
+    for name in sorted(foreign):
+        logger.warning("variable of the platform ignored", extra={"variable": name})
     return settings
 
 
@@ -46,11 +59,19 @@ def _stop(wrong: list[str]) -> Stop:
     return Stop("\n  ".join((f"{len(wrong)} settings are wrong:", *wrong)))
 
 
-def _unknown(env_file: Path) -> Iterator[str]:
-    known = set(Settings.model_fields)
-    names = set(os.environ)
-    if env_file.exists():
-        names |= set(dotenv_values(env_file))
+def _instead(foreign: set[str], in_file: Mapping[str, str | None]) -> dict[str, Any]:
+    """Return our settings that a platform's variables hide: as `.env` has them, or the default."""
+    hidden = {name.lower(): name for name in foreign if name.lower() in Settings.model_fields}
+    return {
+        field: in_file.get(name) or Settings.model_fields[field].default
+        for field, name in hidden.items()
+    }
+
+
+def _unknown(names: set[str]) -> Iterator[str]:
+    known = {name.upper() for name in Settings.model_fields}
     for name in sorted(names):
-        if name.upper().startswith("AGENT_") and name.lower() not in known:
-            yield f"{name} is no setting of this worker: see .env.example for its names"
+        if name.upper().startswith("AGENT_") and name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=_NEAR)
+            meant = f"did you mean {near[0]}?" if near else "see .env.example for the names"
+            yield f"{name} is not a setting of this worker: {meant}"

@@ -5,6 +5,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import SecretStr
 
 from agent.settings.all import Settings
+from callrecord.db.privacy import without_values
 
 MASK = "***"
 
@@ -17,10 +18,7 @@ def without_secrets(text: str, settings: Settings) -> str:
 
     Others quote them: a server the key that it refuses, a library the address it cannot read.
     """
-    # The longest first: one may be a part of another.
-    for secret in sorted(secrets_of(settings), key=len, reverse=True):
-        text = text.replace(secret, MASK)
-    return text
+    return without_values(text, secrets_of(settings), MASK)
 
 
 def secrets_of(settings: Settings) -> set[str]:

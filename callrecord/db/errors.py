@@ -2,7 +2,8 @@
 
 VoiceError
 ├── Transient   try the same again, after a pause
-│   └── Locked  somebody holds a lock on a row of it: go on with the others
+│   ├── Locked    somebody holds a lock on a row of it: go on with the others
+│   └── Unusable  nor will it work until a person has changed something: alert
 ├── Hold        keep it and try slowly: somebody has to change something first
 ├── Refused     this row can never be stored; keep it aside and go on
 └── Stop        nothing to try: a person has to change a setting or run a command
@@ -27,6 +28,14 @@ class Transient(VoiceError):  # noqa: N818 - named for what to do, not for what 
 
 class Locked(Transient):
     """Somebody else holds a lock on one of the rows for longer than lock_timeout."""
+
+
+class Unusable(Transient):
+    """The database, or what stands before it, refuses the login, the database's name or TLS.
+
+    No waiting mends that, so a command or a worker that starts ends with it. One that runs keeps
+    what it has and goes on trying: somebody may be changing the password just now.
+    """
 
 
 class Hold(VoiceError):  # noqa: N818

@@ -3,16 +3,19 @@
 import asyncio
 import os
 import shutil
+import ssl
 import sysconfig
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import asyncpg
 
-from callrecord.db.errors import Stop, VoiceError
-from callrecord.db.privacy import private_logger
+from callrecord.db.connection import connect, writable_url
+from callrecord.db.database_url import BadDatabaseUrl, checked_url, read_url, with_options
+from callrecord.db.errors import Stop, Transient, Unusable, VoiceError
+from callrecord.db.privacy import private_logger, without_values
 from callrecord.db.schema import read_version
 
 logger = private_logger("voice.migrate")
@@ -23,17 +26,16 @@ MIGRATIONS = _IN_THE_WHEEL if _IN_THE_WHEEL.is_dir() else _IN_THE_PROJECT
 TABLE = "voice_worker.schema_migrations"
 _RETRY_S = 0.5
 
-_NOT_THERE_YET = (
-    OSError,
-    TimeoutError,
-    asyncpg.OperatorInterventionError,  # starting up, shutting down
-    asyncpg.PostgresConnectionError,
-    asyncpg.InsufficientResourcesError,
-)
-
-
-class BadDatabaseUrl(Stop):
-    """DATABASE_URL is missing, garbled, or names a login or database that is not there."""
+_CONNECT_TIMEOUT_S = 10.0
+_ASYNCPGS_OWN = {
+    "gsslib",
+    "krbsrvname",
+    "service",
+    "ssl_max_protocol_version",
+    "ssl_min_protocol_version",
+    "target_session_attrs",
+}
+"""Options that dbmate's driver does not know."""
 
 
 class MigrationError(VoiceError):
@@ -53,35 +55,19 @@ class Migrated:
     version: int
 
 
-def checked_url(url: str | None) -> str:
-    """Return the URL as it is.
-
-    Raises:
-        BadDatabaseUrl: It is missing or no URL of Postgres. The message does not repeat it,
-            because it holds a password.
-    """
-    wanted = "set it to postgresql://user:password@host:port/database"
-    if not url:
-        raise BadDatabaseUrl(f"DATABASE_URL is missing: {wanted}")
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in {"postgres", "postgresql"} and parts.port != 0
-    except ValueError:
-        good = False
-    if not good or not (parts.hostname or "host=" in parts.query or "socket=" in parts.query):
-        raise BadDatabaseUrl(f"DATABASE_URL is not the URL of a Postgres database: {wanted}")
-    return url
-
-
 def url_for_dbmate(url: str) -> str:
-    """Return the URL with libpq's default `sslmode=prefer`, unless it names an sslmode.
+    """Return the URL as dbmate's driver takes it, with libpq's default `sslmode=prefer`.
 
-    dbmate's driver would insist on TLS, other than every other client of Postgres.
+    Other than every other client of Postgres, it would insist on TLS.
     """
-    query = urlsplit(url).query
-    if "PGSSLMODE" in os.environ or "sslmode" in parse_qs(query, keep_blank_values=True):
-        return url
-    return url + ("&" if query else "?") + "sslmode=prefer"
+    wanted = read_url(url)
+    given = parse_qsl(urlsplit(wanted.dsn).query, keep_blank_values=True)
+    options = [pair for pair in given if pair[0] not in _ASYNCPGS_OWN]
+    if wanted.system_ca:
+        options.append(("sslrootcert", ssl.get_default_verify_paths().cafile or "system"))
+    if "PGSSLMODE" not in os.environ and "sslmode" not in dict(options):
+        options.append(("sslmode", "verify-full" if wanted.system_ca else "prefer"))
+    return with_options(wanted.dsn, options)
 
 
 async def migrate(url: str | None, *, patience_s: float = 30.0) -> Migrated:
@@ -97,9 +83,9 @@ async def migrate(url: str | None, *, patience_s: float = 30.0) -> Migrated:
         MigrationError: Postgres stayed away, or refused a migration.
     """
     url = checked_url(url)
-    await (await connect(url, patience_s)).close()
-    applied = await _run_dbmate(url)
-    connection = await connect(url, patience_s)
+    await (await connect_patiently(url, patience_s)).close()
+    applied = await _run_dbmate(await writable_url(url))
+    connection = await connect_patiently(url, patience_s)
     try:
         found = await read_version(connection)
     finally:
@@ -112,28 +98,26 @@ async def migrate(url: str | None, *, patience_s: float = 30.0) -> Migrated:
     return Migrated(applied, found.version)
 
 
-async def connect(url: str, patience_s: float) -> "asyncpg.Connection[asyncpg.Record]":
+async def connect_patiently(url: str, patience_s: float) -> "asyncpg.Connection[asyncpg.Record]":
     """Connect, waiting up to `patience_s` seconds for a Postgres that does not answer yet.
 
     Raises:
-        BadDatabaseUrl: Postgres refuses it.
+        BadDatabaseUrl: The URL can't be read, or is refused.
         MigrationError: Postgres stayed away.
     """
     deadline = time.monotonic() + patience_s
-    told = False
+    warned = False
     while True:
         try:
-            return await asyncpg.connect(url, timeout=10)
-        except _NOT_THERE_YET as error:
+            return await connect(url, timeout_s=_CONNECT_TIMEOUT_S)
+        except Unusable as error:
+            raise BadDatabaseUrl(str(error)) from error
+        except Transient as error:
             if time.monotonic() + _RETRY_S > deadline:
                 raise MigrationError(f"Postgres does not answer (DATABASE_URL): {error}") from error
-        except asyncpg.PostgresError as error:
-            raise BadDatabaseUrl(f"DATABASE_URL is refused by Postgres: {error}") from error
-        except (asyncpg.InterfaceError, ValueError) as error:
-            raise BadDatabaseUrl("DATABASE_URL holds an option that is not understood") from error
-        if not told:
+        if not warned:
             logger.warning("waiting for Postgres")
-            told = True
+            warned = True
         await asyncio.sleep(_RETRY_S)
 
 
@@ -173,9 +157,5 @@ def _dbmate() -> str:
 
 
 def _without_password(text: str, url: str) -> str:
-    password = urlsplit(url).password
-    if not password:
-        return text
-    for form in (password, unquote(password)):
-        text = text.replace(form, "***")
-    return text
+    password = urlsplit(url).password or ""
+    return without_values(text, {password, unquote(password)}, "***")

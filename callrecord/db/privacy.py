@@ -65,12 +65,30 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 
+_UNMISTAKABLE = 16
+"""Characters from which on a secret is no word that a text may hold by itself."""
+
 _hidden: set[str] = set()
 
 
 def hide(secrets: Iterable[str]) -> None:
     """Have these texts masked in every line of this process."""
     _hidden.update(secrets)
+
+
+def without_values(text: str, secrets: Iterable[str], mask: str) -> str:
+    """Return the text with a mask in place of each secret.
+
+    A short one is masked where it stands by itself, not within a word: with the password "right"
+    a line still speaks of rights.
+    """
+    # The longest first: one may be a part of another.
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        if len(secret) >= _UNMISTAKABLE:
+            text = text.replace(secret, mask)
+        else:
+            text = re.sub(rf"(?<![^\W_]){re.escape(secret)}(?![^\W_])", mask, text)
+    return text
 
 
 def masked(text: str) -> str:
@@ -80,8 +98,7 @@ def masked(text: str) -> str:
     """
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]} [cut: {len(text)} characters]"
-    for secret in sorted(_hidden, key=len, reverse=True):
-        text = text.replace(secret, "<hidden>")
+    text = without_values(text, _hidden, "<hidden>")
     for pattern, mask in _SECRETS:
         text = pattern.sub(mask, text)
     return _NUMBER.sub(_last_digits, text)

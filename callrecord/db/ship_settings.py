@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from callrecord.db.database_url import checked_url
 from callrecord.db.errors import Stop
 from callrecord.db.heartbeat import Rhythm
-from callrecord.db.migrate import checked_url
 
 OUTBOX_DIR = "var/outbox"
 MIN_FREE_MB = 200

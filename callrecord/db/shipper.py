@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from callrecord.db.delivery import Delivery, Stats
 from callrecord.db.disk import DiskReserve
-from callrecord.db.errors import Transient
+from callrecord.db.errors import Transient, Unusable
 from callrecord.db.heartbeat import Heartbeat, Told
 from callrecord.db.orphans import settle
 from callrecord.db.outbox_home import OutboxHome, WorkerDirectory
@@ -219,7 +219,10 @@ class Shipper:
         if not backoff or at >= self._next_reminder:
             self._next_reminder = at + self._options.remind_every_s
             told = {"error": str(error), **self._waiting()}
-            logger.warning("database away, events wait on disk", extra=told)
+            if isinstance(error, Unusable):
+                logger.error("database refuses the worker, events wait on disk", extra=told)
+            else:
+                logger.warning("database away, events wait on disk", extra=told)
         doubled = min(max(backoff * 2, 0.1), self._options.backoff_max_s)
         return doubled * random.uniform(0.75, 1.0)  # noqa: S311 - spreads workers, not a secret
 

@@ -10,7 +10,8 @@ import asyncpg
 import msgspec
 
 from callrecord.db.batch import CallBatch, to_json
-from callrecord.db.errors import Hold, Locked, Refused, Stop, Transient, VoiceError
+from callrecord.db.connection import CONNECT_TIMEOUT_S, connect
+from callrecord.db.errors import Hold, Locked, Refused, Stop, Transient, Unusable, VoiceError
 from callrecord.db.events import encode
 from callrecord.db.privacy import private_logger
 from callrecord.db.refused import RefusedEvent
@@ -19,17 +20,11 @@ from callrecord.db.sql import sql
 
 logger = private_logger("voice.store")
 
-CONNECT_TIMEOUT_S = 5.0
 COMMAND_TIMEOUT_S = 35.0
 """Longer than the statement_timeout of the worker's role (30 s): the server should say no first."""
 
 _TRANSIENT_CLASSES = ("08", "28", "40", "53", "57", "58", "XX")
 _TRANSIENT_STATES = ("25006", "3D000")
-_NOT_THE_ONE = (
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidPasswordError,
-    asyncpg.InvalidCatalogNameError,
-)
 _REFUSED_CLASSES = ("22", "23", "54")
 
 
@@ -153,6 +148,9 @@ class Store:
         except asyncio.CancelledError:
             self._drop()  # what the server is doing for us is unknown; nobody waits for it
             raise
+        except VoiceError:  # of the connection, which says itself what it means
+            self._drop()
+            raise
         except Exception as error:
             mapped = meaning(error)
             if isinstance(mapped, Transient) or not isinstance(error, asyncpg.PostgresError):
@@ -169,7 +167,9 @@ class Store:
 
     async def _connected(self) -> "asyncpg.Connection[asyncpg.Record]":
         if self._connection is None or self._connection.is_closed():
-            self._connection = await _connect(self._dsn, COMMAND_TIMEOUT_S)
+            self._connection = await connect(
+                self._dsn, timeout_s=CONNECT_TIMEOUT_S, command_timeout_s=COMMAND_TIMEOUT_S
+            )
         return self._connection
 
     def _drop(self) -> None:
@@ -178,36 +178,28 @@ class Store:
             connection.terminate()
 
 
-async def _connect(dsn: str, command_timeout_s: float) -> "asyncpg.Connection[asyncpg.Record]":
-    # PgBouncer in transaction mode: no prepared statements, no start-up parameters.
-    return await asyncpg.connect(
-        dsn,
-        timeout=CONNECT_TIMEOUT_S,
-        command_timeout=command_timeout_s,
-        statement_cache_size=0,
-    )
-
-
 async def check_schema(dsn: str) -> None:
     """Return if the database is there and its schema serves this worker.
 
     Raises:
         Transient: The database is away.
-        Stop: The schema or the login does not do; one line that names the command to run.
+        Stop: The schema or the login is not right; one line that says what to change.
     """
     connection = None
     try:
-        connection = await _connect(dsn, CONNECT_TIMEOUT_S)
+        connection = await connect(
+            dsn, timeout_s=CONNECT_TIMEOUT_S, command_timeout_s=CONNECT_TIMEOUT_S
+        )
         await check(connection)
-    except Stop:
+    except Unusable as error:
+        raise Stop(str(error)) from error
+    except VoiceError:
         raise
     except Exception as error:
         mapped = meaning(error)
-        # A refused login or a missing database is retried while calls run (it may be changing),
-        # not at start.
-        if isinstance(mapped, Transient) and not isinstance(error, _NOT_THE_ONE):
+        if isinstance(mapped, Transient):
             raise mapped from error
-        raise Stop(f"DATABASE_URL does not do: {error}") from error
+        raise Stop(f"DATABASE_URL: {error}") from error
     finally:
         if connection is not None:
             connection.terminate()

@@ -81,10 +81,10 @@ async def test_a_console_without_a_sound_library_is_one_line(
 async def test_what_does_not_do_is_one_line(run_main: RunMain, tmp_path: Path) -> None:
     file = tmp_path / "file"
     await asyncio.to_thread(file.touch)
-    assert "DATABASE_URL does not do" in await run_main(
+    assert "DATABASE_URL is not the URL of a Postgres database" in await run_main(
         "start", **LIVEKIT, DATABASE_URL="mysql://h/x"
     )
-    assert "AGENT_NMAE is no setting" in await run_main("start", AGENT_NMAE="x")
+    assert "AGENT_NMAE is not a setting" in await run_main("start", AGENT_NMAE="x")
     assert "AGENT_MAX_CALLS: " in await run_main("start", AGENT_MAX_CALLS="0")
     error = await run_main("start", **LIVEKIT, AGENT_OUTBOX_DIR=str(file))
     assert f"AGENT_OUTBOX_DIR={file}" in error
@@ -96,6 +96,17 @@ async def test_a_taken_port_is_one_line(run_main: RunMain) -> None:
         port = taken.getsockname()[1]
         error = await run_main("start", **AWAY, AGENT_HTTP_PORT=str(port))
     assert f"AGENT_HTTP_PORT={port} can't be had" in error
+
+
+async def test_two_developers_workers_start_on_one_host(tmp_path: Path) -> None:
+    """Each on a free port, as LiveKit's own do."""
+    (tmp_path / "second").mkdir()
+    async with (
+        started("dev", cwd=tmp_path, **AWAY) as first,
+        started("dev", cwd=tmp_path / "second", **AWAY) as second,
+    ):
+        for worker in (first, second):
+            await printed(worker, "HTTP server listening")
 
 
 async def test_a_persona_that_cannot_be_loaded_is_one_line(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_an_unknown_name_is_refused(monkeypatch: pytest.MonkeyPatch, *, by_file:
         _env_file("AGENT_NMAE=x\n")
     else:
         monkeypatch.setenv("AGENT_NMAE", "x")
-    with pytest.raises(Stop, match=r"^AGENT_NMAE is no setting .*\.env\.example"):
+    with pytest.raises(Stop, match=r"^AGENT_NMAE is not a setting .* did you mean AGENT_NAME\?"):
         load()
 
 

@@ -187,10 +187,13 @@ def interpreter(stages: list[Stage]) -> Path:
 
 def uv_sync(folder: Path, *options: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Run `uv sync` as the Dockerfile does, with further options."""
+    # Not this run's own Python, nor its environment.
+    ours = {"UV_PYTHON", "UV_PROJECT_ENVIRONMENT", "VIRTUAL_ENV"}
+    inherited = {name: value for name, value in os.environ.items() if name not in ours}
     return subprocess.run(
         [UV, "sync", "--locked", *WORKER_ONLY, *options],
         cwd=folder,
-        env={**os.environ, **env},
+        env={**inherited, **env},
         capture_output=True,
         text=True,
         check=False,

@@ -13,8 +13,9 @@ from typing import Any
 import asyncpg
 
 from callrecord.db.cli.output import say, width
+from callrecord.db.connection import connect
+from callrecord.db.database_url import checked_url
 from callrecord.db.errors import Stop, VoiceError
-from callrecord.db.migrate import checked_url
 from callrecord.db.prices import UNITS, Price, read_prices, recompute, save
 from callrecord.db.rendering.table import table
 from callrecord.db.sql import sql
@@ -55,7 +56,7 @@ def run(arguments: Namespace) -> int:
 
 async def _run(arguments: Namespace, dsn: str) -> int:
     await check_schema(dsn)
-    connection = await asyncpg.connect(dsn)
+    connection = await connect(dsn)
     try:
         match arguments.what:
             case "list":

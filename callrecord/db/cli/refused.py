@@ -10,8 +10,8 @@ from uuid import UUID
 
 import msgspec
 
+from callrecord.db.database_url import checked_url
 from callrecord.db.errors import Stop, VoiceError
-from callrecord.db.migrate import checked_url
 from callrecord.db.retry import Kept, list_refused, retry
 from callrecord.db.ship_settings import outbox_dir
 from callrecord.db.store import Store, check_schema

@@ -5,7 +5,7 @@ import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from callrecord.db.migrate import checked_url
+from callrecord.db.database_url import checked_url
 from callrecord.db.replay import Replayed, Rescued, look, replay
 from callrecord.db.store import check_schema
 

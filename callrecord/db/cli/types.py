@@ -5,7 +5,8 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 
-from callrecord.db.migrate import checked_url, connect
+from callrecord.db.database_url import checked_url
+from callrecord.db.migrate import connect_patiently
 from callrecord.db.schema import check
 from callrecord.db.typescript import typescript_of
 
@@ -26,7 +27,7 @@ def run(_arguments: Namespace) -> int:
 
 
 async def _read(url: str | None) -> str:
-    connection = await connect(checked_url(url), _PATIENCE_S)
+    connection = await connect_patiently(checked_url(url), _PATIENCE_S)
     try:
         await check(connection)
         return await typescript_of(connection)

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
-from callrecord.db.errors import Transient, VoiceError
-from callrecord.db.migrate import BadDatabaseUrl, checked_url
+from callrecord.db.connection import connect
+from callrecord.db.database_url import BadDatabaseUrl, checked_url
+from callrecord.db.errors import Transient, Unusable, VoiceError
 from callrecord.db.schema import REMEDY, NotEnlisted, SchemaTooOld
-from callrecord.db.store import COMMAND_TIMEOUT_S, CONNECT_TIMEOUT_S, meaning
+from callrecord.db.store import COMMAND_TIMEOUT_S, meaning
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _FIRST = datetime.min.replace(tzinfo=UTC)
@@ -21,11 +22,6 @@ _ABSENT = (
     asyncpg.UndefinedObjectError,
     asyncpg.UndefinedFunctionError,
     asyncpg.InvalidSchemaNameError,
-)
-_WRONG_URL = (
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.InsufficientPrivilegeError,
 )
 
 
@@ -52,22 +48,11 @@ async def snapshot(url: str | None) -> "AsyncIterator[asyncpg.Connection[asyncpg
 
 async def _connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
     try:
-        # PgBouncer in transaction mode: no prepared statements, no start-up parameters.
-        return await asyncpg.connect(
-            url,
-            timeout=CONNECT_TIMEOUT_S,
-            command_timeout=COMMAND_TIMEOUT_S,
-            statement_cache_size=0,
-        )
-    except _WRONG_URL as error:
-        raise BadDatabaseUrl(f"DATABASE_URL is refused by Postgres: {error.args[0]}") from error
-    except (OSError, TimeoutError) as error:
-        why = str(error) or type(error).__name__
-        raise Transient(f"Postgres does not answer (DATABASE_URL): {why}") from error
-    except asyncpg.PostgresError as error:
-        raise meaning(error) from error
-    except (asyncpg.InterfaceError, ValueError) as error:
-        raise BadDatabaseUrl("DATABASE_URL holds an option that is not understood") from error
+        return await connect(url, command_timeout_s=COMMAND_TIMEOUT_S)
+    except Unusable as error:
+        raise BadDatabaseUrl(str(error)) from error
+    except Transient as error:
+        raise Transient(f"Postgres does not answer (DATABASE_URL): {error}") from error
 
 
 def _told(error: Exception) -> VoiceError:

@@ -235,5 +235,5 @@ async def test_a_database_without_our_schema_stops_and_names_the_command(
 
 async def test_a_database_that_is_not_there_stops_at_start(dsn: str) -> None:
     """Its name is as wrong as a password is."""
-    with pytest.raises(Stop, match='DATABASE_URL does not do: database "nosuch" does not exist'):
+    with pytest.raises(Stop, match='DATABASE_URL: database "nosuch" does not exist'):
         await check_schema(re.sub(r"/[^/]+$", "/nosuch", dsn))
