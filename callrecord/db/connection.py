@@ -1,5 +1,6 @@
 """Connecting to Postgres: the one way for worker and commands, and what a refusal means."""
 
+import asyncio
 import socket
 import ssl
 from functools import cache
@@ -58,13 +59,14 @@ async def connect(
     _report_ignored(wanted.ignored)
     try:
         # PgBouncer in transaction mode: no prepared statements, no start-up parameters.
-        return await asyncpg.connect(
+        connecting = asyncpg.connect(
             wanted.dsn,
             timeout=timeout_s,
             command_timeout=command_timeout_s,
             statement_cache_size=0,
             ssl=wanted.tls,
         )
+        return await _or_close(asyncio.ensure_future(connecting))
     except Exception as error:
         if why := refusal(error):
             raise Unusable(f"DATABASE_URL: {why}{_advice(wanted, error)}") from error
@@ -76,6 +78,23 @@ async def connect(
         if isinstance(error, asyncpg.PostgresError):
             raise Transient(f"{error.sqlstate}: {_head(error)}") from error
         raise
+
+
+async def _or_close(
+    connecting: "asyncio.Future[asyncpg.Connection[asyncpg.Record]]",
+) -> "asyncpg.Connection[asyncpg.Record]":
+    """Return the connection; one that stands just as the caller is cancelled is closed."""
+    try:
+        return await asyncio.shield(connecting)
+    except asyncio.CancelledError:
+        connecting.cancel()
+        connecting.add_done_callback(_close)
+        raise
+
+
+def _close(connecting: "asyncio.Future[asyncpg.Connection[asyncpg.Record]]") -> None:
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result().terminate()
 
 
 async def writable_url(url: str) -> str:

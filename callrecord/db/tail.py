@@ -203,9 +203,7 @@ class Tail:
                 self.open[entry.event.id] = entry.event
         if isinstance(entry.event, Message):
             self.drafts.pop(entry.event.id, None)
-            told = entry.event.metadata
-            # One that LiveKit has passed over was said to its end: no death cuts it.
-            if told.get("final") is False and not told.get("passed_over"):
+            if entry.event.metadata.get("final") is False:
                 self.drafts[entry.event.id] = entry
         yield entry
 

@@ -12,6 +12,7 @@ from livekit.agents.voice import SpeechHandle
 
 from callrecord.db.events import Event, Message, new_id, now
 from callrecord.recording.account import Account
+from callrecord.recording.known_items import KnownItems
 from callrecord.recording.messages import committed, when
 from callrecord.recording.used_models import UsedModels
 
@@ -51,6 +52,7 @@ class AgentTurns:
         self._sounded: set[str] = set()
         self._played: dict[str, float] = {}
         self._notes: dict[str, dict[str, Any]] = {}
+        self._known = KnownItems()
         self.agent: str | None = None
 
     def follow(self, session: AgentSession[None]) -> None:
@@ -101,7 +103,15 @@ class AgentTurns:
         self._append(msgspec.structs.replace(message, content=text, model=None, metadata=metadata))
 
     def commit(self, item: ChatMessage) -> None:
-        """Record a turn that LiveKit has committed."""
+        """Record a turn that LiveKit has committed; told again, it is the same turn."""
+        known = self._known.get(item.id)
+        if known is not None:
+            text, cut = item.text_content or "", item.interrupted
+            message = msgspec.structs.replace(known, content=text, interrupted=cut)
+            self._known.put(item.id, message)
+            self._append(message)
+            self._account.answer((), message)
+            return
         speech_id = self.current()
         reply = self._replies.pop(speech_id, None) if speech_id else None
         message_id = reply.id if reply else new_id()
@@ -114,6 +124,7 @@ class AgentTurns:
         )
         if (note := self._notes.get(speech_id or "")) is not None:
             message = msgspec.structs.replace(message, metadata=message.metadata | note)
+        self._known.put(item.id, message)
         # First, so that the message exists when its requests name it.
         self._append(message)
         if speech_id not in self._scripted:

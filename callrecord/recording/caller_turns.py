@@ -1,17 +1,38 @@
 """The caller's turns: each a message from its first final transcript on, or as it is typed."""
 
 from collections.abc import Callable
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
 from uuid import UUID
 
 import msgspec
 from livekit.agents import AgentSession, ChatMessage
 
 from callrecord.db.events import Event, Message, new_id, now
-from callrecord.recording.hearing import Hearing, Piece, text_of
+from callrecord.recording.hearing import Hearing, Piece, Taken, same_words, shared, text_of
+from callrecord.recording.known_items import KnownItems
 from callrecord.recording.last_utterance import LastUtterance
 from callrecord.recording.messages import committed, when
 from callrecord.recording.speakers import Speakers, speaker_of, voices_of
+
+_ENDED_KEPT: Final = 8
+"""Turns without a reply of which LiveKit may yet commit one."""
+
+
+@dataclass(eq=False, slots=True)
+class EndedTurn:
+    """A turn that LiveKit has ended, and commits once a reply is to follow.
+
+    Attributes:
+        message: As it was recorded at its end.
+        words: What it consists of.
+        noted: Whether its message says that no reply has followed.
+    """
+
+    message: Message
+    words: list[Piece]
+    noted: bool = False
 
 
 class CallerTurns:
@@ -27,8 +48,10 @@ class CallerTurns:
         self._session: AgentSession[None] | None = None
         self._hearing = Hearing()
         self._draft: Message | None = None
+        self._ended: list[EndedTurn] = []
+        self._known = KnownItems()
         self._speakers = Speakers()
-        self.utterance = LastUtterance()
+        self.utterance = LastUtterance(self._speakers.listened_to)
         self._typed: dict[str, Message] = {}
 
     def follow(self, session: AgentSession[None]) -> None:
@@ -47,20 +70,22 @@ class CallerTurns:
             self.utterance.resume()
 
     def end(self) -> None:
-        """Mark what the end of the call leaves uncommitted: it was cut."""
+        """Mark what the end of the call leaves in mid-turn: it was cut."""
+        self._note_unanswered()
         if self._draft is not None:
             self._append(msgspec.structs.replace(self._draft, interrupted=True))
 
-    def heard(self, transcript: str, voice: str | None = None) -> None:
+    def heard(self, transcript: str, voice: str | None = None, item_id: str | None = None) -> None:
         """Record what a caller said, before the turn is over.
 
         Args:
             transcript: Final, of a part of the turn.
             voice: Speech to text's own name of the voice, if it tells voices apart.
+            item_id: A realtime model's item, if it is of one.
         """
         text = transcript.strip()
-        if text:
-            self._hearing.add(Piece(text, now(), self._speakers.listened_to(), voice))
+        if text and self._known.get(item_id or "") is None:
+            self._hearing.add(Piece(text, now(), self.utterance.speaker(), voice, item_id))
             self._record_draft()
 
     def typed(self, item: ChatMessage) -> None:
@@ -70,38 +95,117 @@ class CallerTurns:
         self._typed[item.id] = draft
         self._append(draft)
 
+    def ended(self, transcript: str) -> UUID | None:
+        """Record that LiveKit has ended a turn of these words, and will commit it or not.
+
+        Returns:
+            Its message; None if it is not of words that were heard.
+        """
+        if not transcript.strip() or not self._hearing.has(transcript):
+            return None
+        self._note_unanswered()
+        message_id, taken = self._take(transcript)
+        message = self._user_message(message_id, taken.words[0].at, None)
+        message = msgspec.structs.replace(
+            _spoken(message, taken.words), metadata=voices_of(taken.words)
+        )
+        self._ended = [*self._ended[-_ENDED_KEPT:], EndedTurn(message, taken.words)]
+        self._append(message)
+        if self._hearing.waiting:
+            self._record_draft()
+        return message.id
+
     def commit(self, item: ChatMessage) -> UUID | None:
-        """Record a turn that LiveKit has committed; return its message if it was spoken."""
+        """Record a turn that LiveKit has committed.
+
+        Returns:
+            Its message, if what was asked for it is to be given to it: it was spoken, and was not
+            recorded before.
+        """
+        known = self._known.get(item.id)
+        if known is not None:  # told again, with more in it: the same turn, at its place
+            self._put(item, msgspec.structs.replace(known, content=item.text_content or ""))
+            return None
         if item.transcript_confidence is None:
             # Typed, or put in by code: what is being heard meanwhile is a turn of its own.
             self._commit_typed(item)
             return None
-        draft, self._draft = self._draft, None
-        taken = self._hearing.take(item.text_content or "")
-        message_id = new_id() if draft is None else draft.id
-        if draft is not None and taken.dropped:
-            # What LiveKit passed over stays, as a turn of its own.
-            passed = _spoken(draft, taken.dropped)
-            self._append(
-                msgspec.structs.replace(passed, metadata=passed.metadata | {"passed_over": True})
-            )
-            message_id = new_id()
-        speaker = speaker_of(taken.words) if taken.words else self._speakers.listened_to()
-        message = committed(self._user_message(message_id, when(item), speaker), item)
-        metadata = message.metadata | voices_of(taken.words)
-        if taken.edited:
-            metadata["heard"] = text_of(taken.words)
-        cut = self.utterance.cut
-        self._append(msgspec.structs.replace(message, metadata=metadata, interrupted=cut))
+        ended = self._ended_turn(item.text_content or "")
+        if ended is not None:
+            self._ended.remove(ended)
+            self._commit_spoken(item, ended.message.id, ended.words)
+            return None
+        if not (item.text_content or "").strip() and not self._hearing.waiting:
+            return None  # nothing was understood
+        message_id, taken = self._take(item.text_content or "")
+        self._commit_spoken(item, message_id, taken.words)
         if self._hearing.waiting:
             self._record_draft()
         return message_id
+
+    def _commit_spoken(self, item: ChatMessage, message_id: UUID, words: list[Piece]) -> None:
+        speaker = speaker_of(words) if words else self._speakers.listened_to()
+        message = committed(self._user_message(message_id, when(item), speaker), item)
+        metadata = message.metadata | voices_of(words)
+        if words and not same_words(text_of(words), message.content):
+            metadata["heard"] = text_of(words)
+        cut = self.utterance.cut
+        message = msgspec.structs.replace(message, metadata=metadata, interrupted=cut)
+        self._put(item, self._timed(message))
+
+    def _timed(self, message: Message) -> Message:
+        """Return the message with the times of its speech; of a realtime model LiveKit tells none.
+
+        The model tells at most when the turn began.
+        """
+        parts = self.utterance.transcribed
+        if message.speech_ended_at is not None or not parts:
+            return message
+        began = message.speech_started_at or datetime.fromtimestamp(parts[0].began, UTC)
+        ended = datetime.fromtimestamp(parts[-1].ended, UTC)
+        if ended < began:
+            return message
+        return msgspec.structs.replace(message, speech_started_at=began, speech_ended_at=ended)
+
+    def _take(self, transcript: str) -> tuple[UUID, Taken]:
+        """Take a turn's words out of what waits, and return the id of its message."""
+        draft, self._draft = self._draft, None
+        taken = self._hearing.take(transcript)
+        if draft is None or not taken.dropped:
+            return (new_id() if draft is None else draft.id), taken
+        # What LiveKit passed over stays, as a turn of its own.
+        passed = _spoken(draft, taken.dropped)
+        note = voices_of(taken.dropped) | {"passed_over": True}
+        self._append(msgspec.structs.replace(passed, metadata=note))
+        return new_id(), taken
+
+    def _ended_turn(self, text: str) -> EndedTurn | None:
+        """Return the ended turn that LiveKit commits, if it is one."""
+        for turn in self._ended:
+            if same_words(turn.message.content, text):
+                return turn
+        if self._hearing.has(text) or not self._ended:
+            return None
+        # A hook has edited it: the turn, of the newest ones, of which most words are left.
+        return max(reversed(self._ended), key=lambda turn: shared(turn.message.content, text))
+
+    def _note_unanswered(self) -> None:
+        """Say of ended turns that no reply has followed; LiveKit may still commit the last."""
+        for turn in self._ended:
+            if not turn.noted:
+                turn.noted = True
+                note = turn.message.metadata | {"unanswered": True}
+                self._append(msgspec.structs.replace(turn.message, metadata=note))
+
+    def _put(self, item: ChatMessage, message: Message) -> None:
+        self._known.put(item.id, message)
+        self._append(message)
 
     def _commit_typed(self, item: ChatMessage) -> None:
         draft = self._typed.pop(item.id, None)
         message_id = new_id() if draft is None else draft.id
         message = self._user_message(message_id, when(item), self._speakers.of_text(item))
-        self._append(msgspec.structs.replace(committed(message, item), model=None))
+        self._put(item, msgspec.structs.replace(committed(message, item), model=None))
 
     def _record_draft(self) -> None:
         waiting = self._hearing.waiting

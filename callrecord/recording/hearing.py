@@ -5,7 +5,8 @@ the next words are heard already, some it drops (the agent could not be interrup
 the reply). What a turn took is found by its words.
 """
 
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 
@@ -14,14 +15,16 @@ class Piece:
     """One final transcript, and when it came.
 
     Attributes:
-        speaker: Identity of the participant that was listened to.
+        speaker: Identity of the participant that was listened to while it was said.
         voice: Speech to text's own name of the voice, if it tells voices apart.
+        item_id: The realtime model's item, if it is of one: its transcript may be told again.
     """
 
     text: str
     at: datetime
     speaker: str | None = None
     voice: str | None = None
+    item_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,16 @@ class Hearing:
         self.waiting: list[Piece] = []
 
     def add(self, piece: Piece) -> None:
-        """Add a transcript."""
+        """Add a transcript; a longer one of the same item takes the other's place."""
+        for index, each in enumerate(self.waiting):
+            if piece.item_id is not None and each.item_id == piece.item_id:
+                self.waiting[index] = replace(piece, at=each.at, speaker=each.speaker)
+                return
         self.waiting.append(piece)
+
+    def has(self, turn: str) -> bool:
+        """Whether a turn consists of transcripts that wait, word by word."""
+        return self._find(_words(turn)) is not None
 
     def take(self, turn: str) -> Taken:
         """Take out what a committed turn consists of; what came after it goes on waiting.
@@ -80,6 +91,16 @@ class Hearing:
 def text_of(pieces: list[Piece]) -> str:
     """Return the pieces as one text, joined as LiveKit joins them."""
     return " ".join(piece.text for piece in pieces)
+
+
+def same_words(one: str, other: str) -> bool:
+    """Whether two texts have the same words, whatever their case and spaces."""
+    return _words(one) == _words(other)
+
+
+def shared(one: str, other: str) -> int:
+    """Return how many words two texts share."""
+    return (Counter(_words(one)) & Counter(_words(other))).total()
 
 
 def _words(text: str) -> list[str]:

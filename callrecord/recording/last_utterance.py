@@ -9,6 +9,7 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from livekit.agents import (
@@ -36,19 +37,41 @@ _LIVEKITS_PAUSE_S: Final = 0.6
 Guard = Callable[[str, Callable[..., None]], Callable[..., None]]
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of a caller's speech.
+
+    Attributes:
+        began: When it began, in seconds since 1970.
+        ended: When it ended, likewise.
+        ended_at: The same by the monotonic clock.
+        speaker: Identity of who was listened to as it began; None if not known.
+    """
+
+    began: float
+    ended: float
+    ended_at: float
+    speaker: str | None
+
+
 class LastUtterance:
     """Follows one session's hearing: which parts of what was said have no transcript yet.
 
     Attributes:
         cut: Whether the caller left, or the call ended, while the caller was speaking.
+        transcribed: The parts that the last final transcript was of, as far as is known.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, listened_to: Callable[[], str | None] = lambda: None) -> None:
+        """`listened_to` names the participant whom the session listens to."""
         self.cut = False
+        self.transcribed: list[Part] = []
+        self._listened_to = listened_to
+        self._began: tuple[float, str | None] | None = None
         self._deadline: float | None = None
         self._session: AgentSession[Any] | None = None
         self._own_wait_s = 0.0
-        self._parts: deque[float] = deque()
+        self._parts: deque[Part] = deque()
         self._interim = False
         self._told_at = 0.0
         self._changed = asyncio.Event()
@@ -114,8 +137,12 @@ class LastUtterance:
     # What the session tells
 
     def _state_changed(self, event: UserStateChangedEvent) -> None:
-        if event.old_state == "speaking":
-            self._parts.append(time.monotonic())
+        if event.new_state == "speaking":
+            self._began = event.created_at, self._listened_to()
+        elif event.old_state == "speaking":
+            began, speaker = self._began or (event.created_at, self._listened_to())
+            self._began = None
+            self._parts.append(Part(began, event.created_at, time.monotonic(), speaker))
         self._update()
 
     def _transcribed(self, event: UserInputTranscribedEvent) -> None:
@@ -147,19 +174,27 @@ class LastUtterance:
     def _told(self) -> None:
         model = self._session.stt if self._session else None
         streams = model is not None and model.capabilities.streaming
-        if streams and not isinstance(model, StreamAdapter):
-            self._parts.clear()  # at its own discretion, not part by part
-        elif self._parts:
-            self._parts.popleft()
+        self.transcribed = [self._parts.popleft()] if self._parts else []
+        if self.transcribed and streams and not isinstance(model, StreamAdapter):
+            # At its own discretion, not part by part; but one transcript is of one speaker.
+            while self._parts and self._parts[0].speaker == self.transcribed[0].speaker:
+                self.transcribed.append(self._parts.popleft())
 
-    def _forget(self, part: float | None) -> None:
+    def speaker(self) -> str | None:
+        """Return who said what the last final transcript tells."""
+        if self.transcribed:
+            return self.transcribed[0].speaker
+        # Told before the speech has ended, or without that a speech was noticed.
+        return self._began[1] if self._began is not None else self._listened_to()
+
+    def _forget(self, part: Part | None) -> None:
         if self._parts and self._parts[0] == part:
             self._parts.popleft()
             self._update()
 
-    def _untold(self) -> list[float]:
+    def _untold(self) -> list[Part]:
         since = time.monotonic() - FORGOTTEN_S
-        return [part for part in self._parts if part > since]
+        return [part for part in self._parts if part.ended_at > since]
 
     def _speaks(self) -> bool:
         return self._session is not None and self._session.user_state == "speaking"

@@ -16,6 +16,7 @@ from livekit.agents import AgentSession, SpeechCreatedEvent
 from callrecord.db.events import CallConnected, CallEnded, Event, Usage
 from callrecord.db.outbox import OutboxWriter
 from callrecord.db.privacy import private_logger
+from callrecord.recording import turn_ends
 from callrecord.recording.booking import Booking
 from callrecord.recording.comparison import Comparison
 from callrecord.recording.guard import Guard
@@ -134,6 +135,7 @@ class Recorder:
         playback = Playback(self.guard("played", turns.of_agent.played))
         self._on(session, "speech_created", lambda _: tap(session, saying))
         self._on(session, "speech_created", lambda _: playback.follow(session.output.audio))
+        turn_ends.listen(session, self.guard("turn ended", turns.turn_ended))
         self._on(session, "close", lambda _: untap(session))
         self._on(session, "close", lambda _: playback.follow(None))
         self._on(session, "speech_created", partial(self._speech_created, turns))

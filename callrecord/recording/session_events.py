@@ -25,7 +25,7 @@ def _agent_state_changed(turns: Turns, event: AgentStateChangedEvent) -> None:
 
 def _transcribed(turns: Turns, event: UserInputTranscribedEvent) -> None:
     if event.is_final:
-        turns.of_caller.heard(event.transcript, event.speaker_id)
+        turns.of_caller.heard(event.transcript, event.speaker_id, event.item_id)
 
 
 def _item_added(turns: Turns, event: ConversationItemAddedEvent) -> None:

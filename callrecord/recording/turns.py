@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from livekit.agents import AgentSession, ChatMessage, FunctionCall, FunctionCallOutput
 from livekit.agents.llm import AgentHandoff, RealtimeModel
 from livekit.agents.voice.events import ToolCallEnded, ToolCallStarted
@@ -20,6 +21,7 @@ from callrecord.recording.agents import ConfigUpdates, handoff
 from callrecord.recording.caller_turns import CallerTurns
 from callrecord.recording.ledger import HEARD
 from callrecord.recording.messages import when
+from callrecord.recording.metering.stt_requests import NO_WORDS
 from callrecord.recording.metrics import usage_of
 from callrecord.recording.tools import Tools
 from callrecord.recording.used_models import UsedModels
@@ -45,6 +47,7 @@ class Turns:
         self._config = ConfigUpdates()
         self._session: AgentSession[None] | None = None
         self._unpaid: UUID | None = None
+        self._wordless = False
 
     @property
     def session(self) -> AgentSession[None] | None:
@@ -73,6 +76,7 @@ class Turns:
         """Record a turn that LiveKit has committed."""
         if item.role == "user":
             self._heard(self.of_caller.commit(item))
+            self._wordless = not (item.text_content or "").strip()
         elif item.role == "assistant":
             self.of_agent.commit(item)
         else:
@@ -81,11 +85,17 @@ class Turns:
             )
         self._look_at_config()
 
+    def turn_ended(self, transcript: str) -> None:
+        """Record that LiveKit has ended a turn of these words."""
+        self._heard(self.of_caller.ended(transcript))
+
     def metered(self, metrics: Any) -> UUID | None:
         """Record a request that LiveKit's metrics tell of, and return its id."""
         usage = usage_of(metrics)
         if usage is None:
             return None
+        if usage.kind == "stt" and self._hears_itself and self._wordless:
+            usage = msgspec.structs.replace(usage, metadata=usage.metadata | {"purpose": NO_WORDS})
         self.responded(usage)
         if usage.kind == "stt" and self._hears_itself and self._unpaid is not None:
             self._account.heard(self._unpaid)

@@ -156,3 +156,21 @@ async def test_a_worker_that_is_refused_while_it_runs_alerts_and_keeps_everythin
     (alert,) = [each for each in caplog.records if each.levelname == "ERROR"]
     assert alert.getMessage() == "database refuses the worker, events wait on disk"
     assert "Tenant or user not found" in alert.error  # type: ignore[attr-defined]
+
+
+async def test_a_connection_that_stands_as_its_task_is_cancelled_is_closed(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[asyncpg.Connection] = []
+    plain = asyncpg.connect
+
+    async def noted(*arguments: object, **options: object) -> "asyncpg.Connection":
+        made.append(await plain(*arguments, **options))  # type: ignore[call-overload]
+        task.cancel()
+        return made[0]
+
+    monkeypatch.setattr(asyncpg, "connect", noted)
+    task = asyncio.create_task(connect(database_url))
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await until(made[0].is_closed)

@@ -283,7 +283,7 @@ def test_a_crash_cuts_the_turns_that_were_being_spoken(directory: WorkerDirector
     """Those that were committed stay as they are."""
     draft, done = message("Once upon", metadata={"final": False}), message("Hello.")
     begun = message("Hel", id=done.id, metadata={"final": False})
-    passed = message("Er", metadata={"final": False, "passed_over": True})
+    passed = message("Er", metadata={"passed_over": True})
     path = write(directory.path, started(), begun, passed, done, draft)
     tails = Tails([directory])
     items = [item for item in ship_all(tails)[path] if isinstance(item, Entry)]

@@ -76,7 +76,8 @@ async def test_dropped_words_stay_though_a_later_turn_contains_them(
     session = await talk()
     hear(session, "No", "I know that.")
     commit(session, "I know that.")
-    assert final(outbox) == {"No": False, "I know that.": True}
+    assert final(outbox) == {"No": True, "I know that.": True}
+    assert outbox.messages()[0].metadata == {"passed_over": True}
 
 
 async def test_typed_text_leaves_spoken_words_alone(outbox: Outbox, talk: Talk) -> None:
@@ -146,6 +147,47 @@ async def test_hostile_text_is_recorded(outbox: Outbox, talk: Talk, text: str) -
     hear(session, text)
     assert len(outbox.messages()) == 1
     assert outbox.recorder.failures == 0
+
+
+def _finalise(session: AgentSession[None], item_id: str, text: str) -> None:
+    """Tell of a realtime model's item as LiveKit does, at its first end or at a later one."""
+    event = UserInputTranscribedEvent(transcript=text, is_final=True, item_id=item_id)
+    session.emit("user_input_transcribed", event)
+    item = ChatMessage(role="user", content=[text], id=item_id, transcript_confidence=1.0)
+    session._conversation_item_added(item)
+
+
+async def test_an_item_that_is_finalised_again_is_one_turn_at_its_place(
+    outbox: Outbox, talk: Talk
+) -> None:
+    session = await talk(Reply("One moment."))
+    _finalise(session, "item_1", "I would like")
+    await session.generate_reply()
+    for text in ("I would like to order", "I would like to order a pizza."):
+        _finalise(session, "item_1", text)
+    _finalise(session, "item_2", "And a coke.")
+    assert [message.content for message in outbox.messages()] == [
+        "I would like to order a pizza.",
+        "One moment.",
+        "And a coke.",
+    ]
+    turn, reply, _ = outbox.messages()
+    assert turn.at < reply.at
+    assert turn.metadata == {}
+
+
+async def test_a_reply_that_is_told_again_is_one_turn(outbox: Outbox, talk: Talk) -> None:
+    session = await talk()
+    for text in ("It costs", "It costs ten euros."):
+        session._conversation_item_added(ChatMessage(role="assistant", content=[text], id="item_1"))
+    assert outbox.said("assistant") == ["It costs ten euros."]
+
+
+async def test_a_blank_transcript_is_no_turn(outbox: Outbox, talk: Talk) -> None:
+    session = await talk()
+    for text in ("", "  "):
+        _finalise(session, f"item_{len(text)}", text)
+    assert outbox.messages() == []
 
 
 _PIECES = st.lists(st.sampled_from(["no", "I know", "yes", "a b", "b"]), max_size=8)

@@ -179,3 +179,59 @@ async def test_what_is_never_committed_is_marked_at_the_end(
         True,
         {"final": False},
     )
+
+
+@pytest.fixture
+def linked(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Who is listened to: the last of the list."""
+    people = ["ada"]
+    speakers = outbox.recorder.turns.of_caller._speakers
+    monkeypatch.setattr(speakers, "listened_to", lambda: people[-1])
+    monkeypatch.setattr(
+        outbox.recorder.turns.of_caller.utterance, "_listened_to", lambda: people[-1]
+    )
+    return people
+
+
+@pytest.mark.usefixtures("utterance")
+async def test_words_are_of_who_was_listened_to_while_they_were_said(
+    outbox: Outbox, session: AgentSession[None], linked: list[str]
+) -> None:
+    """Ada leaves before her transcript comes, and Bob is silent; then both talk by turns."""
+    say(session)
+    linked.append("bob")
+    tell(session, "I am Ada.")
+    commit(session, "I am Ada.")
+    say(session)
+    linked.append("ada")
+    say(session)
+    for words in ("I am Bob.", "And I am back."):
+        tell(session, words)
+        commit(session, words)
+    said = [(each.participant_identity, each.content) for each in outbox.messages()]
+    assert said == [("ada", "I am Ada."), ("bob", "I am Bob."), ("ada", "And I am back.")]
+
+
+@pytest.mark.usefixtures("utterance")
+async def test_words_told_while_they_are_said_are_the_speakers(
+    outbox: Outbox, session: AgentSession[None], linked: list[str]
+) -> None:
+    session._update_user_state("speaking")
+    linked.append("bob")
+    tell(session, "I am Ada, and")
+    (draft,) = outbox.messages()
+    assert draft.participant_identity == "ada"
+
+
+@pytest.mark.usefixtures("utterance")
+async def test_speech_whose_times_livekit_does_not_tell_has_those_of_its_parts(
+    outbox: Outbox, session: AgentSession[None]
+) -> None:
+    """As with a realtime model, which tells at most when a turn began."""
+    say(session)
+    tell(session, "Hello?")
+    commit(session, "Hello?")
+    (turn,) = outbox.messages()
+    assert turn.speech_started_at is not None
+    assert turn.speech_ended_at is not None
+    assert turn.speech_started_at <= turn.speech_ended_at <= now()

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from livekit.agents.metrics import LLMMetrics
+from livekit.agents.metrics import LLMMetrics, STTMetrics
 from livekit.agents.metrics.base import Metadata
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -29,3 +29,16 @@ def llm(speech_id: str | None = "speech_1", **changes: Any) -> LLMMetrics:
         "metadata": SOURCE,
     }
     return LLMMetrics(**told | changes)
+
+
+def stt(request_id: str, audio_s: float = 2.0) -> STTMetrics:
+    """Return those of speech to text that was asked for one whole utterance."""
+    return STTMetrics(
+        label="stt",
+        request_id=request_id,
+        timestamp=AT.timestamp(),
+        duration=0.2,
+        audio_duration=audio_s,
+        streamed=False,
+        metadata=SOURCE,
+    )
