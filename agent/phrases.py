@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 from livekit import rtc
-from livekit.agents import AgentSession, llm
+from livekit.agents import AgentSession
 from livekit.agents.types import NOT_GIVEN
 from livekit.agents.voice import SpeechHandle
 
 from agent.speech_cache import Speaker, SpeechCache, in_pieces, render, voice_of
+from callrecord.recording.current_models import models_of
 
 if TYPE_CHECKING:
     from agent.settings import Settings
@@ -149,16 +150,17 @@ class Phrases:
         """
         if text in self._audio:
             return None
-        if session.tts is not None:
+        models = models_of(session)
+        if models.tts is not None:
             return "tts"
-        return "realtime_model" if isinstance(session.llm, llm.RealtimeModel) else "llm"
+        return "llm" if models.realtime is None else "realtime_model"
 
 
 def _can_speak(session: AgentSession[None]) -> bool:
     """Whether the session speaks texts itself; most realtime models only answer."""
-    model = session.llm
-    return session.tts is not None or (
-        isinstance(model, llm.RealtimeModel) and model.capabilities.supports_say
+    models = models_of(session)
+    return models.tts is not None or (
+        models.realtime is not None and models.realtime.capabilities.supports_say
     )
 
 

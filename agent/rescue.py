@@ -17,7 +17,6 @@ from livekit.agents import (
     SpeechCreatedEvent,
     UserInputTranscribedEvent,
     UserStateChangedEvent,
-    llm,
 )
 from livekit.agents.metrics import STTMetrics
 from livekit.agents.stt import StreamAdapter
@@ -27,6 +26,7 @@ from agent.failures import Failure
 from agent.guard import Guard
 from agent.hearing_watch import HearingWatch
 from agent.turn_watch import TOOL_TIMEOUT_S, TurnWatch
+from callrecord.recording.current_models import models_of
 
 logger = structlog.get_logger("voice.rescue")
 
@@ -47,6 +47,7 @@ class Rescue:
         fixed: Whether a speech is one of the worker's own phrases, which shows of no model that
             it answers.
         leaving: Whether the call is about to end by itself: nothing is said any more.
+        written_at: When a model last wrote a piece of an answer, by the monotonic clock.
     """
 
     def __init__(  # noqa: PLR0913 - what it may do and has to know of the call
@@ -59,6 +60,7 @@ class Rescue:
         give_up: Callable[[Failure], None],
         fixed: Callable[[SpeechHandle], bool],
         leaving: Callable[[], bool],
+        written_at: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._session = session
         self._apologise = apologise
@@ -72,6 +74,7 @@ class Rescue:
             tool_timeout_s=tool_timeout_s,
             worked=self._worked,
             failed=self._turn_failed,
+            written_at=written_at,
         )
         self._failed = 0
         self._own: SpeechHandle | None = None
@@ -151,7 +154,7 @@ class Rescue:
 
     def _streams(self) -> bool:
         """Whether speech to text tells nothing of what it did not understand."""
-        model = self._session.stt
+        model = models_of(self._session).stt
         # An adapter hands whole utterances to a model that does not stream.
         return (
             model is not None
@@ -167,7 +170,7 @@ class Rescue:
             logger.info("nothing understood, caller asked again")
             self._say(Failure("stt", problem))
             return
-        by_realtime = self._session.stt is None and isinstance(self._session.llm, llm.RealtimeModel)
+        by_realtime = models_of(self._session).hears_itself
         self._fail(Failure("realtime_model" if by_realtime else "stt", problem))
 
     # What is done about it

@@ -13,13 +13,13 @@ from livekit.agents import (
     MetricsCollectedEvent,
     SpeechCreatedEvent,
     ToolExecutionUpdatedEvent,
-    llm,
 )
 from livekit.agents.metrics import LLMMetrics, TTSMetrics
 from livekit.agents.voice import SpeechHandle
 
 from agent.failures import Failure, problem_of
 from agent.guard import Guard
+from callrecord.recording.current_models import models_of
 
 TOOL_TIMEOUT_S = 60.0
 """Seconds for which a tool may leave the caller in silence."""
@@ -34,9 +34,11 @@ class TurnWatch:
         tool_timeout_s: The same while a tool of that speech works.
         worked: Called with a speech that came to its end in order.
         failed: Called with one that did not, and why.
+        written_at: When a model last wrote a piece of its answer, by the monotonic clock: a voice
+            may wait for the end of a sentence.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is told of the call, and what it tells
         self,
         session: AgentSession[None],
         *,
@@ -44,8 +46,10 @@ class TurnWatch:
         tool_timeout_s: float,
         worked: Callable[[SpeechHandle], None],
         failed: Callable[[SpeechHandle, Failure], None],
+        written_at: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._session = session
+        self._written_at = written_at
         self._timeout_s = timeout_s
         self._tool_timeout_s = tool_timeout_s
         self._worked = worked
@@ -88,7 +92,10 @@ class TurnWatch:
         if self._owed_since is None:
             self._owed_since = at
         works = speech in self._tools.values()
-        if at - self._owed_since < (self._tool_timeout_s if works else self._timeout_s):
+        silent_s = at - self._owed_since
+        if not works and silent_s < self._tool_timeout_s:
+            silent_s = min(silent_s, at - self._written_at())
+        if silent_s < (self._tool_timeout_s if works else self._timeout_s):
             return
         self._owed_since = None
         self._stalled(speech, works=works)
@@ -171,11 +178,12 @@ class TurnWatch:
 
     def _asks_always(self) -> bool:
         """Whether every reply is a model's: an agent's own `llm_node` may choose to say nothing."""
-        by_realtime = isinstance(self._session.llm, llm.RealtimeModel)
+        by_realtime = models_of(self._session).realtime is not None
         return by_realtime or type(self._session.current_agent).llm_node is Agent.llm_node
 
     def _part(self, *, said: bool) -> str:
         """Return what has to work for a text to be said, or for a reply to be made."""
-        if said and self._session.tts is not None:
+        models = models_of(self._session)
+        if said and models.tts is not None:
             return "tts"
-        return "realtime_model" if isinstance(self._session.llm, llm.RealtimeModel) else "llm"
+        return "llm" if models.realtime is None else "realtime_model"

@@ -64,6 +64,7 @@ class Watches:
             give_up=self._give_up,
             fixed=phrases.spoken,
             leaving=lambda: phrases.leaving or ending.over,
+            written_at=lambda: recorder.turns.of_agent.written_at,
         )
 
     def listen(self) -> None:

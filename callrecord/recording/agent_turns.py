@@ -12,8 +12,11 @@ from livekit.agents.voice import SpeechHandle
 
 from callrecord.db.events import Event, Message, new_id, now
 from callrecord.recording.account import Account
+from callrecord.recording.current_models import CurrentModels
+from callrecord.recording.drafting import Drafting
 from callrecord.recording.known_items import KnownItems
 from callrecord.recording.messages import committed, when
+from callrecord.recording.spoken import spoken
 from callrecord.recording.used_models import UsedModels
 
 
@@ -23,6 +26,7 @@ class AgentTurns:
     Attributes:
         agent: The agent's identity in the room, once it is known.
         speeches: Speeches that go on, by id.
+        written_at: When the last piece of a reply was written, by the monotonic clock.
     """
 
     def __init__(
@@ -31,6 +35,7 @@ class AgentTurns:
         account: Account,
         used: UsedModels,
         written: Callable[[str], str],
+        models: CurrentModels,
     ) -> None:
         """Record by `append`.
 
@@ -39,21 +44,25 @@ class AgentTurns:
             account: What the session's requests come to; replies are settled there.
             used: Counts replies by the models they took.
             written: Tells what a model wrote for a speech since it was asked for last.
+            models: Those of the session.
         """
         self._append = append
         self._account = account
         self._written = written
         self._used = used
+        self._models = models
         self._session: AgentSession[None] | None = None
         self.speeches: dict[str, SpeechHandle] = {}
         self._began: dict[str, float] = {}
         self._scripted: set[str] = set()
         self._replies: dict[str, Message] = {}
+        self._drafts: dict[str, Drafting] = {}
         self._sounded: set[str] = set()
         self._played: dict[str, float] = {}
         self._notes: dict[str, dict[str, Any]] = {}
         self._known = KnownItems()
         self.agent: str | None = None
+        self.written_at = 0.0
 
     def follow(self, session: AgentSession[None]) -> None:
         """Name the session."""
@@ -71,17 +80,24 @@ class AgentTurns:
         if scripted:
             self._scripted.add(speech.id)
 
-    def saying(self, text: str) -> None:
-        """Record what the agent is about to say, of a reply not yet committed."""
+    def saying(self, piece: str | None) -> None:
+        """Record what the agent is about to say, of a reply not yet committed.
+
+        Args:
+            piece: The next piece of the text; None at its end.
+        """
         speech_id = self.current()
-        if speech_id is None or not text.strip():
+        if speech_id is None:
             return
-        reply = self._replies.get(speech_id)
-        if reply is None:
-            reply = self._message(new_id(), now(), speech_id)
-        reply = msgspec.structs.replace(reply, content=(reply.content + text).lstrip())
-        self._replies[speech_id] = reply
-        self._append(reply)
+        if piece is not None:
+            self.written_at = time.monotonic()
+        drafting = self._drafts.setdefault(speech_id, Drafting())
+        if drafting.add(piece) if piece is not None else drafting.rest():
+            drafting.recorded()
+            reply = self._replies.get(speech_id) or self._message(new_id(), now(), speech_id)
+            reply = msgspec.structs.replace(reply, content=self._spoken(drafting.text))
+            self._replies[speech_id] = reply
+            self._append(reply)
 
     def sounding(self) -> None:
         """Note that the current speech can be heard from now on."""
@@ -114,12 +130,15 @@ class AgentTurns:
             return
         speech_id = self.current()
         reply = self._replies.pop(speech_id, None) if speech_id else None
+        draft = self._drafts.pop(speech_id or "", None)
         message_id = reply.id if reply else new_id()
         message = self._message(message_id, when(item), speech_id)
         message = committed(message, item, self._began.get(speech_id or ""))
+        heard = self._spoken(message.content)
         message = msgspec.structs.replace(
             message,
-            generated_content=self._beyond(message.content, speech_id, reply, cut=item.interrupted),
+            content=heard,
+            generated_content=self._beyond(heard, speech_id, draft, cut=item.interrupted),
             audio_duration_ms=self._audio_ms(speech_id),
         )
         if (note := self._notes.get(speech_id or "")) is not None:
@@ -128,7 +147,7 @@ class AgentTurns:
         # First, so that the message exists when its requests name it.
         self._append(message)
         if speech_id not in self._scripted:
-            self._used.answered(aloud=speech_id in self._sounded)
+            self._used.answered(aloud=speech_id in self._sounded and self._is_audible())
         self._account.answer(item.metrics.get("provider_request_ids", []), message)
         if speech_id is not None:
             self._sounded.discard(speech_id)  # a next step of this speech begins in silence
@@ -139,7 +158,7 @@ class AgentTurns:
         self.speeches.pop(speech.id, None)
         reply = self._replies.pop(speech.id, None)
         message = self._account.last(speech.id)
-        rest = self._uncommitted(reply, speech)
+        rest = self._uncommitted(reply, self._drafts.pop(speech.id, None), speech)
         if rest is not None:
             message = rest
             self._append(message)
@@ -169,7 +188,9 @@ class AgentTurns:
                 return speech_id
         return None
 
-    def _uncommitted(self, reply: Message | None, speech: SpeechHandle) -> Message | None:
+    def _uncommitted(
+        self, reply: Message | None, draft: Drafting | None, speech: SpeechHandle
+    ) -> Message | None:
         if reply is not None and speech.id in self._sounded:
             # Heard, and kept out of the model's context: `say(..., add_to_chat_ctx=False)`.
             return msgspec.structs.replace(
@@ -179,7 +200,7 @@ class AgentTurns:
                 metadata={},
             )
         # Cut before its first sound: LiveKit commits no item, but the model was paid for it.
-        written = self._beyond("", speech.id, reply, cut=True)
+        written = self._beyond("", speech.id, draft, cut=True)
         if reply is None and (written is None or not (speech.scheduled and speech.interrupted)):
             return None
         return msgspec.structs.replace(
@@ -191,13 +212,21 @@ class AgentTurns:
         )
 
     def _beyond(
-        self, heard: str, speech_id: str | None, reply: Message | None, *, cut: bool
+        self, heard: str, speech_id: str | None, draft: Drafting | None, *, cut: bool
     ) -> str | None:
-        """Return all that was written for a turn, if it is not what was heard."""
+        """Return all that was written for a turn, if it has other words than what was heard."""
         written = self._written(speech_id) if speech_id is not None else ""
-        if not written and cut and reply is not None:  # no model's words, or a realtime model's
-            written = reply.content
-        return None if written.split() == heard.split() else written.strip() or None
+        if not written and cut and draft is not None:  # no model's words, or a realtime model's
+            written = draft.text
+        same = self._spoken(written).split() == heard.split()
+        return None if same else written.strip() or None
+
+    def _spoken(self, text: str) -> str:
+        """Return what is heard of a text: directions for the voice are not, where there is one."""
+        session = self._session
+        if session is None or not self._is_audible() or self._models.now().realtime is not None:
+            return text.strip()
+        return spoken(text, session.options.tts_text_transforms)
 
     def _audio_ms(self, speech_id: str | None) -> int | None:
         played = self._played.pop(speech_id or "", None)
@@ -215,8 +244,12 @@ class AgentTurns:
             metadata={"final": False},
         )
 
+    def _is_audible(self) -> bool:
+        """Whether speech is made at all: with text output alone a reply is also "spoken"."""
+        output = self._session.output if self._session else None
+        return output is not None and output.audio is not None and output.audio_enabled
+
     def _model(self, *, scripted: bool) -> str | None:
-        if self._session is None:
-            return None
-        maker = self._session.tts if scripted else self._session.llm
+        models = self._models.now()
+        maker = models.tts if scripted else models.llm
         return maker.model if maker else None

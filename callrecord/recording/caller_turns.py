@@ -10,7 +10,16 @@ import msgspec
 from livekit.agents import AgentSession, ChatMessage
 
 from callrecord.db.events import Event, Message, new_id, now
-from callrecord.recording.hearing import Hearing, Piece, Taken, same_words, shared, text_of
+from callrecord.recording.current_models import CurrentModels
+from callrecord.recording.hearing import (
+    Hearing,
+    Piece,
+    Taken,
+    same_words,
+    shared,
+    text_of,
+    times_of,
+)
 from callrecord.recording.known_items import KnownItems
 from callrecord.recording.last_utterance import LastUtterance
 from callrecord.recording.messages import committed, when
@@ -42,10 +51,10 @@ class CallerTurns:
         utterance: What the caller has said and no transcript tells yet.
     """
 
-    def __init__(self, append: Callable[[Event], None]) -> None:
-        """Record by `append`."""
+    def __init__(self, append: Callable[[Event], None], models: CurrentModels) -> None:
+        """Record by `append`; `models` are those of the session."""
         self._append = append
-        self._session: AgentSession[None] | None = None
+        self._models = models
         self._hearing = Hearing()
         self._draft: Message | None = None
         self._ended: list[EndedTurn] = []
@@ -56,7 +65,6 @@ class CallerTurns:
 
     def follow(self, session: AgentSession[None]) -> None:
         """Name the session."""
-        self._session = session
         self._speakers.follow(session)
 
     def left(self, identity: str | None) -> None:
@@ -85,7 +93,18 @@ class CallerTurns:
         """
         text = transcript.strip()
         if text and self._known.get(item_id or "") is None:
-            self._hearing.add(Piece(text, now(), self.utterance.speaker(), voice, item_id))
+            parts = self.utterance.transcribed
+            self._hearing.add(
+                Piece(
+                    text,
+                    now(),
+                    self.utterance.speaker(),
+                    voice,
+                    item_id,
+                    began=parts[0].began if parts else None,
+                    ended=parts[-1].ended if parts else None,
+                )
+            )
             self._record_draft()
 
     def typed(self, item: ChatMessage) -> None:
@@ -106,9 +125,8 @@ class CallerTurns:
         self._note_unanswered()
         message_id, taken = self._take(transcript)
         message = self._user_message(message_id, taken.words[0].at, None)
-        message = msgspec.structs.replace(
-            _spoken(message, taken.words), metadata=voices_of(taken.words)
-        )
+        message = _timed(_spoken(message, taken.words), taken.words)
+        message = msgspec.structs.replace(message, metadata=voices_of(taken.words))
         self._ended = [*self._ended[-_ENDED_KEPT:], EndedTurn(message, taken.words)]
         self._append(message)
         if self._hearing.waiting:
@@ -151,21 +169,7 @@ class CallerTurns:
             metadata["heard"] = text_of(words)
         cut = self.utterance.cut
         message = msgspec.structs.replace(message, metadata=metadata, interrupted=cut)
-        self._put(item, self._timed(message))
-
-    def _timed(self, message: Message) -> Message:
-        """Return the message with the times of its speech; of a realtime model LiveKit tells none.
-
-        The model tells at most when the turn began.
-        """
-        parts = self.utterance.transcribed
-        if message.speech_ended_at is not None or not parts:
-            return message
-        began = message.speech_started_at or datetime.fromtimestamp(parts[0].began, UTC)
-        ended = datetime.fromtimestamp(parts[-1].ended, UTC)
-        if ended < began:
-            return message
-        return msgspec.structs.replace(message, speech_started_at=began, speech_ended_at=ended)
+        self._put(item, _timed(message, words))
 
     def _take(self, transcript: str) -> tuple[UUID, Taken]:
         """Take a turn's words out of what waits, and return the id of its message."""
@@ -221,7 +225,7 @@ class CallerTurns:
             content="",
             at=at,
             participant_identity=speaker,
-            model=self._session.stt.model if self._session and self._session.stt else None,
+            model=hearing.model if (hearing := self._models.now().stt) else None,
             metadata={"final": False},
         )
 
@@ -233,3 +237,19 @@ def _spoken(draft: Message, pieces: list[Piece]) -> Message:
         participant_identity=speaker_of(pieces),
         metadata={"final": False} | voices_of(pieces),
     )
+
+
+def _timed(message: Message, words: list[Piece]) -> Message:
+    """Return the message with the times of its speech, where LiveKit tells none.
+
+    It tells none of a realtime model's turns, but perhaps their beginning, and none of turns that
+    it does not commit.
+    """
+    times = times_of(words)
+    if message.speech_ended_at is not None or times is None:
+        return message
+    began, ended = (datetime.fromtimestamp(each, UTC) for each in times)
+    began = message.speech_started_at or began
+    if ended < began:
+        return message
+    return msgspec.structs.replace(message, speech_started_at=began, speech_ended_at=ended)

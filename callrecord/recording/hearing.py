@@ -18,6 +18,8 @@ class Piece:
         speaker: Identity of the participant that was listened to while it was said.
         voice: Speech to text's own name of the voice, if it tells voices apart.
         item_id: The realtime model's item, if it is of one: its transcript may be told again.
+        began: When its speech began, in seconds since 1970, if that was noticed.
+        ended: When its speech ended, likewise.
     """
 
     text: str
@@ -25,6 +27,8 @@ class Piece:
     speaker: str | None = None
     voice: str | None = None
     item_id: str | None = None
+    began: float | None = None
+    ended: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,13 @@ class Hearing:
 def text_of(pieces: list[Piece]) -> str:
     """Return the pieces as one text, joined as LiveKit joins them."""
     return " ".join(piece.text for piece in pieces)
+
+
+def times_of(pieces: list[Piece]) -> tuple[float, float] | None:
+    """Return when the speech of these pieces began and ended; None if it was not noticed."""
+    began = [piece.began for piece in pieces if piece.began is not None]
+    ended = [piece.ended for piece in pieces if piece.ended is not None]
+    return (min(began), max(ended)) if began and ended else None
 
 
 def same_words(one: str, other: str) -> bool:

@@ -19,11 +19,11 @@ from livekit.agents import (
     UserInputTranscribedEvent,
     UserStateChangedEvent,
 )
-from livekit.agents.llm import RealtimeModel
 from livekit.agents.metrics import STTMetrics
 from livekit.agents.stt import StreamAdapter
 
 from callrecord.db.privacy import private_logger
+from callrecord.recording.current_models import CurrentModels
 
 logger = private_logger("voice.recorder")
 
@@ -70,6 +70,7 @@ class LastUtterance:
         self._began: tuple[float, str | None] | None = None
         self._deadline: float | None = None
         self._session: AgentSession[Any] | None = None
+        self._models = CurrentModels()
         self._own_wait_s = 0.0
         self._parts: deque[Part] = deque()
         self._interim = False
@@ -79,6 +80,7 @@ class LastUtterance:
     def follow(self, session: AgentSession[Any], guard: Guard) -> None:
         """Begin, with handlers made safe by `guard`; before the session is started."""
         self._session = session
+        self._models.follow(session)
         self._own_wait_s = session.options.session_close_transcript_timeout
         self._look_again = guard("last utterance", self._update)
         session.on("user_state_changed", guard("last utterance", self._state_changed))
@@ -110,7 +112,7 @@ class LastUtterance:
             return
         self.end()
         self._deadline = time.monotonic() + WAIT_S
-        by_realtime, speaks = session.stt is None, self._speaks()
+        by_realtime, speaks = self._models.now().stt is None, self._speaks()
         # What is said from now on is said after the end; what was said becomes a part.
         session.input.set_audio_enabled(False)
         if by_realtime and speaks:
@@ -172,7 +174,7 @@ class LastUtterance:
     # Inside
 
     def _told(self) -> None:
-        model = self._session.stt if self._session else None
+        model = self._models.now().stt
         streams = model is not None and model.capabilities.streaming
         self.transcribed = [self._parts.popleft()] if self._parts else []
         if self.transcribed and streams and not isinstance(model, StreamAdapter):
@@ -201,11 +203,12 @@ class LastUtterance:
 
     def _hears(self) -> bool:
         """Whether there is anything that tells what was said."""
-        session = self._session
-        if session is None or session.stt is not None:
-            return session is not None
-        return (
-            isinstance(session.llm, RealtimeModel) and session.llm.capabilities.user_transcription
+        if self._session is None:
+            return False
+        models = self._models.now()
+        realtime = models.realtime
+        return models.stt is not None or (
+            realtime is not None and realtime.capabilities.user_transcription
         )
 
     def _update(self) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 from livekit.agents import AgentSession, ChatMessage, FunctionCall, FunctionCallOutput
-from livekit.agents.llm import AgentHandoff, RealtimeModel
+from livekit.agents.llm import AgentHandoff
 from livekit.agents.voice.events import ToolCallEnded, ToolCallStarted
 
 from callrecord.db.events import Event, Message, Usage, new_id
@@ -19,6 +19,7 @@ from callrecord.recording.account import Account
 from callrecord.recording.agent_turns import AgentTurns
 from callrecord.recording.agents import ConfigUpdates, handoff
 from callrecord.recording.caller_turns import CallerTurns
+from callrecord.recording.current_models import CurrentModels
 from callrecord.recording.ledger import HEARD
 from callrecord.recording.messages import when
 from callrecord.recording.metering.stt_requests import NO_WORDS
@@ -39,9 +40,10 @@ class Turns:
         """Record by `append`; `written` tells what a model wrote for a speech since last asked."""
         self._append = append
         self._account = Account(append)
-        self.of_caller = CallerTurns(append)
-        self._used = UsedModels()
-        self.of_agent = AgentTurns(append, self._account, self._used, written)
+        self._models = CurrentModels()
+        self.of_caller = CallerTurns(append, self._models)
+        self._used = UsedModels(self._models)
+        self.of_agent = AgentTurns(append, self._account, self._used, written, self._models)
         self._untold = 0
         self._tools = Tools(append)
         self._config = ConfigUpdates()
@@ -57,7 +59,7 @@ class Turns:
     def follow(self, session: AgentSession[None]) -> None:
         """Name the session whose turns these are."""
         self._session = session
-        self._used.follow(session)
+        self._models.follow(session)
         self._tools.follow(session)
         self.of_caller.follow(session)
         self.of_agent.follow(session)
@@ -66,9 +68,9 @@ class Turns:
         """Mark what the end of the call leaves uncommitted: it was cut."""
         self._look_at_config()
         self._tools.end()
-        model = self._session.llm if self._session is not None else None
-        if isinstance(model, RealtimeModel):
-            self._untold = self._account.close(model.provider, model.model)
+        realtime = self._models.now().realtime
+        if realtime is not None:
+            self._untold = self._account.close(realtime.provider, realtime.model)
         self.of_caller.end()
         self.of_agent.end()
 
@@ -119,8 +121,9 @@ class Turns:
     def gaps(self) -> list[str]:
         """Return a line for each model of the session that was used and told of no request."""
         found = self._used.gaps(self._account.kinds)
-        if self._untold and self._session is not None and self._session.llm is not None:
-            name = f"{self._session.llm.provider}/{self._session.llm.model}"
+        realtime = self._models.now().realtime
+        if self._untold and realtime is not None:
+            name = f"{realtime.provider}/{realtime.model}"
             found.append(f"realtime {name}: {self._untold} responses without figures")
         return found
 
@@ -161,10 +164,7 @@ class Turns:
     @property
     def _hears_itself(self) -> bool:
         """Whether a realtime model transcribes: it tells of it when the turn is committed."""
-        session = self._session
-        return (
-            session is not None and session.stt is None and isinstance(session.llm, RealtimeModel)
-        )
+        return self._models.now().hears_itself
 
     def _waited_for(self, usage: Usage) -> str | None:
         if usage.kind == "stt":

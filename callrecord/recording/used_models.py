@@ -4,51 +4,43 @@ from collections import Counter
 from collections.abc import Container
 from typing import Any
 
-from livekit.agents import AgentSession
-from livekit.agents.llm import RealtimeModel
+from callrecord.recording.current_models import CurrentModels
 
 
 class UsedModels:
     """Counts turns of one session by the kinds of models they took."""
 
-    def __init__(self) -> None:
-        self._session: AgentSession[Any] | None = None
+    def __init__(self, models: CurrentModels) -> None:
+        """`models`: those of the session."""
+        self._models = models
         self._turns: Counter[str] = Counter()
-
-    def follow(self, session: AgentSession[Any]) -> None:
-        """Name the session."""
-        self._session = session
+        self._used: dict[str, Any] = {}
 
     def heard(self) -> None:
         """Count a turn of the caller's that was spoken."""
-        self._turns["stt"] += 1
+        models = self._models.now()
+        if not models.hears_itself:
+            self._count("stt", models.stt)
 
     def answered(self, *, aloud: bool) -> None:
         """Count a reply that a model has made, and whether it was heard."""
-        self._turns["llm"] += 1
-        if aloud:
-            self._turns["tts"] += 1
+        models = self._models.now()
+        self._count("llm" if models.realtime is None else "realtime", models.llm)
+        # A realtime model speaks itself, and a session of text alone has no speech.
+        if aloud and models.realtime is None and models.tts is not None:
+            self._count("tts", models.tts)
 
     def gaps(self, told: Container[str]) -> list[str]:
         """Return a line for each model that was used; not for kinds that told of a request."""
-        session = self._session
-        if session is None:
-            return []
-        realtime = isinstance(session.llm, RealtimeModel)
-        models: dict[str, Any] = {
-            "stt": session.stt,
-            "realtime" if realtime else "llm": session.llm,
-            "tts": session.tts,
-        }
-        if realtime and session.stt is None:
-            del models["stt"]  # the model hears by itself
-        if realtime or session.tts is None:
-            del models["tts"]  # as in a session of text alone
         return [
-            f"{_named(kind, model)}: no request told in {turns} turns"
-            for kind, model in models.items()
-            if (turns := self._turns["llm" if kind == "realtime" else kind]) and kind not in told
+            f"{_named(kind, self._used[kind])}: no request told in {turns} turns"
+            for kind, turns in self._turns.items()
+            if kind not in told
         ]
+
+    def _count(self, kind: str, model: Any) -> None:
+        self._turns[kind] += 1
+        self._used[kind] = model
 
 
 def _named(kind: str, model: Any) -> str:

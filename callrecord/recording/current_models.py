@@ -1,0 +1,67 @@
+"""The models that a session uses now: an agent may bring its own, in place of the session's."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from livekit.agents import NOT_GIVEN, AgentSession
+from livekit.agents.llm import LLM, RealtimeModel
+from livekit.agents.stt import STT
+from livekit.agents.tts import TTS
+from livekit.agents.utils import is_given
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """Models of a session and its agent; None for one that neither has."""
+
+    stt: STT[Any] | None = None
+    llm: LLM[Any] | RealtimeModel | None = None
+    tts: TTS[Any] | None = None
+
+    @property
+    def realtime(self) -> RealtimeModel | None:
+        """The realtime model, if one listens and answers."""
+        return self.llm if isinstance(self.llm, RealtimeModel) else None
+
+    @property
+    def hears_itself(self) -> bool:
+        """Whether a realtime model hears the caller, without a model of its own for that."""
+        return self.stt is None and self.realtime is not None
+
+
+def models_of(session: AgentSession[Any]) -> Models:
+    """Return the models that the session's current agent uses."""
+    try:
+        agent: Any = session.current_agent
+    except RuntimeError:  # not started yet, or closed
+        agent = None
+    return Models(*(_of(agent, session, name) for name in ("stt", "llm", "tts")))
+
+
+class CurrentModels:
+    """Those of one session, also after its end, when it has no agent any more."""
+
+    def __init__(self) -> None:
+        self._session: AgentSession[Any] | None = None
+        self._last = Models()
+
+    def follow(self, session: AgentSession[Any]) -> None:
+        """Name the session."""
+        self._session = session
+
+    def now(self) -> Models:
+        """Return the models in use, or those that were last."""
+        session = self._session
+        if session is None:
+            return self._last
+        try:
+            _ = session.current_agent
+        except RuntimeError:
+            return self._last if self._last != Models() else models_of(session)
+        self._last = models_of(session)
+        return self._last
+
+
+def _of(agent: Any, session: AgentSession[Any], name: str) -> Any:
+    own = getattr(agent, name, NOT_GIVEN)
+    return own if is_given(own) else getattr(session, name)

@@ -1,0 +1,43 @@
+"""When a reply that is being written is recorded again: at its sentences, in whatever script.
+
+A reply is an event each time, so it is recorded neither at each of a model's pieces, nor at its end
+alone: a job that is killed keeps what was written until then.
+"""
+
+import re
+from typing import Final
+
+_LONGEST: Final = 80
+"""Characters after which it is recorded without the end of a sentence: lists, scripts with neither
+marks nor spaces."""
+
+_END: Final = re.compile(
+    # Sentence_Terminal of Unicode, those in use: Latin, Armenian, Arabic, Indic, Tibetan, Burmese,
+    # Ethiopic, Khmer, Mongolian, Chinese and Japanese.
+    r"[.!?\u0589\u061f\u06d4\u0700-\u0702\u0964\u0965\u0f0d\u104a\u104b\u1362\u1367\u1368\u17d4"
+    r"\u17d5\u1803\u1809\u2026\u203c\u203d\u2047-\u2049\u3002\uff01\uff0e\uff1f\uff61]"
+    r"[\"')\]\u00bb\u201d\u2019\u300d\u300f\uff09]*\s*$"
+    r"|\n\s*$"
+)
+
+
+class Drafting:
+    """The text of one reply as it is written."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self._recorded = 0
+
+    def add(self, piece: str) -> bool:
+        """Add a piece; return whether the reply is to be recorded now."""
+        self.text += piece
+        new = self.text[self._recorded :]
+        return bool(new.strip()) and (len(new) >= _LONGEST or _END.search(new) is not None)
+
+    def rest(self) -> bool:
+        """Return whether there is anything that was not recorded."""
+        return bool(self.text[self._recorded :].strip())
+
+    def recorded(self) -> None:
+        """Note that it was recorded as it is."""
+        self._recorded = len(self.text)
