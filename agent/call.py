@@ -26,7 +26,9 @@ from callrecord.db.events import now
 from callrecord.db.log_fields import log_fields
 from callrecord.db.outbox import OutboxWriter
 from callrecord.db.privacy import describe
+from callrecord.recording import hang_ups
 from callrecord.recording.header import call_header
+from callrecord.recording.phones import is_phone
 from callrecord.recording.presence import Presence
 from callrecord.recording.recorder import Recorder
 from callrecord.recording.telemetry import telemetry_of
@@ -55,7 +57,11 @@ class Call:
         self._reload = reload
         header = call_header(ctx.job, worker_id, ctx.local_participant_identity)
         logs.name_call(ctx, log_fields(header))
-        self.recorder = Recorder(OutboxWriter(outbox, header), drain_s=settings.agent_usage_drain_s)
+        self.recorder = Recorder(
+            OutboxWriter(outbox, header),
+            drain_s=settings.agent_usage_drain_s,
+            mask_keys=settings.agent_mask_dtmf,
+        )
         self.recorder.telemetry = telemetry_of(header)
         self._ending = Ending(self._end_job)
         self._presence = Presence(
@@ -103,6 +109,7 @@ class Call:
     async def finish(self) -> None:
         """Record the end: the last thing that is done for a call, however it ends."""
         self._presence.stop()
+        hang_ups.forget_room(self._ctx.job.room.name)
         if self._watches is not None:
             self._watches.stop()
         if self._background is not None:
@@ -204,8 +211,15 @@ class Call:
         room = self._ctx.room
         self.recorder.attach_room(room)
         guard = self.recorder.guard
+        hang_ups.install()
+        hang_up = guard("hang-up", partial(self._ending.end, "agent_hangup"))
+        hang_ups.on_room_deleted(self._ctx.job.room.name, hang_up)
         room.on("participant_connected", guard("caller joined", self._joined))
+        # A phone is there once it is answered.
+        answered = guard("phone answered", lambda _changed, who: self._changed(who))
+        room.on("participant_attributes_changed", answered)
         room.on("participant_disconnected", guard("caller left", self._left))
+        room.on("sip_dtmf_received", guard("key after silence", lambda _: self._key_pressed()))
         room.on("disconnected", guard("disconnected", self._disconnected))
 
     def _entered(self) -> None:
@@ -229,6 +243,14 @@ class Call:
                 self._watches.joined()
                 if self._ctx.room.isconnected():
                     self._watches.connected()
+
+    def _changed(self, participant: rtc.Participant) -> None:
+        if isinstance(participant, rtc.RemoteParticipant) and is_phone(participant):
+            self._joined(participant)
+
+    def _key_pressed(self) -> None:
+        if self._watches is not None:
+            self._watches.joined()  # a sign of life, as good as a word
 
     def _left(self, participant: rtc.RemoteParticipant) -> None:
         self._presence.left(participant)

@@ -127,6 +127,9 @@ def build_session(settings: "Settings", parts: Parts) -> Session:
             tts_conn_options=asked,
             max_unrecoverable_errors=sys.maxsize,  # agent/rescue.py ends the call, and says so
         ),
+        # LiveKit's default keeps what a caller says meanwhile from speech to text: a "hello?" as
+        # one is greeted would be no turn.
+        aec_warmup_duration=settings.agent_aec_warmup_s or None,
         session_close_transcript_timeout=CLOSE_WAIT_S,
         user_away_timeout=settings.agent_silence_timeout_s or None,  # agent/limits.py
     )

@@ -36,6 +36,9 @@ class Calls(BaseSettings):
     agent_rejoin_grace_s: Seconds = Field(
         10.0, description="Seconds without any caller after which a call has ended"
     )
+    agent_mask_dtmf: bool = Field(
+        False, description="Record that callers press keys, and not which ones"
+    )
     agent_silence_timeout_s: Seconds = Field(
         30.0, description="Seconds of silence after which the agent asks; 0: never"
     )

@@ -105,6 +105,11 @@ class Turns(BaseSettings):
     agent_endpointing_max_delay: Seconds | None = Field(
         None, description="Longest wait for more of a turn, in seconds; empty: LiveKit's default"
     )
+    agent_aec_warmup_s: Seconds = Field(
+        0.0,
+        description="Seconds at the agent's first words in which the caller is not heard; LiveKit's"
+        " own default is 3, against the echo of loudspeakers",
+    )
     agent_interruption_enabled: bool = Field(
         True, description="Whether callers may interrupt the agent"
     )

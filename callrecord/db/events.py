@@ -28,7 +28,16 @@ COMPLETED = (
     "silence",
     "max_duration",
 )
-FAILED = ("no_caller", "not_served", "error", "drained", "worker_crashed", "worker_lost")
+FAILED = (
+    "no_caller",
+    "no_answer",
+    "rejected",
+    "not_served",
+    "error",
+    "drained",
+    "worker_crashed",
+    "worker_lost",
+)
 UPGRADED = ("missed",)
 """Failed too, of calls that the basic schema has recorded; no worker writes it."""
 

@@ -7,7 +7,7 @@ import asyncpg
 from callrecord.db.errors import Stop
 from callrecord.db.sql import sql
 
-SCHEMA_VERSION_NEEDED = 98
+SCHEMA_VERSION_NEEDED = 99
 """Number of the newest migration this worker was written for."""
 
 REMEDY = "run `uv run python -m db migrate` with DATABASE_URL set to the database's owner"

@@ -13,6 +13,7 @@ OUTBOX_DIR = "var/outbox"
 MIN_FREE_MB = 200
 SHIP_TIMEOUT_S = 20.0
 RHYTHM = Rhythm()
+_TRUE = {"1", "true", "t", "yes", "y", "on"}
 BEATS_TO_LOSE = 6
 """Heartbeats that fit into the time after which a worker counts as lost, at least."""
 
@@ -73,6 +74,11 @@ def _rhythm(environment: Mapping[str, str]) -> Rhythm:
 def outbox_dir(environment: Mapping[str, str]) -> Path:
     """Return the directory of AGENT_OUTBOX_DIR."""
     return Path(environment.get("AGENT_OUTBOX_DIR") or OUTBOX_DIR)
+
+
+def masks_keys(environment: Mapping[str, str]) -> bool:
+    """Return whether AGENT_MASK_DTMF asks for keys not to be told, as the worker reads it."""
+    return environment.get("AGENT_MASK_DTMF", "").strip().lower() in _TRUE
 
 
 def _number(environment: Mapping[str, str], name: str, default: float) -> float:

@@ -12,6 +12,7 @@ from livekit import rtc
 from callrecord.db.events import Event, Leg, ParticipantType, new_id, now
 from callrecord.recording.kinds import is_agent, is_device, kind_of
 from callrecord.recording.pace import Pace
+from callrecord.recording.phones import phone_facts
 from callrecord.recording.told import told
 
 _LIVEKITS = "lk."
@@ -37,6 +38,7 @@ class Legs:
         if participant.sid in self._seen or is_device(participant):
             return
         user_id, metadata = _identity(participant)
+        metadata |= phone_facts(participant)
         leg = Leg(
             id=new_id(),
             identity=participant.identity,
@@ -87,6 +89,11 @@ class Legs:
         leg = self._open.get(participant.sid)
         if leg is None:
             return
+        facts = phone_facts(participant)
+        if "answered_at" in facts and "answered_at" not in leg.metadata:
+            leg = msgspec.structs.replace(leg, metadata=leg.metadata | facts)
+            self._open[leg.sid] = leg
+            self._append(leg)
         changes = self._changes[leg.sid]
         before = changes.get("attributes", leg.metadata.get("attributes", {}))
         # LiveKit's own, such as the agent's state, change with every turn.

@@ -8,6 +8,7 @@ from livekit import rtc
 
 from callrecord.db.events import now
 from callrecord.recording.kinds import ROOM_CLOSED, is_person
+from callrecord.recording.phones import is_ringing, unanswered
 
 
 class Presence:
@@ -27,6 +28,7 @@ class Presence:
         self._no_caller_timeout_s = no_caller_timeout_s
         self._on_end = on_end
         self._here: dict[str, rtc.RemoteParticipant] = {}
+        self._ringing: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._last_leave: datetime | None = None
         self._had_caller = False
@@ -43,19 +45,29 @@ class Presence:
 
     def start(self) -> None:
         """Begin to wait for the first caller."""
-        if not self._had_caller:
+        if not self._had_caller and not self._ringing:
             self._after(self._no_caller_timeout_s, "no_caller", None)
 
     def joined(self, participant: rtc.RemoteParticipant) -> None:
-        """Count a person in; told twice counts once."""
+        """Count a person in; told twice counts once, and a phone once it is answered."""
         if not is_person(participant):
             return
+        if is_ringing(participant):  # as long as its own provider lets it
+            self._ringing.add(participant.sid)
+            self._cancel()
+            return
+        self._ringing.discard(participant.sid)
         self._here[participant.sid] = participant
         self._cancel()
         self._had_caller = True
 
     def left(self, participant: rtc.RemoteParticipant) -> None:
         """Count a person out; when nobody is left, the grace begins."""
+        if participant.sid in self._ringing:
+            self._ringing.discard(participant.sid)
+            if not self._here and not self._ringing:
+                self._on_end(unanswered(participant.disconnect_reason), now())
+            return
         if self._here.pop(participant.sid, None) is None or self._here:
             return
         self._last_leave = now()

@@ -16,9 +16,11 @@ from callrecord.db.events import CallStarted, now
 from callrecord.db.outbox import OutboxWriter
 from callrecord.db.outbox_home import OutboxHome
 from callrecord.db.privacy import private_logger
-from callrecord.db.ship_settings import outbox_dir
+from callrecord.db.ship_settings import masks_keys, outbox_dir
+from callrecord.recording import hang_ups
 from callrecord.recording.attendance import Attendance
 from callrecord.recording.header import call_header
+from callrecord.recording.phones import is_phone
 from callrecord.recording.recorder import Recorder
 from callrecord.recording.telemetry import telemetry_of
 
@@ -70,7 +72,8 @@ class Recording:
             VoiceError: The outbox can't be used.
         """
         header, writer = _open(self._ctx)
-        self.recorder = recorder = Recorder(writer)
+        hang_ups.install()
+        self.recorder = recorder = Recorder(writer, mask_keys=masks_keys(os.environ))
         recorder.telemetry = telemetry_of(header)
         self.key = header.key
         self._ctx.add_shutdown_callback(self._finish)
@@ -93,7 +96,11 @@ class Recording:
 
         def closed(event: CloseEvent) -> None:
             self._talking.discard(session)
-            self._attendance.session_closed(event, others_talk=bool(self._talking))
+            self._attendance.session_closed(
+                event,
+                by_agent=hang_ups.closed_by_agent(session),
+                others_talk=bool(self._talking),
+            )
             if not self._talking:
                 self._silent.set()
 
@@ -103,8 +110,14 @@ class Recording:
 
     def _follow_room(self, recorder: Recorder) -> None:
         room, guard = self._ctx.room, recorder.guard
+        hang_ups.on_room_deleted(
+            self._ctx.job.room.name, guard("hang-up", self._attendance.hung_up)
+        )
         recorder.attach_room(room)
         room.on("participant_connected", guard("caller joined", self._joined))
+        # A phone is there once it is answered.
+        answered = guard("phone answered", lambda _changed, who: self._changed(who))
+        room.on("participant_attributes_changed", answered)
         room.on("participant_disconnected", guard("caller left", self._attendance.left))
         room.on("disconnected", guard("disconnected", self._attendance.disconnected))
         room.on("connection_state_changed", guard("connected", lambda _: self._entered()))
@@ -125,6 +138,10 @@ class Recording:
         for participant in list(room.remote_participants.values()):
             self._joined(participant)
 
+    def _changed(self, participant: rtc.Participant) -> None:
+        if isinstance(participant, rtc.RemoteParticipant) and is_phone(participant):
+            self._joined(participant)
+
     def _joined(self, participant: rtc.RemoteParticipant) -> None:
         self._attendance.joined(participant)
         there = bool(self._attendance.callers) and self._ctx.room.isconnected()
@@ -143,6 +160,7 @@ class Recording:
             logger.warning("session not closed in time, its last words may be missing")
         finally:  # also when another shutdown callback has failed and this one is cancelled
             self._end(reason)
+            hang_ups.forget_room(self._ctx.job.room.name)
         if self.recorder is not None:
             await self.recorder.flush_telemetry()
 

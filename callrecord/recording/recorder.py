@@ -20,6 +20,7 @@ from callrecord.recording import turn_ends
 from callrecord.recording.booking import Booking
 from callrecord.recording.comparison import Comparison
 from callrecord.recording.guard import Guard
+from callrecord.recording.keys import Keys
 from callrecord.recording.last_utterance import LastUtterance
 from callrecord.recording.legs import Legs
 from callrecord.recording.metering.hook import install
@@ -48,12 +49,15 @@ class Recorder:
         comparison: The ledger beside what the sessions have counted.
     """
 
-    def __init__(self, writer: OutboxWriter, *, drain_s: float = DRAIN_S) -> None:
+    def __init__(
+        self, writer: OutboxWriter, *, drain_s: float = DRAIN_S, mask_keys: bool = False
+    ) -> None:
         """Record to `writer`.
 
         Args:
             writer: Of the call's outbox file.
             drain_s: Seconds that a model request which was cut may go on, to tell its usage.
+            mask_keys: Record that callers press keys, and not which.
         """
         self._writer = writer
         self.telemetry: Telemetry | None = None
@@ -63,6 +67,7 @@ class Recorder:
         self._not_recorded: Counter[type[Event]] = Counter()
         self.late = 0
         self.legs = Legs(self.append)
+        self._keys = Keys(self.append, masked=mask_keys)
         self._sessions: list[Turns] = []
         self._meter = Meter(self.guard("request", self._request), drain_s=drain_s)
         self.comparison = Comparison()
@@ -106,6 +111,7 @@ class Recorder:
         for change in ("track_published", "track_unpublished"):
             self._on(room, change, lambda _track, who: self.legs.track_changed(who))
         self._on(room, "participant_name_changed", lambda who, *_: self.legs.named(who))
+        self._on(room, "sip_dtmf_received", self._keys.pressed)
         self._on(
             room, "participant_metadata_changed", lambda who, *_: self.legs.metadata_changed(who)
         )

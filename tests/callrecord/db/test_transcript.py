@@ -158,3 +158,28 @@ async def test_a_call_without_a_word_has_none(store: Store, pg: Connection) -> N
 
 
 pytestmark = pytest.mark.every_postgres
+
+
+async def test_a_nameless_agent_makes_nobody_nameless(store: Store, pg: Connection) -> None:
+    agent = leg("agent", participant_type="agent", name=None)
+    call = await apply(store, batch(started(), agent, *EVENTS, ended()))
+    assert await transcript_of(pg, call) == WRITTEN
+
+
+async def test_turns_stand_in_the_order_in_which_they_were_spoken(
+    store: Store, pg: Connection
+) -> None:
+    """Of two sessions at once each commits its turns when it likes."""
+    turns = (
+        message("I interpret.", role="assistant", at=at(30), speech_started_at=at(12)),
+        message("Buenos dias.", at=at(20), speech_started_at=at(10)),
+        message("And you are?", role="assistant", at=at(21), speech_started_at=at(21)),
+    )
+    call = await apply(store, batch(started(), connected(2), *turns, ended()))
+    text = await transcript_of(pg, call)
+    assert text is not None
+    assert [line.rpartition("] ")[2] for line in text.splitlines()] == [
+        "Caller: Buenos dias.",
+        "Agent: I interpret.",
+        "Agent: And you are?",
+    ]

@@ -1,0 +1,42 @@
+"""Keys: what a caller dials during a call (DTMF), a row for each run of keys."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from livekit import rtc
+
+from callrecord.db.events import Event, Message, new_id, now
+
+RUN_S: Final = 4.0
+"""Seconds between two keys of one run, at most: a number or a code is dialled in one go."""
+MASK: Final = "*"
+
+
+class Keys:
+    """Records the keys that participants press."""
+
+    def __init__(self, append: Callable[[Event], None], *, masked: bool = False) -> None:
+        """Record by `append`; `masked`: that keys were pressed, and not which."""
+        self._append = append
+        self._masked = masked
+        self._runs: dict[str | None, tuple[float, Message]] = {}
+
+    def pressed(self, key: rtc.SipDTMF) -> None:
+        """Record a key: in the row of the run that it belongs to."""
+        who = key.participant.identity if key.participant is not None else None
+        at, run = self._runs.get(who, (0.0, None))
+        if run is None or time.monotonic() - at > RUN_S:
+            run = Message(
+                id=new_id(),
+                role="system",
+                content="",
+                at=now(),
+                participant_identity=who,
+                metadata={"kind": "dtmf"},
+            )
+        digit = MASK if self._masked else key.digit
+        run = msgspec.structs.replace(run, content=run.content + digit)
+        self._runs[who] = time.monotonic(), run
+        self._append(run)

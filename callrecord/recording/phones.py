@@ -1,0 +1,43 @@
+"""Phone calls: whether a phone was answered, and who called whom.
+
+LiveKit's bridge puts a phone into the room while it still rings, and tells by attributes what goes
+on: https://docs.livekit.io/reference/telephony/sip-participant/.
+"""
+
+from typing import Any, Final
+
+from livekit import rtc
+
+from callrecord.db.events import now
+
+_STATUS: Final = "sip.callStatus"
+_RINGING: Final = ("dialing", "ringing")
+_RULE: Final = "sip.ruleID"
+"""Of a call that came in, by a dispatch rule; one that was placed has none."""
+
+
+def is_phone(participant: rtc.Participant) -> bool:
+    """Whether it is a phone on LiveKit's bridge."""
+    return participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_SIP
+
+
+def is_ringing(participant: rtc.Participant) -> bool:
+    """Whether it is a phone that nobody has answered yet."""
+    return is_phone(participant) and participant.attributes.get(_STATUS) in _RINGING
+
+
+def unanswered(reason: "rtc.DisconnectReason.ValueType | None") -> str:
+    """Return the end reason of a phone call that nobody answered."""
+    return "rejected" if reason == rtc.DisconnectReason.USER_REJECTED else "no_answer"
+
+
+def phone_facts(participant: rtc.Participant) -> dict[str, Any]:
+    """Return what a leg's metadata tells of a phone; nothing of anybody else.
+
+    `answered_at` is when the answer was seen: of a phone that had been answered before it came
+    into the room, that is when it came.
+    """
+    if not is_phone(participant):
+        return {}
+    facts = {"direction": "inbound" if _RULE in participant.attributes else "outbound"}
+    return facts if is_ringing(participant) else facts | {"answered_at": now().isoformat()}
