@@ -245,15 +245,19 @@ class Call:
                     self._watches.connected()
 
     def _changed(self, participant: rtc.Participant) -> None:
-        if isinstance(participant, rtc.RemoteParticipant) and is_phone(participant):
+        if not isinstance(participant, rtc.RemoteParticipant) or not is_phone(participant):
+            return
+        if all(caller.sid != participant.sid for caller in self._presence.callers):
             self._joined(participant)
 
     def _key_pressed(self) -> None:
         if self._watches is not None:
-            self._watches.joined()  # a sign of life, as good as a word
+            self._watches.key_pressed()
 
     def _left(self, participant: rtc.RemoteParticipant) -> None:
         self._presence.left(participant)
+        if self._presence.gone_since is not None and self._watches is not None:
+            self._watches.deserted()
 
     def _disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
         if not self._ending.over:

@@ -4,6 +4,7 @@ import contextlib
 from typing import Any
 
 import structlog
+from livekit.agents import SpeechCreatedEvent
 from livekit.agents.voice import SpeechHandle
 
 from agent.ending import Ending
@@ -18,6 +19,11 @@ from callrecord.recording.presence import Presence
 from callrecord.recording.recorder import Recorder
 
 logger = structlog.get_logger("voice.watches")
+
+_GO_ON = (
+    "The caller lost the connection while you were speaking, and is back now. In a few words, go"
+    " on from where you were cut off."
+)
 
 
 class Watches:
@@ -45,6 +51,8 @@ class Watches:
         self._phrases = phrases
         self._last_words = last_words
         self._ending = ending
+        self._deserted = False
+        self._cut_short = False
         self._silence = Silence(
             session,
             present=lambda: bool(presence.callers) and not ending.over,
@@ -69,12 +77,33 @@ class Watches:
 
     def listen(self) -> None:
         """Begin to watch."""
+        created = self._recorder.guard("speech for nobody", self._speech_created)
+        self._session.on("speech_created", created)
         self._silence.listen(self._recorder.guard)
         self._rescue.listen(self._recorder.guard)
 
     def joined(self) -> None:
-        """Note that a caller has come: who comes breaks the silence."""
+        """Note that a caller has come: who comes breaks the silence.
+
+        Who comes back, and had left in the middle of a reply, hears how it goes on.
+        """
         self._silence.broken()
+        self._deserted = False
+        if self._cut_short and not self._ending.over:
+            self._cut_short = False
+            with contextlib.suppress(RuntimeError):  # the session is about to close
+                self._session.generate_reply(instructions=_GO_ON)
+
+    def key_pressed(self) -> None:
+        """Note that a caller has pressed a key: a sign of life, as good as a word."""
+        self._silence.broken()
+
+    def deserted(self) -> None:
+        """Note that the last caller has left: nobody hears what is said, and models are paid."""
+        self._deserted = True
+        with contextlib.suppress(RuntimeError):  # it does not run yet, or any more
+            self._cut_short = self._session.current_speech is not None
+            self._session.interrupt(force=True)
 
     def connected(self) -> None:
         """Note that caller and agent are both there: the duration counts from the first time."""
@@ -84,6 +113,11 @@ class Watches:
         """Stop watching: the call is over."""
         self._duration.stop()
         self._rescue.stop()
+
+    def _speech_created(self, event: SpeechCreatedEvent) -> None:
+        # A reply to the words with which the caller went.
+        if self._deserted and not self._ending.over:
+            event.speech_handle.interrupt(force=True)
 
     def _apologise(self, failure: Failure) -> SpeechHandle:
         speech = self._phrases.say(self._session, self._settings.agent_fallback_message)

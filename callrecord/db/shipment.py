@@ -4,11 +4,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
-from callrecord.db.events import CallEnded, CallStarted, encode
+from callrecord.db.events import CallEnded, CallStarted, Message, encode
 from callrecord.db.outbox import frame, job_of
 from callrecord.db.tail import Damage, Entry, Tail
 
@@ -115,17 +116,43 @@ class Shipment:
 def _crashed(tail: Tail) -> Iterator[Entry]:
     """Yield how a call ended whose writer is dead: turns that were being spoken were cut."""
     sequence = tail.next_sequence
+    # A death that we saw is dated so, an older one by the last thing its writer said.
+    at = tail.died_at or tail.written_at()
     for draft in tail.drafts.values():
-        cut = msgspec.structs.replace(draft.event, interrupted=True)
+        cut = _cut(draft.event, at) if isinstance(draft.event, Message) else draft.event
         # As a line of its own: refused, it is kept and tried again with its mark.
         yield Entry(cut, sequence, draft.offset, frame(sequence, encode(cut)).removesuffix(b"\n"))
         sequence += 1
-    # A death that we saw is dated so, an older one by the last thing its writer said.
-    at = tail.died_at or tail.written_at()
     end = CallEnded(
         at=at, end_reason="worker_crashed", usage_complete=False, usage_gaps=_unknown(tail)
     )
     yield Entry(end, sequence, -1, b"")
+
+
+def _cut(draft: Message, at: datetime) -> Message:
+    """Return a turn that the death of its job has cut.
+
+    Of a reply it is known what was written, and for how long it had sounded at most; not which
+    words were heard.
+    """
+    if draft.role != "assistant":
+        return msgspec.structs.replace(draft, interrupted=True)
+    if draft.speech_started_at is None:
+        note = {key: value for key, value in draft.metadata.items() if key != "final"}
+        return msgspec.structs.replace(
+            draft,
+            content="",
+            generated_content=draft.content,
+            interrupted=True,
+            metadata=note | {"unheard": True},
+        )
+    sounded = at - draft.speech_started_at
+    return msgspec.structs.replace(
+        draft,
+        interrupted=True,
+        audio_duration_ms=max(0, round(sounded.total_seconds() * 1000)),
+        metadata=draft.metadata | {"content": "written"},
+    )
 
 
 def _unknown(tail: Tail) -> list[str]:

@@ -95,14 +95,22 @@ class AgentTurns:
         if drafting.add(piece) if piece is not None else drafting.rest():
             drafting.recorded()
             reply = self._replies.get(speech_id) or self._message(new_id(), now(), speech_id)
+            if speech_id in self._sounded and reply.speech_started_at is None:
+                reply = msgspec.structs.replace(reply, speech_started_at=now())
             reply = msgspec.structs.replace(reply, content=self._spoken(drafting.text))
             self._replies[speech_id] = reply
             self._append(reply)
 
     def sounding(self) -> None:
         """Note that the current speech can be heard from now on."""
-        if (speech_id := self.current()) is not None:
-            self._sounded.add(speech_id)
+        speech_id = self.current()
+        if speech_id is None or speech_id in self._sounded:
+            return
+        self._sounded.add(speech_id)
+        reply = self._replies.get(speech_id)
+        if reply is not None:  # so that a job's death tells what was heard from what was not
+            self._replies[speech_id] = msgspec.structs.replace(reply, speech_started_at=now())
+            self._append(self._replies[speech_id])
 
     def played(self, seconds: float) -> None:
         """Note how much of the current speech was played since its last message."""

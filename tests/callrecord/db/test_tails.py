@@ -3,7 +3,9 @@
 import os
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -298,6 +300,30 @@ def test_a_crash_cuts_the_turns_that_were_being_spoken(directory: WorkerDirector
     assert ends_of(list(items)) == ["worker_crashed"]
     numbers = [item.sequence for item in items]
     assert numbers == sorted(set(numbers))
+    tails.close()
+
+
+def test_of_a_reply_that_a_crash_cuts_it_is_known_what_was_written_and_how_long_it_sounded(
+    directory: WorkerDirectory,
+) -> None:
+    """Nothing of it was heard if it had not begun to sound."""
+    draft: dict[str, Any] = {"role": "assistant", "metadata": {"final": False}}
+    begun = now() - timedelta(seconds=3)
+    sounding = message("Once upon a time.", speech_started_at=begun, **draft)
+    silent = message("And then.", **draft)
+    path = write(directory.path, started(), sounding, silent)
+    tails = Tails([directory])
+    items = [item.event for item in ship_all(tails)[path] if isinstance(item, Entry)]
+    newest = {event.id: event for event in items if isinstance(event, Message)}
+    heard, unheard = newest[sounding.id], newest[silent.id]
+    assert heard.content == "Once upon a time."
+    assert heard.metadata == {"final": False, "content": "written"}
+    assert heard.audio_duration_ms is not None
+    assert 2_900 <= heard.audio_duration_ms < 60_000
+    assert (unheard.content, unheard.generated_content) == ("", "And then.")
+    assert unheard.metadata == {"unheard": True}
+    assert heard.interrupted
+    assert unheard.interrupted
     tails.close()
 
 
