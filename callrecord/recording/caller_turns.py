@@ -51,15 +51,26 @@ class CallerTurns:
         utterance: What the caller has said and no transcript tells yet.
     """
 
-    def __init__(self, append: Callable[[Event], None], models: CurrentModels) -> None:
-        """Record by `append`; `models` are those of the session."""
+    def __init__(
+        self,
+        append: Callable[[Event], None],
+        models: CurrentModels,
+        only_person: Callable[[], str | None],
+    ) -> None:
+        """Record by `append`.
+
+        Args:
+            append: Takes each version of a message.
+            models: Those of the session.
+            only_person: Names who is in the room, if it is one person.
+        """
         self._append = append
         self._models = models
         self._hearing = Hearing()
         self._draft: Message | None = None
         self._ended: list[EndedTurn] = []
         self._known = KnownItems()
-        self._speakers = Speakers()
+        self._speakers = Speakers(only_person)
         self.utterance = LastUtterance(self._speakers.listened_to)
         self._typed: dict[str, Message] = {}
 

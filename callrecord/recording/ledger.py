@@ -14,6 +14,7 @@ from callrecord.db.events import Event, Usage
 
 HEARD = "heard"
 """Stands for the speech of a user's turn, which LiveKit gives no id."""
+_NO_ID = "unknown"
 THINKING = ("llm", "realtime")
 """Kinds whose tokens are a message's: those of language models."""
 
@@ -28,7 +29,7 @@ class Ledger:
     """
 
     def __init__(self, append: Callable[[Event], None]) -> None:
-        self._append = append
+        self._record = append
         self.kinds: set[str] = set()
         self._waiting: defaultdict[str, dict[UUID, Usage]] = defaultdict(dict)
         self._message_of: dict[UUID, UUID] = {}
@@ -96,6 +97,11 @@ class Ledger:
     def tokens(self, message_id: UUID) -> int:
         """Return the language model's tokens of all requests of a message."""
         return sum(self._tokens.get(message_id, {}).values())
+
+    def _append(self, usage: Usage) -> None:
+        if usage.request_id == _NO_ID:  # what LiveKit puts where a speech model gives no id
+            usage = msgspec.structs.replace(usage, request_id=None)
+        self._record(usage)
 
     def _give(self, usage: Usage, message_id: UUID) -> UUID:
         before = self._message_of.get(usage.id, message_id)

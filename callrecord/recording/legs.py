@@ -66,6 +66,11 @@ class Legs:
         name = None if reason is None else rtc.DisconnectReason.Name(reason).lower()
         self._append(msgspec.structs.replace(leg, left_at=now(), disconnect_reason=name))
 
+    def only_person(self) -> str | None:
+        """Return the identity of who is in the room, if it is one person."""
+        people = {leg.identity for leg in self._open.values() if leg.participant_type == "user"}
+        return people.pop() if len(people) == 1 else None
+
     def track_changed(self, participant: rtc.Participant) -> None:
         """Note whether the participant's microphone is muted now."""
         self._change(participant, is_muted=_is_muted(participant))

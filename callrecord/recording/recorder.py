@@ -71,7 +71,7 @@ class Recorder:
         self._sessions: list[Turns] = []
         self._meter = Meter(self.guard("request", self._request), drain_s=drain_s)
         self.comparison = Comparison()
-        self.turns = Turns(self.append, self._meter.take_words)
+        self.turns = self._new_turns()
         self._booking = Booking(self._meter, self.comparison, self._sessions, self.turns)
         install()
 
@@ -131,7 +131,7 @@ class Recorder:
             it, and who closes it may wait better.
         """
         self._meter.listen()
-        again = Turns(self.append, self._meter.take_words) if self._sessions else None
+        again = self._new_turns() if self._sessions else None
         turns = again or self.turns
         turns.of_agent.agent = self.turns.of_agent.agent
         turns.follow(session)
@@ -218,6 +218,9 @@ class Recorder:
 
     def _on(self, emitter: rtc.EventEmitter[Any], name: str, handler: Callable[..., None]) -> None:
         emitter.on(name, self.guard(name, handler))
+
+    def _new_turns(self) -> Turns:
+        return Turns(self.append, self._meter.take_words, self.legs.only_person)
 
     def _came(self, participant: rtc.Participant) -> None:
         for turns in self._sessions:

@@ -4,6 +4,7 @@ A session hears one participant at a time, the one it is linked to. Words of two
 turn, and of a session without a room, are nobody's: what is not known is not guessed.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from livekit.agents import AgentSession, ChatMessage
@@ -15,7 +16,9 @@ from callrecord.recording.messages import SENDER
 class Speakers:
     """Knows whom a session listens to."""
 
-    def __init__(self) -> None:
+    def __init__(self, only_person: Callable[[], str | None] = lambda: None) -> None:
+        """`only_person` names who is in the room, if it is one person."""
+        self._only_person = only_person
         self._session: AgentSession[None] | None = None
         self._last: str | None = None
 
@@ -31,7 +34,8 @@ class Speakers:
             linked = None
         if linked is not None:
             self._last = linked.identity
-        return self._last
+        # An app that makes its own RoomIO tells nobody whom it listens to.
+        return self._last or self._only_person()
 
     def of_text(self, item: ChatMessage) -> str | None:
         """Return who typed a message: LiveKit takes text of the one it listens to."""

@@ -112,7 +112,11 @@ class Tools:
                 self._append(msgspec.structs.replace(running.message, interrupted=True))
 
     def _tell(self, running: _Running, told: dict[str, Any]) -> None:
-        metadata = running.message.metadata | told
+        before = running.message.metadata
+        metadata = before | told
+        if "result" in told and before.get("result") not in (None, told["result"]):
+            # An async function reports several times, and the model was told each of them.
+            metadata["earlier_results"] = [*before.get("earlier_results", ()), before["result"]]
         if running.ended:
             metadata.pop("final", None)
         content = running.message.content

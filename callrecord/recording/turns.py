@@ -36,12 +36,23 @@ class Turns:
         of_agent: What the agent says.
     """
 
-    def __init__(self, append: Callable[[Event], None], written: Callable[[str], str]) -> None:
-        """Record by `append`; `written` tells what a model wrote for a speech since last asked."""
+    def __init__(
+        self,
+        append: Callable[[Event], None],
+        written: Callable[[str], str],
+        only_person: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """Record by `append`.
+
+        Args:
+            append: Takes each event.
+            written: Tells what a model wrote for a speech since it was asked for last.
+            only_person: Names who is in the room, if it is one person.
+        """
         self._append = append
         self._account = Account(append)
         self._models = CurrentModels()
-        self.of_caller = CallerTurns(append, self._models)
+        self.of_caller = CallerTurns(append, self._models, only_person)
         self._used = UsedModels(self._models)
         self.of_agent = AgentTurns(append, self._account, self._used, written, self._models)
         self._untold = 0

@@ -265,3 +265,12 @@ def test_any_history_leaves_each_request_once_with_its_message(data: st.DataObje
     assert total + sum(u.total_tokens for u in nobodys) == sum(
         u.total_tokens for u in requests.values()
     )
+
+
+def test_a_placeholder_is_no_id_of_a_request(book: Book) -> None:
+    """LiveKit's word where a speech model gives none."""
+    book.collect(llm(request_id="unknown"))
+    book.collect(llm(request_id="req_2"))
+    book.ledger.assign("speech_1", new_id())
+    ids = [event.request_id for event in book.events if isinstance(event, Usage)]
+    assert ids == [None, "req_2", None, "req_2"]

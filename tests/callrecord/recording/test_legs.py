@@ -231,3 +231,18 @@ def test_an_avatar_is_an_agent(outbox: Outbox) -> None:
     avatar = participant("avatar", attributes={"lk.publish_on_behalf": "agent-AJ_1"})
     outbox.recorder.legs.joined(avatar)
     assert outbox.legs()[0].participant_type == "agent"
+
+
+def test_one_person_in_the_room_is_who_speaks(outbox: Outbox) -> None:
+    """Where an app's own RoomIO does not tell whom it listens to."""
+    legs, turns = outbox.recorder.legs, outbox.recorder.turns.of_caller
+    ada, bob = participant("ada"), participant("bob")
+    legs.joined(participant("agent", kind=rtc.ParticipantKind.PARTICIPANT_KIND_AGENT))
+    turns.heard("Nobody there?")
+    legs.joined(ada)
+    turns.ended("Nobody there?")
+    turns.heard("I am Ada.")
+    turns.ended("I am Ada.")
+    legs.joined(bob)
+    turns.heard("Who was that?")
+    assert [message.participant_identity for message in outbox.messages()] == [None, "ada", None]

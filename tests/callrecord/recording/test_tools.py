@@ -2,11 +2,19 @@
 
 import asyncio
 
-from livekit.agents import Agent, RunContext, function_tool
+from livekit.agents import (
+    Agent,
+    AgentSession,
+    FunctionCall,
+    FunctionCallOutput,
+    RunContext,
+    function_tool,
+)
 from livekit.agents.llm import ToolError
 from livekit.agents.voice.events import ToolCallEnded, ToolExecutionUpdatedEvent
 
 from callrecord.db.events import Message, now
+from callrecord.recording.tools import Tools
 from tests.callrecord.recording.conftest import Talk
 from tests.callrecord.recording.outbox import Outbox
 from tests.callrecord.recording.scripted import Reply
@@ -212,3 +220,16 @@ async def test_a_handoff_is_a_message_and_so_are_new_instructions(
     *_, changed = told(outbox, "agent_config")
     assert changed.metadata["instructions_characters"] == len("Say no more than yes.")
     assert "yes" not in changed.content
+
+
+async def test_a_function_that_reports_several_times_keeps_all_of_it(outbox: Outbox) -> None:
+    tools = Tools(outbox.recorder.append)
+    tools.follow(AgentSession())
+    call = FunctionCall(call_id="c1", name="book", arguments="{}")
+    tools.started(call, "agent", None)
+    for result in ("I am looking.", "I am looking.", "Two seats are left.", "Booked."):
+        output = FunctionCallOutput(call_id="c1", name="book", output=result, is_error=False)
+        tools.executed(call, output, "agent", None)
+    (message,) = outbox.messages()
+    assert message.metadata["result"] == "Booked."
+    assert message.metadata["earlier_results"] == ["I am looking.", "Two seats are left."]
