@@ -27,6 +27,7 @@ from callrecord.db.log_fields import log_fields
 from callrecord.db.outbox import OutboxWriter
 from callrecord.db.privacy import describe
 from callrecord.recording import hang_ups
+from callrecord.recording.cuts import cut_reason
 from callrecord.recording.header import call_header
 from callrecord.recording.phones import is_phone
 from callrecord.recording.presence import Presence
@@ -53,6 +54,7 @@ class Call:
         reload: bool = False,
     ) -> None:
         self._ctx = ctx
+        self._outbox = outbox
         self._settings = settings
         self._reload = reload
         header = call_header(ctx.job, worker_id, ctx.local_participant_identity)
@@ -116,7 +118,8 @@ class Call:
             self._background.cancel()
         if self._abandoned is not None:
             self._abandoned.cancel()
-        self._ending.note(*self._cut())
+        if not self._ending.over:
+            self._ending.note(*await self._cut())
         end_reason, at = self._ending.reason, self._ending.at or now()
         untold: rtc.AudioFrame | None = None
         if end_reason == "error" and self._presence.callers and not self._ctx.is_fake_job():
@@ -190,13 +193,14 @@ class Call:
             self.phrases.say(session, agent.greeting)
             self._background = asyncio.create_task(self.phrases.complete())
 
-    def _cut(self) -> tuple[str, datetime]:
+    async def _cut(self) -> tuple[str, datetime]:
         """Return how a call ended that nobody ended: it was cut from outside."""
+        at = now()
         if (gone_since := self._presence.gone_since) is not None:
             return "caller_hangup", gone_since  # within the grace for a rejoin
         if self._ctx.is_fake_job():
-            return "caller_hangup", now()  # somebody has left the console
-        return "drained", now()  # the worker's drain deadline
+            return "caller_hangup", at  # somebody has left the console
+        return await cut_reason(self._ctx, self._outbox), at
 
     async def _enter_anyway(self, connecting: "asyncio.Task[None] | None") -> None:
         """Look who is in the room although the call has failed: they are told, and recorded."""

@@ -463,6 +463,6 @@ export type ActiveCall = Tables<"active_calls_summary">
 export type CallAnalytics = Tables<"call_analytics">
 export type CallStatus = Enums<"call_status">
 export type MessageRole = Enums<"message_role">
-export type EndReason = "caller_hangup" | "agent_hangup" | "transferred" | "room_closed" | "silence" | "max_duration" | "no_caller" | "no_answer" | "rejected" | "not_served" | "error" | "drained" | "worker_crashed" | "worker_lost" | "missed"
+export type EndReason = "caller_hangup" | "agent_hangup" | "transferred" | "room_closed" | "dispatch_deleted" | "silence" | "max_duration" | "no_caller" | "no_answer" | "rejected" | "not_served" | "error" | "drained" | "worker_crashed" | "worker_lost" | "missed"
 export type ParticipantType = "user" | "agent" | "admin"
 export type UsageKind = "llm" | "stt" | "tts" | "realtime"

@@ -25,6 +25,7 @@ COMPLETED = (
     "agent_hangup",
     "transferred",
     "room_closed",
+    "dispatch_deleted",
     "silence",
     "max_duration",
 )

@@ -108,8 +108,17 @@ class Attendance:
         if self._here and self._disconnected is None:
             self._hung_up = self._hung_up or Ending("agent_hangup", now())
 
-    def ending(self, shutdown_reason: str) -> Ending:
-        """Return how the call ended, given why the job was shut down."""
+    def is_cut(self, shutdown_reason: str) -> bool:
+        """Whether the job was cut from outside, while somebody was there."""
+        return shutdown_reason == DRAINED and self.ending(DRAINED).end_reason == "drained"
+
+    def ending(self, shutdown_reason: str, cut_reason: str = "drained") -> Ending:
+        """Return how the call ended.
+
+        Args:
+            shutdown_reason: Why the job was shut down, as LiveKit says.
+            cut_reason: The end reason of a job that was cut from outside.
+        """
         # LiveKit closes the session of a job that is cut short in the agent's name.
         cut = bool(self._here) and shutdown_reason in (CRASHED, DRAINED)
         closed = self._closed_by_agent if not cut else None
@@ -120,7 +129,7 @@ class Attendance:
             or hung_up
             or (Ending("agent_hangup", closed) if closed is not None else None)
             or self._gone()
-            or self._broken_off(shutdown_reason)
+            or self._broken_off(shutdown_reason, cut_reason)
         )
 
     def _gone(self) -> Ending | None:
@@ -135,7 +144,7 @@ class Attendance:
             return Ending(unanswered(reason), at, _detail_of(reason))
         return None
 
-    def _broken_off(self, shutdown_reason: str) -> Ending:
+    def _broken_off(self, shutdown_reason: str, cut_reason: str) -> Ending:
         """Return the end of a call that neither its people nor the agent have ended."""
         if shutdown_reason == CRASHED:
             return Ending("error", now(), {"error": "the job's entrypoint failed"})
@@ -143,7 +152,7 @@ class Attendance:
         if self._here and (cut := self._cut()) is not None:
             return cut
         if shutdown_reason == DRAINED:
-            return Ending("drained", now())
+            return Ending(cut_reason if self._here else "drained", now())
         if not self._here:
             return Ending("no_caller", now())
         return Ending("agent_hangup", now(), {"shutdown_reason": shutdown_reason})

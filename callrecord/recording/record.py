@@ -19,6 +19,7 @@ from callrecord.db.privacy import private_logger
 from callrecord.db.ship_settings import masks_keys, outbox_dir
 from callrecord.recording import hang_ups
 from callrecord.recording.attendance import Attendance
+from callrecord.recording.cuts import cut_reason
 from callrecord.recording.header import call_header
 from callrecord.recording.phones import is_phone
 from callrecord.recording.recorder import Recorder
@@ -79,6 +80,12 @@ class Recording:
         self._ctx.add_shutdown_callback(self._finish)
         if not self._ctx.is_fake_job():  # the console's room and its people are not real
             self._follow_room(recorder)
+
+    @property
+    def _directory(self) -> Path | None:
+        """Where a `RecordingServer` leaves notes for its jobs; a sidecar leaves none."""
+        place = self._ctx.proc.userdata.get(PLACE)
+        return place.directory if isinstance(place, Place) else None
 
     def follow(self, session: AgentSession[Any]) -> None:
         """Record a session; the same one twice is recorded once."""
@@ -150,7 +157,10 @@ class Recording:
 
     async def _finish(self, reason: str) -> None:
         """Record the end; LiveKit calls this after the session's end and the room's."""
+        cut = "drained"
         try:
+            if self._attendance.is_cut(reason):
+                cut = await cut_reason(self._ctx, self._directory)
             # A session that is not the job's first is closed beside this, by LiveKit too.
             if self._talking:
                 await asyncio.wait_for(self._silent.wait(), CLOSE_TIMEOUT_S)
@@ -159,16 +169,16 @@ class Recording:
         except TimeoutError:
             logger.warning("session not closed in time, its last words may be missing")
         finally:  # also when another shutdown callback has failed and this one is cancelled
-            self._end(reason)
+            self._end(reason, cut)
             hang_ups.forget_room(self._ctx.job.room.name)
         if self.recorder is not None:
             await self.recorder.flush_telemetry()
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: str, cut: str) -> None:
         if self.recorder is None:
             return
         try:
-            ending = self._attendance.ending(reason)
+            ending = self._attendance.ending(reason, cut)
             if self._ctx.is_fake_job():  # somebody has left the console
                 self.recorder.finish("caller_hangup", now(), {})
             else:

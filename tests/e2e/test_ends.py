@@ -85,6 +85,22 @@ async def test_hand_over_to_a_human(server: Server, voice: Voice, pg: Connection
     assert tools == ["hand_over"]
 
 
+@pytest.mark.usefixtures("worker")
+async def test_a_deleted_dispatch(server: Server, voice: Voice, pg: Connection) -> None:
+    """LiveKit ends the job in the words of a drain; the caller stays, and nothing was drained."""
+    room = f"dispatch-{uuid4().hex[:8]}"
+    async with Caller(server, room=room, voice=voice) as caller:
+        await caller.join()
+        await caller.agent_speaking()
+        await caller.agent_quiet()
+        async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as client:
+            (dispatch,) = await client.agent_dispatch.list_dispatch(room)
+            await client.agent_dispatch.delete_dispatch(dispatch.id, room)
+        rows = await Reader(pg).ended(room, timeout_s=40)
+        assert not await _closed(server, room)
+    assert (rows.call["status"], rows.call["end_reason"]) == ("completed", "dispatch_deleted")
+
+
 async def _closed(server: Server, room: str) -> bool:
     async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as client:
         found = await client.room.list_rooms(api.ListRoomsRequest(names=[room]))
