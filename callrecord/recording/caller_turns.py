@@ -199,10 +199,15 @@ class CallerTurns:
         for turn in self._ended:
             if same_words(turn.message.content, text):
                 return turn
-        if self._hearing.has(text) or not self._ended:
+        if self._hearing.has(text) or not self._ended or not text.strip():
             return None
-        # A hook has edited it: the turn, of the newest ones, of which most words are left.
-        return max(reversed(self._ended), key=lambda turn: shared(turn.message.content, text))
+        # A hook has edited it: the turn of which most words are left, or else the one that has just
+        # ended. One that ended before is not given the words of another.
+        most = max(reversed(self._ended), key=lambda turn: shared(turn.message.content, text))
+        if 2 * shared(most.message.content, text) >= len(text.split()):
+            return most
+        newest = self._ended[-1]
+        return None if newest.noted or self._hearing.waiting else newest
 
     def _note_unanswered(self) -> None:
         """Say of ended turns that no reply has followed; LiveKit may still commit the last."""

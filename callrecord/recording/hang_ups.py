@@ -7,6 +7,7 @@ deletes. So both calls are looked at as they are made. It relies on the job's ow
 """
 
 import functools
+import inspect
 import sys
 from collections.abc import Callable
 from typing import Any, Final
@@ -62,19 +63,21 @@ def _hook_sessions() -> None:
         _by_agent.add(self)
         shutdown(self, *arguments, **named)
 
+    if sys.version_info >= (3, 12):
+        inspect.markcoroutinefunction(hooked_close)
     setattr(hooked_close, _HOOKED, True)
     setattr(AgentSession, "aclose", hooked_close)  # noqa: B010 - mypy: a method
     setattr(AgentSession, "shutdown", hooked_shutdown)  # noqa: B010
 
 
 def _hook_rooms() -> None:
-    delete = RoomService.delete_room
+    plain = RoomService.delete_room
 
-    @functools.wraps(delete)
-    async def hooked(self: RoomService, delete_: DeleteRoomRequest) -> DeleteRoomResponse:
-        told = _deleted.get(delete_.room)
+    @functools.wraps(plain)
+    async def hooked(self: RoomService, delete: DeleteRoomRequest) -> DeleteRoomResponse:
+        told = _deleted.get(delete.room)
         if told is not None:
             told()
-        return await delete(self, delete_)
+        return await plain(self, delete)
 
     setattr(RoomService, "delete_room", hooked)  # noqa: B010

@@ -176,6 +176,8 @@ class LastUtterance:
     def _told(self) -> None:
         model = self._models.now().stt
         streams = model is not None and model.capabilities.streaming
+        while self._parts and self._parts[0].ended_at < time.monotonic() - FORGOTTEN_S:
+            self._parts.popleft()  # of a cough, say
         self.transcribed = [self._parts.popleft()] if self._parts else []
         if self.transcribed and streams and not isinstance(model, StreamAdapter):
             # At its own discretion, not part by part; but one transcript is of one speaker.

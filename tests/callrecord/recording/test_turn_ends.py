@@ -121,3 +121,33 @@ async def test_without_livekits_names_turns_are_told_apart_as_they_are_committed
     monkeypatch.delattr(AgentActivity, turn_ends._HOOK)
     await talk()
     assert "LiveKit does not tell where turns end" in caplog.text
+
+
+async def test_a_turn_that_was_not_heard_takes_no_row_of_another(
+    outbox: Outbox, talk: Talk
+) -> None:
+    """As one that a push of a button commits before its final transcript."""
+    session = await talk(agent=Wake())
+    for text in ("First thing.", "Second thing."):
+        hear(session, text)
+        end_turn(session, text)
+    hear(session, "Something")
+    item = ChatMessage(role="user", content=["Something else"], transcript_confidence=0.9)
+    session._conversation_item_added(item)
+    assert [turn.content for turn in users(outbox)] == [
+        "First thing.",
+        "Second thing.",
+        "Something else",
+    ]
+
+
+async def test_a_turn_of_which_a_hook_leaves_no_word_keeps_its_row(
+    outbox: Outbox, talk: Talk
+) -> None:
+    session = await talk()
+    hear(session, "One two three four.")
+    outbox.recorder.turns.turn_ended("One two three four.")
+    item = ChatMessage(role="user", content=["[masked]"], transcript_confidence=0.9)
+    session._conversation_item_added(item)
+    (turn,) = users(outbox)
+    assert (turn.content, turn.metadata) == ("[masked]", {"heard": "One two three four."})
