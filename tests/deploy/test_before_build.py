@@ -1,6 +1,7 @@
 """What can be said of the image before it is built."""
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,11 @@ def test_nothing_has_to_be_compiled(platform: str, tmp_path: Path) -> None:
     image = ("--python-platform", platform, "--python", str(interpreter(STAGES)))
     done = uv_sync(tmp_path, "--no-build", *offline, *image)
     assert done.returncode == 0, done.stderr
+
+
+def test_no_two_files_differ_by_case_alone() -> None:
+    """On a Mac's disk they would be one file."""
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert len({path.lower() for path in listed}) == len(listed)
