@@ -30,11 +30,6 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests in real rooms: the long files, so that no process is left with one."""
-    items.sort(key=lambda item: item.get_closest_marker("room") is None)
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     call: pytest.CallInfo[None],

@@ -38,7 +38,8 @@ class Legs:
         if participant.sid in self._seen or is_device(participant):
             return
         user_id, metadata = _identity(participant)
-        metadata |= phone_facts(participant)
+        at = now()
+        metadata |= phone_facts(participant, at)
         leg = Leg(
             id=new_id(),
             identity=participant.identity,
@@ -47,7 +48,7 @@ class Legs:
             kind=kind_of(participant),
             sid=participant.sid,
             user_id=user_id,
-            joined_at=now(),
+            joined_at=at,
             is_muted=_is_muted(participant),
             metadata=metadata,
         )
@@ -94,7 +95,7 @@ class Legs:
         leg = self._open.get(participant.sid)
         if leg is None:
             return
-        facts = phone_facts(participant)
+        facts = phone_facts(participant, now())
         if "answered_at" in facts and "answered_at" not in leg.metadata:
             leg = msgspec.structs.replace(leg, metadata=leg.metadata | facts)
             self._open[leg.sid] = leg

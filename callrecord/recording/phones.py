@@ -4,11 +4,10 @@ LiveKit's bridge puts a phone into the room while it still rings, and tells by a
 on: https://docs.livekit.io/reference/telephony/sip-participant/.
 """
 
+from datetime import datetime
 from typing import Any, Final
 
 from livekit import rtc
-
-from callrecord.db.events import now
 
 _STATUS: Final = "sip.callStatus"
 _RINGING: Final = ("dialing", "ringing")
@@ -31,8 +30,8 @@ def unanswered(reason: "rtc.DisconnectReason.ValueType | None") -> str:
     return "rejected" if reason == rtc.DisconnectReason.USER_REJECTED else "no_answer"
 
 
-def phone_facts(participant: rtc.Participant) -> dict[str, Any]:
-    """Return what a leg's metadata tells of a phone; nothing of anybody else.
+def phone_facts(participant: rtc.Participant, at: datetime) -> dict[str, Any]:
+    """Return what a leg's metadata tells of a phone, looked at now; nothing of anybody else.
 
     `answered_at` is when the answer was seen: of a phone that had been answered before it came
     into the room, that is when it came.
@@ -40,4 +39,4 @@ def phone_facts(participant: rtc.Participant) -> dict[str, Any]:
     if not is_phone(participant):
         return {}
     facts = {"direction": "inbound" if _RULE in participant.attributes else "outbound"}
-    return facts if is_ringing(participant) else facts | {"answered_at": now().isoformat()}
+    return facts if is_ringing(participant) else facts | {"answered_at": at.isoformat()}

@@ -140,7 +140,7 @@ async def test_an_empty_database_is_refused_with_the_command_that_helps(
 
 
 async def test_a_schema_that_moved_on_asks_for_a_newer_worker(pg: Connection) -> None:
-    await pg.execute("call voice_worker.schema_reached(99, 99)")
+    await pg.execute("call voice_worker.schema_reached(999, 999)")
     await one_line(check(pg), WorkerTooOld, "newer worker")
 
 
