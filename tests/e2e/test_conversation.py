@@ -40,6 +40,8 @@ async def test_everything_said_is_a_row(server: Server, voice: Voice, pg: Connec
         speech = await caller.agent_speech(began)
         await caller.agent_speaking()
         await _ask(caller, "Stop, that is enough for now.")
+        # What was heard may be the story's end: who leaves now would cut the answer.
+        await Reader(pg).when(room, _is_answered, what="the answer")
         await caller.rejoin()
         await _ask(caller, "Are you still there, my friend?")
         await caller.speak("Thank you, goodbye.")
@@ -97,6 +99,12 @@ async def _ask(caller: Caller, text: str) -> None:
     assert utterance.done.is_set()
     await caller.agent_speech(began + 0.5)
     await caller.agent_quiet()
+
+
+def _is_answered(rows: Rows) -> bool:
+    *_, question, answer = rows.messages
+    roles = question["role"], answer["role"]
+    return roles == ("user", "assistant") and "final" not in answer["metadata"]
 
 
 async def _until_calls(pg: Connection, count: int) -> None:

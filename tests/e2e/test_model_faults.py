@@ -146,6 +146,7 @@ async def desk(
             OPENAI_BASE_URL=str(models.base_url),
             AGENT_MODEL_TIMEOUT_S=str(TIMEOUT_S),
             AGENT_REJOIN_GRACE_S="0.5",
+            AGENT_AEC_WARMUP_S="3",  # each fault is for one utterance, and none of the greeting's
             AGENT_SPEECH_CACHE_DIR=str(directory / "speech"),
         )
         await worker.start()

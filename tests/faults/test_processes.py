@@ -66,7 +66,8 @@ async def test_03_the_shipper_is_killed_between_the_commit_and_its_knowledge_of_
             await until_so(lambda: pg.fetchval("select connected_at from voice_calls"))
             proxy.faults = Faults(swallow_from=b"call_ids")
             await one.append(message("last", tokens=4), usage(7), ended())
-            await until_so(lambda: pg.fetchval("select ended_at from voice_calls"))
+            # Read in two batches, the second waits until the first one's answer is given up.
+            await until_so(lambda: pg.fetchval("select ended_at from voice_calls"), timeout_s=60)
             await shipper.kill()
         proxy.faults = Faults()
         await one.end()
