@@ -35,7 +35,7 @@ _BY_A_POOLER: Final = (
     "no such database",
     "no such user",
     "unsupported startup parameter",
-    "does not allow connections",
+    "database does not allow connections",
     "login rejected",
     "tls required",
     "ssl required",

@@ -11,9 +11,6 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from callrecord.db.errors import Stop
-from callrecord.db.privacy import private_logger
-
-logger = private_logger("voice.store")
 
 OF_OTHER_CLIENTS: Final = {
     # libpq: https://www.postgresql.org/docs/current/libpq-connect.html

@@ -130,7 +130,7 @@ class AgentTurns:
         """Record a turn that LiveKit has committed; told again, it is the same turn."""
         known = self._known.get(item.id)
         if known is not None:
-            text, cut = item.text_content or "", item.interrupted
+            text, cut = self._spoken(item.text_content or ""), item.interrupted
             message = msgspec.structs.replace(known, content=text, interrupted=cut)
             self._known.put(item.id, message)
             self._append(message)

@@ -51,6 +51,7 @@ NEVER = [
     ("08P01", "no such user: nope", "no such user"),
     ("08P01", "SASL authentication failed", "SASL authentication failed"),
     ("08P01", "unsupported startup parameter: x", "unsupported startup parameter: x"),
+    ("08P01", "database does not allow connections: x", "does not allow connections"),
     ("28000", "no pg_hba.conf entry for host", "no pg_hba.conf entry"),
     ("28P01", 'password authentication failed for user "w"', "password authentication failed"),
     ("3D000", 'database "x" does not exist', 'database "x" does not exist'),
