@@ -54,7 +54,6 @@ class Call:
         reload: bool = False,
     ) -> None:
         self._ctx = ctx
-        self._outbox = outbox
         self._settings = settings
         self._reload = reload
         header = call_header(ctx.job, worker_id, ctx.local_participant_identity)
@@ -200,7 +199,7 @@ class Call:
             return "caller_hangup", gone_since  # within the grace for a rejoin
         if self._ctx.is_fake_job():
             return "caller_hangup", at  # somebody has left the console
-        return await cut_reason(self._ctx, self._outbox), at
+        return await cut_reason(self._ctx), at
 
     async def _enter_anyway(self, connecting: "asyncio.Task[None] | None") -> None:
         """Look who is in the room although the call has failed: they are told, and recorded."""

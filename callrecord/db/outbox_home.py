@@ -21,8 +21,6 @@ logger = private_logger("voice.outbox")
 
 LOCK = "worker.lock"
 ACCEPTED = ".accepted"
-DRAINING = "draining"
-"""Note of a worker that drains: it cuts the jobs that are left at its deadline."""
 
 UNBORN_S = 60.0
 """Age at which a file without its final name is nobody's."""
@@ -65,14 +63,6 @@ class WorkerDirectory:
         """Return the notes of accepted jobs."""
         return self._named(ACCEPTED)
 
-    def note_draining(self) -> None:
-        """Write down that this worker drains, for its jobs to see."""
-        (self.path / DRAINING).touch(mode=0o600)
-
-    def forget_draining(self) -> None:
-        """Take that note back: the worker has ended, or starts anew."""
-        (self.path / DRAINING).unlink(missing_ok=True)
-
     def release(self, *, remove_if_empty: bool = False) -> None:
         """Give the lock up; an adopted directory that was shipped empty can be removed."""
         if remove_if_empty:
@@ -85,9 +75,8 @@ class WorkerDirectory:
             # Of a writer that was killed while it made its file; a living one needs no minute.
             if time.time() - path.stat().st_mtime > UNBORN_S:
                 path.unlink()
-        if {path.name for path in self.path.iterdir()} <= {LOCK, RESERVE, DRAINING}:
+        if {path.name for path in self.path.iterdir()} <= {LOCK, RESERVE}:
             (self.path / RESERVE).unlink(missing_ok=True)
-            self.forget_draining()
             (self.path / LOCK).unlink()
             self.path.rmdir()
 

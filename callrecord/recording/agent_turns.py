@@ -12,6 +12,7 @@ from livekit.agents.voice import SpeechHandle
 
 from callrecord.db.events import Event, Message, new_id, now
 from callrecord.recording.account import Account
+from callrecord.recording.audience import Audience
 from callrecord.recording.current_models import CurrentModels
 from callrecord.recording.drafting import Drafting
 from callrecord.recording.known_items import KnownItems
@@ -59,6 +60,7 @@ class AgentTurns:
         self._drafts: dict[str, Drafting] = {}
         self._sounded: set[str] = set()
         self._played: dict[str, float] = {}
+        self._audience = Audience()
         self._notes: dict[str, dict[str, Any]] = {}
         self._known = KnownItems()
         self.agent: str | None = None
@@ -107,10 +109,20 @@ class AgentTurns:
         if speech_id is None or speech_id in self._sounded:
             return
         self._sounded.add(speech_id)
+        if self._is_audible():
+            self._audience.sounds(speech_id)
         reply = self._replies.get(speech_id)
         if reply is not None:  # so that a job's death tells what was heard from what was not
             self._replies[speech_id] = msgspec.structs.replace(reply, speech_started_at=now())
             self._append(self._replies[speech_id])
+
+    def deserted(self) -> None:
+        """Note that the last person has left: what is said from now on is heard by nobody."""
+        self._audience.leaves(self.current() if self._is_audible() else None)
+
+    def joined(self) -> None:
+        """Note that somebody is there who hears what is said."""
+        self._audience.joins()
 
     def played(self, seconds: float) -> None:
         """Note how much of the current speech was played since its last message."""
@@ -149,6 +161,7 @@ class AgentTurns:
             generated_content=self._beyond(heard, speech_id, draft, cut=item.interrupted),
             audio_duration_ms=self._audio_ms(speech_id),
         )
+        message = self._audience.heard(speech_id, message)
         if (note := self._notes.get(speech_id or "")) is not None:
             message = msgspec.structs.replace(message, metadata=message.metadata | note)
         self._known.put(item.id, message)
@@ -174,6 +187,7 @@ class AgentTurns:
         self._played.pop(speech.id, None)
         self._scripted.discard(speech.id)
         self._sounded.discard(speech.id)
+        self._audience.forget(speech.id)
         self._notes.pop(speech.id, None)
         if message is not None:
             self._account.settle(speech.id, message)
@@ -201,12 +215,13 @@ class AgentTurns:
     ) -> Message | None:
         if reply is not None and speech.id in self._sounded:
             # Heard, and kept out of the model's context: `say(..., add_to_chat_ctx=False)`.
-            return msgspec.structs.replace(
+            reply = msgspec.structs.replace(
                 reply,
                 interrupted=speech.interrupted,
                 audio_duration_ms=self._audio_ms(speech.id),
                 metadata={},
             )
+            return self._audience.heard(speech.id, reply)
         # Cut before its first sound: LiveKit commits no item, but the model was paid for it.
         written = self._beyond("", speech.id, draft, cut=True)
         if reply is None and (written is None or not (speech.scheduled and speech.interrupted)):

@@ -14,6 +14,7 @@ from livekit.agents.metrics import (
 from callrecord.db.events import Usage
 from callrecord.recording.comparison import Comparison
 from callrecord.recording.metering.meter import Meter
+from callrecord.recording.metrics import usage_of
 from callrecord.recording.turns import Turns
 
 
@@ -60,8 +61,15 @@ class Booking:
             self._turns_of[response.id] = turns
             turns.responded(response)
             self._told([response.id], told)
-        elif (usage_id := turns.metered(told)) is not None:
-            self._told([usage_id], told)
+        elif isinstance(told, STTMetrics) and (
+            transcription := self._meter.transcriptions.pop(told.request_id, None)
+        ):
+            self._turns_of[transcription.id] = turns
+            turns.metered(transcription)
+            self._told([transcription.id], told)
+        elif (usage := usage_of(told)) is not None:
+            turns.metered(usage)
+            self._told([usage.id], told)
 
     def _told(self, rows: list[UUID], metrics: AgentMetrics) -> None:
         if not _zeros(metrics):

@@ -21,9 +21,9 @@ from callrecord.recording.hearing import (
     times_of,
 )
 from callrecord.recording.known_items import KnownItems
-from callrecord.recording.last_utterance import LastUtterance
+from callrecord.recording.last_utterance import LastUtterance, Part
 from callrecord.recording.messages import committed, when
-from callrecord.recording.speakers import Speakers, speaker_of, voices_of
+from callrecord.recording.speakers import Speakers, notes_of, speaker_of
 
 _ENDED_KEPT: Final = 8
 """Turns without a reply of which LiveKit may yet commit one."""
@@ -71,7 +71,7 @@ class CallerTurns:
         self._ended: list[EndedTurn] = []
         self._known = KnownItems()
         self._speakers = Speakers(only_person)
-        self.utterance = LastUtterance(self._speakers.listened_to)
+        self.utterance = LastUtterance(self._speakers.listened_to, self._missed)
         self._typed: dict[str, Message] = {}
 
     def follow(self, session: AgentSession[None]) -> None:
@@ -91,6 +91,7 @@ class CallerTurns:
     def end(self) -> None:
         """Mark what the end of the call leaves in mid-turn: it was cut."""
         self._note_unanswered()
+        self.utterance.close()
         if self._draft is not None:
             self._append(msgspec.structs.replace(self._draft, interrupted=True))
 
@@ -114,6 +115,7 @@ class CallerTurns:
                     item_id,
                     began=parts[0].began if parts else None,
                     ended=parts[-1].ended if parts else None,
+                    discarded_s=sum(part.discarded_s for part in parts),
                 )
             )
             self._record_draft()
@@ -137,7 +139,7 @@ class CallerTurns:
         message_id, taken = self._take(transcript)
         message = self._user_message(message_id, taken.words[0].at, None)
         message = _timed(_spoken(message, taken.words), taken.words)
-        message = msgspec.structs.replace(message, metadata=voices_of(taken.words))
+        message = msgspec.structs.replace(message, metadata=notes_of(taken.words))
         self._ended = [*self._ended[-_ENDED_KEPT:], EndedTurn(message, taken.words)]
         self._append(message)
         if self._hearing.waiting:
@@ -175,7 +177,7 @@ class CallerTurns:
     def _commit_spoken(self, item: ChatMessage, message_id: UUID, words: list[Piece]) -> None:
         speaker = speaker_of(words) if words else self._speakers.listened_to()
         message = committed(self._user_message(message_id, when(item), speaker), item)
-        metadata = message.metadata | voices_of(words)
+        metadata = message.metadata | notes_of(words)
         if words and not same_words(text_of(words), message.content):
             metadata["heard"] = text_of(words)
         cut = self.utterance.cut
@@ -190,7 +192,7 @@ class CallerTurns:
             return (new_id() if draft is None else draft.id), taken
         # What LiveKit passed over stays, as a turn of its own.
         passed = _spoken(draft, taken.dropped)
-        note = voices_of(taken.dropped) | {"passed_over": True}
+        note = notes_of(taken.dropped) | {"passed_over": True}
         self._append(msgspec.structs.replace(passed, metadata=note))
         return new_id(), taken
 
@@ -216,6 +218,22 @@ class CallerTurns:
                 turn.noted = True
                 note = turn.message.metadata | {"unanswered": True}
                 self._append(msgspec.structs.replace(turn.message, metadata=note))
+
+    def _missed(self, part: Part) -> None:
+        """Record that somebody spoke, and that nothing knows what: LiveKit discarded the audio."""
+        began, ended = (datetime.fromtimestamp(each, UTC) for each in (part.began, part.ended))
+        metadata = {"kind": "missed_speech", "cause": part.cause}
+        message = Message(
+            id=new_id(),
+            role="system",
+            content="",
+            at=began,
+            participant_identity=part.speaker,
+            speech_started_at=began,
+            speech_ended_at=ended,
+            metadata=metadata,
+        )
+        self._append(message)
 
     def _put(self, item: ChatMessage, message: Message) -> None:
         self._known.put(item.id, message)
@@ -251,7 +269,7 @@ def _spoken(draft: Message, pieces: list[Piece]) -> Message:
         draft,
         content=text_of(pieces),
         participant_identity=speaker_of(pieces),
-        metadata={"final": False} | voices_of(pieces),
+        metadata={"final": False} | notes_of(pieces),
     )
 
 

@@ -20,6 +20,7 @@ class Piece:
         item_id: The realtime model's item, if it is of one: its transcript may be told again.
         began: When its speech began, in seconds since 1970, if that was noticed.
         ended: When its speech ended, likewise.
+        discarded_s: Seconds of the speech of which LiveKit discarded the audio.
     """
 
     text: str
@@ -29,6 +30,7 @@ class Piece:
     item_id: str | None = None
     began: float | None = None
     ended: float | None = None
+    discarded_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

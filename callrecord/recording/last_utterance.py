@@ -24,6 +24,7 @@ from livekit.agents.stt import StreamAdapter
 
 from callrecord.db.privacy import private_logger
 from callrecord.recording.current_models import CurrentModels
+from callrecord.recording.discarded import Cause, DiscardedAudio
 
 logger = private_logger("voice.recorder")
 
@@ -33,6 +34,11 @@ FORGOTTEN_S: Final = 10.0
 """Seconds after which a transcript is not expected any more: speech without a word has none."""
 _LIVEKITS_PAUSE_S: Final = 0.6
 """LiveKit takes a transcript of the last half second for that of the last words."""
+
+_SILENCE_S: Final = 0.5
+"""About as long a silence ends speech, and is counted in."""
+_DISCARDED: Final = 0.8
+"""Share of discarded audio from which on no transcript is expected."""
 
 Guard = Callable[[str, Callable[..., None]], Callable[..., None]]
 
@@ -46,12 +52,16 @@ class Part:
         ended: When it ended, likewise.
         ended_at: The same by the monotonic clock.
         speaker: Identity of who was listened to as it began; None if not known.
+        discarded_s: Seconds of it that LiveKit kept from speech to text.
+        cause: Why it did.
     """
 
     began: float
     ended: float
     ended_at: float
     speaker: str | None
+    discarded_s: float = 0.0
+    cause: Cause | None = None
 
 
 class LastUtterance:
@@ -62,9 +72,20 @@ class LastUtterance:
         transcribed: The parts that the last final transcript was of, as far as is known.
     """
 
-    def __init__(self, listened_to: Callable[[], str | None] = lambda: None) -> None:
-        """`listened_to` names the participant whom the session listens to."""
+    def __init__(
+        self,
+        listened_to: Callable[[], str | None] = lambda: None,
+        missed: Callable[[Part], None] = lambda _: None,
+    ) -> None:
+        """Make it.
+
+        Args:
+            listened_to: Names the participant whom the session listens to.
+            missed: Gets each part that has no transcript since LiveKit discarded its audio.
+        """
         self.cut = False
+        self._missed = missed
+        self._discarded = DiscardedAudio()
         self.transcribed: list[Part] = []
         self._listened_to = listened_to
         self._began: tuple[float, str | None] | None = None
@@ -74,13 +95,14 @@ class LastUtterance:
         self._own_wait_s = 0.0
         self._parts: deque[Part] = deque()
         self._interim = False
-        self._told_at = 0.0
+        self._told_at = self._final_at = 0.0
         self._changed = asyncio.Event()
 
     def follow(self, session: AgentSession[Any], guard: Guard) -> None:
         """Begin, with handlers made safe by `guard`; before the session is started."""
         self._session = session
         self._models.follow(session)
+        self._discarded.follow(session, guard)
         self._own_wait_s = session.options.session_close_transcript_timeout
         self._look_again = guard("last utterance", self._update)
         session.on("user_state_changed", guard("last utterance", self._state_changed))
@@ -96,6 +118,11 @@ class LastUtterance:
     def end(self) -> None:
         """Note that the caller is gone, or the call over: who was speaking was cut."""
         self.cut = self.cut or (self._hears() and self._speaks())
+
+    def close(self) -> None:
+        """Give up what was said and has no transcript: the call is over."""
+        while self._parts:
+            self._without_words(self._parts.popleft())
 
     def resume(self) -> None:
         """Note that the caller is back, and may go on."""
@@ -144,13 +171,24 @@ class LastUtterance:
         elif event.old_state == "speaking":
             began, speaker = self._began or (event.created_at, self._listened_to())
             self._began = None
-            self._parts.append(Part(began, event.created_at, time.monotonic(), speaker))
+            self._spoken(began, event.created_at, speaker)
         self._update()
+
+    def _spoken(self, began: float, ended: float, speaker: str | None) -> None:
+        last_word = max(began, ended - _SILENCE_S)
+        discarded_s, cause = self._discarded.within(began, last_word)
+        if self._final_at >= began:  # told while the speech went on: words of it were heard
+            cause = None
+        part = Part(began, ended, time.monotonic(), speaker, discarded_s, cause)
+        if cause is not None and discarded_s >= _DISCARDED * (last_word - began):
+            self._missed(part)
+        else:
+            self._parts.append(part)
 
     def _transcribed(self, event: UserInputTranscribedEvent) -> None:
         if event.is_final:
             self._interim = False
-            self._told_at = time.monotonic()
+            self._told_at, self._final_at = time.monotonic(), time.time()
             self._told()
         elif event.transcript.strip():
             self._interim = True
@@ -177,7 +215,7 @@ class LastUtterance:
         model = self._models.now().stt
         streams = model is not None and model.capabilities.streaming
         while self._parts and self._parts[0].ended_at < time.monotonic() - FORGOTTEN_S:
-            self._parts.popleft()  # of a cough, say
+            self._without_words(self._parts.popleft())  # of a cough, say
         self.transcribed = [self._parts.popleft()] if self._parts else []
         if self.transcribed and streams and not isinstance(model, StreamAdapter):
             # At its own discretion, not part by part; but one transcript is of one speaker.
@@ -193,8 +231,12 @@ class LastUtterance:
 
     def _forget(self, part: Part | None) -> None:
         if self._parts and self._parts[0] == part:
-            self._parts.popleft()
+            self._without_words(self._parts.popleft())
             self._update()
+
+    def _without_words(self, part: Part) -> None:
+        if part.cause is not None:
+            self._missed(part)
 
     def _untold(self) -> list[Part]:
         since = time.monotonic() - FORGOTTEN_S

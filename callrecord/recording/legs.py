@@ -32,6 +32,7 @@ class Legs:
         self._changes: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         self._seen: set[str] = set()
         self._pace = Pace(self._write)
+        self._out_at: datetime | None = None
 
     def joined(self, participant: rtc.Participant) -> None:
         """Begin a leg; the same join told twice (an event and a listing) begins one only."""
@@ -67,9 +68,14 @@ class Legs:
         name = None if reason is None else rtc.DisconnectReason.Name(reason).lower()
         self._append(msgspec.structs.replace(leg, left_at=now(), disconnect_reason=name))
 
+    @property
+    def people(self) -> set[str]:
+        """Identities of the people in the room."""
+        return {leg.identity for leg in self._open.values() if leg.participant_type == "user"}
+
     def only_person(self) -> str | None:
         """Return the identity of who is in the room, if it is one person."""
-        people = {leg.identity for leg in self._open.values() if leg.participant_type == "user"}
+        people = self.people
         return people.pop() if len(people) == 1 else None
 
     def track_changed(self, participant: rtc.Participant) -> None:
@@ -107,11 +113,20 @@ class Legs:
             changes["attributes"] = participant.attributes
             self._change(participant)
 
+    def disconnected(self) -> None:
+        """Note that the agent is out of the room: nothing is known of anybody after that."""
+        self._out_at = self._out_at or now()
+
     def close(self, at: datetime) -> None:
-        """End all legs that are still open: the call is over."""
+        """End all legs that are still open: the call is over.
+
+        They end with the call, or when the agent left the room if that was later: it may stay after
+        its session has ended.
+        """
+        last = max(at, self._out_at or at)
         for sid, leg in self._open.items():
             self._pace.forget(sid)
-            self._append(msgspec.structs.replace(leg, left_at=max(at, leg.joined_at)))
+            self._append(msgspec.structs.replace(leg, left_at=max(last, leg.joined_at)))
         self._open.clear()
 
     def _change(self, participant: rtc.Participant, **columns: Any) -> None:

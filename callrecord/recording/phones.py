@@ -27,7 +27,12 @@ def is_ringing(participant: rtc.Participant) -> bool:
 
 def unanswered(reason: "rtc.DisconnectReason.ValueType | None") -> str:
     """Return the end reason of a phone call that nobody answered."""
-    return "rejected" if reason == rtc.DisconnectReason.USER_REJECTED else "no_answer"
+    match reason:
+        case rtc.DisconnectReason.USER_REJECTED:
+            return "rejected"
+        case rtc.DisconnectReason.SIP_TRUNK_FAILURE:
+            return "error"  # perhaps it has never rung
+    return "no_answer"
 
 
 def phone_facts(participant: rtc.Participant, at: datetime) -> dict[str, Any]:

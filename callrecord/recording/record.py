@@ -81,12 +81,6 @@ class Recording:
         if not self._ctx.is_fake_job():  # the console's room and its people are not real
             self._follow_room(recorder)
 
-    @property
-    def _directory(self) -> Path | None:
-        """Where a `RecordingServer` leaves notes for its jobs; a sidecar leaves none."""
-        place = self._ctx.proc.userdata.get(PLACE)
-        return place.directory if isinstance(place, Place) else None
-
     def follow(self, session: AgentSession[Any]) -> None:
         """Record a session; the same one twice is recorded once."""
         if self.recorder is None or session in self._sessions:
@@ -160,7 +154,7 @@ class Recording:
         cut = "drained"
         try:
             if self._attendance.is_cut(reason):
-                cut = await cut_reason(self._ctx, self._directory)
+                cut = await cut_reason(self._ctx)
             # A session that is not the job's first is closed beside this, by LiveKit too.
             if self._talking:
                 await asyncio.wait_for(self._silent.wait(), CLOSE_TIMEOUT_S)

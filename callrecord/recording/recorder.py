@@ -21,6 +21,7 @@ from callrecord.recording.booking import Booking
 from callrecord.recording.comparison import Comparison
 from callrecord.recording.guard import Guard
 from callrecord.recording.keys import Keys
+from callrecord.recording.kinds import is_person
 from callrecord.recording.last_utterance import LastUtterance
 from callrecord.recording.legs import Legs
 from callrecord.recording.metering.hook import install
@@ -104,7 +105,8 @@ class Recorder:
         self._on(room, "participant_connected", self.legs.joined)
         self._on(room, "participant_disconnected", self.legs.left)
         self._on(room, "participant_connected", self._came)
-        self._on(room, "participant_disconnected", lambda who: self._left(who.identity))
+        self._on(room, "participant_disconnected", self._left)
+        self._on(room, "disconnected", lambda _: self.legs.disconnected())
         self._on(room, "disconnected", lambda _: self._left(None))
         for change in ("track_muted", "track_unmuted"):
             self._on(room, change, lambda who, _track: self.legs.track_changed(who))
@@ -225,10 +227,16 @@ class Recorder:
     def _came(self, participant: rtc.Participant) -> None:
         for turns in self._sessions:
             turns.of_caller.came(participant.identity)
+            if self.legs.people:
+                turns.of_agent.joined()
 
-    def _left(self, identity: str | None) -> None:
+    def _left(self, participant: rtc.Participant | None) -> None:
+        """Take in that a participant has left, or with None that the room is closed."""
         for turns in self._sessions:
-            turns.of_caller.left(identity)
+            turns.of_caller.left(None if participant is None else participant.identity)
+            # An agent that talks with other agents alone has an audience without people.
+            if participant is not None and is_person(participant) and not self.legs.people:
+                turns.of_agent.deserted()
 
     def _request(self, usage: Usage) -> None:
         self._booking.request(usage)

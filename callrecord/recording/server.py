@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from livekit.agents import NOT_GIVEN, AgentServer, JobProcess, JobRequest, NotGivenOr
+from livekit.agents import AgentServer, JobProcess, JobRequest
 
 from callrecord.db.disk import DiskReserve
 from callrecord.db.errors import Stop
@@ -100,17 +100,8 @@ class RecordingServer(AgentServer):
         # Here too: the console ends its loop when this returns, and does not wait for aclose.
         await self._stop_shipping()
 
-    async def drain(
-        self,
-        timeout: NotGivenOr[int | None] = NOT_GIVEN,  # noqa: ASYNC109 - LiveKit's
-    ) -> None:
-        """Take no more calls, and wait for those that run; as AgentServer does."""
-        await self._note_draining()
-        await super().drain(timeout)
-
     async def aclose(self) -> None:
         """Stop taking calls, then ship what is left and stop the shipper."""
-        await self._note_draining()
         try:
             await super().aclose()
         finally:
@@ -132,7 +123,6 @@ class RecordingServer(AgentServer):
         self._ship_timeout_s = settings.ship_timeout_s
         home = OutboxHome(settings.outbox_dir)
         self._directory = home.take()
-        self._directory.forget_draining()
         path = self._directory.path
         self._reserve = DiskReserve(path, low_bytes=settings.min_free_mb * 1024 * 1024)
         worker_id = self._directory.worker_id
@@ -156,14 +146,6 @@ class RecordingServer(AgentServer):
         self._settling = asyncio.create_task(self._settle_forever())
         return Place(path.resolve(), worker_id)
 
-    async def _note_draining(self) -> None:
-        if self._directory is None:
-            return
-        try:
-            await asyncio.to_thread(self._directory.note_draining)
-        except OSError:  # a full disk: a job that is cut is not told why
-            logger.exception("drain not noted")
-
     async def _stop_shipping(self) -> None:
         async with self._stopping:
             await self._stop_shipping_once()
@@ -183,7 +165,6 @@ class RecordingServer(AgentServer):
             self._reserve.remove()
             self._reserve = None
         if self._directory is not None:
-            self._directory.forget_draining()
             self._directory.release()
             self._directory = None
 

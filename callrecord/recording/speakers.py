@@ -49,7 +49,14 @@ def speaker_of(pieces: list[Piece]) -> str | None:
     return speakers.pop() if len(speakers) == 1 else None
 
 
-def voices_of(pieces: list[Piece]) -> dict[str, Any]:
-    """Return what speech to text told of voices that it can tell apart, as metadata."""
+def notes_of(pieces: list[Piece]) -> dict[str, Any]:
+    """Return what is known of these words besides, as metadata.
+
+    Returns:
+        `speaker_ids`: the voices that speech to text can tell apart; `discarded_ms`: for how long
+        of the speech LiveKit discarded the audio, so that words may be missing.
+    """
     voices = list(dict.fromkeys(piece.voice for piece in pieces if piece.voice))
-    return {"speaker_ids": voices} if voices else {}
+    discarded_ms = round(sum(piece.discarded_s for piece in pieces) * 1000)
+    notes: dict[str, Any] = {"speaker_ids": voices} if voices else {}
+    return notes | ({"discarded_ms": discarded_ms} if discarded_ms else {})

@@ -23,7 +23,6 @@ from callrecord.recording.current_models import CurrentModels
 from callrecord.recording.ledger import HEARD
 from callrecord.recording.messages import when
 from callrecord.recording.metering.stt_requests import NO_WORDS
-from callrecord.recording.metrics import usage_of
 from callrecord.recording.tools import Tools
 from callrecord.recording.used_models import UsedModels
 
@@ -102,18 +101,15 @@ class Turns:
         """Record that LiveKit has ended a turn of these words."""
         self._heard(self.of_caller.ended(transcript))
 
-    def metered(self, metrics: Any) -> UUID | None:
-        """Record a request that LiveKit's metrics tell of, and return its id."""
-        usage = usage_of(metrics)
-        if usage is None:
-            return None
-        if usage.kind == "stt" and self._hears_itself and self._wordless:
+    def metered(self, usage: Usage) -> None:
+        """Record a request that LiveKit's metrics tell of."""
+        by_itself = usage.kind == "stt" and self._hears_itself
+        if by_itself and self._wordless:
             usage = msgspec.structs.replace(usage, metadata=usage.metadata | {"purpose": NO_WORDS})
         self.responded(usage)
-        if usage.kind == "stt" and self._hears_itself and self._unpaid is not None:
+        if by_itself and self._unpaid is not None:
             self._account.heard(self._unpaid)
             self._unpaid = None
-        return usage.id
 
     def responded(self, usage: Usage) -> None:
         """Record a request that is over as LiveKit tells of it, of what goes on now."""

@@ -24,6 +24,7 @@ from tests.postgres import Connection, database
 
 HERE = Path(__file__).parent
 STARTER = HERE / "starter" / "agent.py"
+VARIANTS = HERE / "variants" / "agent.py"
 
 ON_A_BUSY_MACHINE = {
     "AgentServer(port": "AgentServer(load_fnc=lambda _: 0.0, load_threshold=float('inf'), port"
@@ -81,11 +82,11 @@ class Starter:
     pg: Connection
 
     @asynccontextmanager
-    async def joined(self, room: str) -> AsyncIterator[Caller]:
-        """Somebody who has joined, in a room that closes soon after he left."""
+    async def joined(self, room: str, *, open_s: int = 1) -> AsyncIterator[Caller]:
+        """Somebody who has joined, in a room that stays open for so long after he has left."""
         options = api.CreateRoomRequest(
             name=room,
-            departure_timeout=1,
+            departure_timeout=open_s,
             agents=[api.RoomAgentDispatch(agent_name=self.server.agent_name)],
         )
         server = self.server

@@ -18,6 +18,7 @@ from callrecord.db.privacy import private_logger
 from callrecord.recording.metering.llm_streams import LLMWatch
 from callrecord.recording.metering.meter import Meter, meter_here
 from callrecord.recording.metering.realtime_responses import Responses
+from callrecord.recording.metering.realtime_transcriptions import Transcriptions
 from callrecord.recording.metering.stt_requests import watch_recognition
 from callrecord.recording.metering.stt_streams import STTWatch
 from callrecord.recording.metering.tts_streams import TTSWatch
@@ -38,7 +39,7 @@ def install() -> None:
     for base in (tts.ChunkedStream, tts.SynthesizeStream):
         _hook_streams(base, "tts", TTSWatch)
     _hook_streams(stt.RecognizeStream, "stt", STTWatch)
-    _hook(llm.RealtimeSession, "realtime", "_realtime_model", Responses)
+    _hook(llm.RealtimeSession, "realtime", "_realtime_model", _follow_realtime)
     _hook_recognition()
     _hook_generation()
 
@@ -62,6 +63,11 @@ def _hook(base: type[Any], kind: str, model: str, see: Callable[[Meter, Any], ob
 
     base.__init__ = hooked
     setattr(base, _HOOKED, True)
+
+
+def _follow_realtime(meter: Meter, session: Any) -> None:
+    Responses(meter, session)
+    Transcriptions(meter, session)
 
 
 def _hook_recognition() -> None:

@@ -48,6 +48,8 @@ class Meter:
         answers: Newest answered request for a whole utterance, by the model's label.
         unanswered: Such requests that failed or were cut since the last one that was answered.
         responses: A realtime model's responses that are over, by their ids.
+        transcriptions: A realtime model's transcriptions that are over, by the ids of the events
+            that told of them.
     """
 
     def __init__(self, book: Callable[[Usage], None], *, drain_s: float = DRAIN_S) -> None:
@@ -67,6 +69,7 @@ class Meter:
         self.answers: dict[str, Usage] = {}
         self.unanswered: list[Usage] = []
         self.responses: dict[str, Usage] = {}
+        self.transcriptions: dict[str, Usage] = {}
         self._askers: dict[UUID, Any] = {}
         self._within: dict[UUID, list[UUID]] = {}
         self._closed = False

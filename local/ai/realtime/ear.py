@@ -127,7 +127,8 @@ class Ear:
 
     async def all_heard(self) -> None:
         """Wait until every item has its words."""
-        await asyncio.gather(*self._hearing)
+        # Shielded: a response that is cut while it waits cuts nobody's transcription.
+        await asyncio.gather(*(asyncio.shield(task) for task in self._hearing))
 
     async def close(self) -> None:
         """Stop."""

@@ -9,6 +9,14 @@ from livekit.rtc._proto import participant_pb2, track_pb2
 
 _sids = itertools.count(1)
 
+ROOM_CLOSED = {"ROOM_DELETED", "ROOM_CLOSED", "PARTICIPANT_REMOVED"}
+DISCONNECTED = {
+    name: None if name == "CLIENT_INITIATED" else "room_closed" if name in ROOM_CLOSED else "error"
+    for name in rtc.DisconnectReason.keys()  # noqa: SIM118 - an enum of protobuf's
+}
+"""Every reason for which LiveKit disconnects an agent, and how a call ends of which a caller was
+there; None: the agent has left by itself, and its job says why."""
+
 
 def participant(
     identity: str = "ada",

@@ -7,7 +7,7 @@ from livekit.agents.llm import LLMError
 
 from callrecord.db.events import now
 from callrecord.recording.attendance import CRASHED, DRAINED, Attendance
-from tests.callrecord.recording.people import leave, participant
+from tests.callrecord.recording.people import DISCONNECTED, leave, participant
 
 Reason = rtc.DisconnectReason
 ROOM = "room disconnected"
@@ -66,9 +66,16 @@ def test_a_room_that_goes_with_all_that_are_in_it_was_closed(attendance: Attenda
     )
 
 
-def test_a_lost_room_is_an_error(attendance: Attendance) -> None:
-    attendance.disconnected(Reason.SIGNAL_CLOSE)
-    assert attendance.ending(ROOM).end_reason == "error"
+@pytest.mark.parametrize(("reason", "ended"), DISCONNECTED.items())
+def test_how_the_agent_is_disconnected(
+    attendance: Attendance, reason: str, ended: str | None
+) -> None:
+    """A lost room is an error, whatever LiveKit calls it."""
+    attendance.disconnected(Reason.Value(reason))
+    ending = attendance.ending(ROOM)
+    assert ending.end_reason == (ended or "agent_hangup")
+    if ended is not None:
+        assert ending.detail == {"disconnect_reason": reason.lower()}
 
 
 def test_a_session_closed_while_the_caller_is_there_was_the_agents_doing(

@@ -77,6 +77,17 @@ def test_legs_open_at_the_end_are_closed_with_the_call(outbox: Outbox) -> None:
     assert leg.left_at == leg.joined_at
 
 
+def test_a_leg_that_outlasts_the_session_ends_as_the_agent_leaves(outbox: Outbox) -> None:
+    """After `session.shutdown()` the agent may stay in the room: its call has ended before."""
+    legs, ended_at = outbox.recorder.legs, now()
+    legs.joined(participant("agent", kind=Kind.PARTICIPANT_KIND_AGENT))
+    legs.disconnected()
+    legs.close(ended_at)
+    (leg,) = outbox.legs()
+    assert leg.left_at is not None
+    assert leg.left_at > ended_at
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "type_"),
     [

@@ -19,7 +19,7 @@ SIP = rtc.ParticipantKind.PARTICIPANT_KIND_SIP
 LEAVES = [
     (Reason.USER_UNAVAILABLE, "no_answer"),
     (Reason.USER_REJECTED, "rejected"),
-    (Reason.SIP_TRUNK_FAILURE, "no_answer"),
+    (Reason.SIP_TRUNK_FAILURE, "error"),
     (Reason.CLIENT_INITIATED, "no_answer"),
 ]
 

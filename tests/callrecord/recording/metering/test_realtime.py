@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import openai
 import pytest
+from livekit import rtc
 from livekit.agents import Agent, AgentSession
 from livekit.agents.llm import RealtimeModelFallbackAdapter
 from livekit.plugins.openai import realtime
@@ -24,6 +25,7 @@ from tests.callrecord.recording.outbox import Outbox
 from tests.local.ai_control import faulty
 from tests.waiting import until
 
+STT = "gpt-4o-mini-transcribe"
 Start = Callable[..., Awaitable[AgentSession[None]]]
 
 
@@ -205,3 +207,52 @@ async def test_each_of_two_sessions_has_its_own_responses(
     replies = [each for each in outbox.messages() if each.role == "assistant"]
     assert [each.message_id for each in outbox.usage()] == [each.id for each in replies]
     assert tokens(outbox.usage()) == billed(await bill.lines("realtime"))
+
+
+async def test_a_transcription_is_as_billed(outbox: Outbox, start: Start, bill: Bill) -> None:
+    """It is of no message here, since it finds no word in silence."""
+    session = await start()
+    say_nothing(session)
+    await until(lambda: closed(outbox), what="its end")
+    (request,) = outbox.usage()
+    (line,) = await bill.lines("stt")
+    assert (request.kind, request.model, request.request_id) == ("stt", STT, line["id"])
+    assert (request.input_tokens, request.input_audio_tokens) == (line["prompt_tokens"],) * 2
+    assert request.total_tokens == line["prompt_tokens"] + line["completion_tokens"]
+    assert (request.estimated, request.metadata) == (False, {"purpose": "no_words"})
+
+
+async def test_a_transcription_that_nothing_tells_of_is_estimated(
+    outbox: Outbox, start: Start, client: openai.AsyncOpenAI, bill: Bill
+) -> None:
+    """The caller hangs up, and the session is closed while the server transcribes."""
+    session = await start()
+    async with faulty(client, SCRIPT, {"on": "stt", "do": "stall"}):
+        say_nothing(session)
+        await until(lambda: bill.lines("stt"), what="the transcription")
+        await session.aclose()
+        outbox.recorder.finish("caller_hangup", now(), {})
+    (request,) = outbox.usage()
+    assert (request.estimated, request.metadata) == (True, {"estimate": {"method": "audio"}})
+
+
+async def test_a_transcription_that_failed_costs_nothing(
+    outbox: Outbox, start: Start, client: openai.AsyncOpenAI, bill: Bill
+) -> None:
+    session = await start()
+    async with faulty(client, SCRIPT, {"on": "stt", "do": "fail", "status": 500}):
+        say_nothing(session)
+        await until(lambda: closed(outbox), what="its end")
+    (request,) = outbox.usage()
+    assert request.error is not None
+    assert (request.total_tokens, request.audio_ms, request.estimated) == (0, 0, False)
+    assert await bill.lines("stt") == []
+
+
+def say_nothing(session: AgentSession[None]) -> None:
+    """Give the model half a second of silence, as a turn of the caller's."""
+    assert session._activity is not None
+    hearing = session._activity.realtime_llm_session
+    assert hearing is not None
+    hearing.push_audio(rtc.AudioFrame(bytes(24_000), 24_000, 1, 12_000))
+    hearing.commit_audio()
