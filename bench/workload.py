@@ -4,7 +4,15 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from callrecord.db.events import CallConnected, CallEnded, CallStarted, Message, new_id, now
+from callrecord.db.events import (
+    CallConnected,
+    CallEnded,
+    CallStarted,
+    Message,
+    Usage,
+    new_id,
+    now,
+)
 
 SENTENCE = (
     "I looked that up for you: the order left our house on Tuesday and should reach you by the "
@@ -60,6 +68,33 @@ def message(number: int) -> Message:
         tokens=180 if agent else 0,
         transcription_delay_ms=None if agent else 213,
         end_of_turn_delay_ms=None if agent else 540,
+    )
+
+
+def requests(turn: Message) -> list[Usage]:
+    """Return the requests that a turn took, with models that the public price list has."""
+    if turn.role == "user":
+        return [_request("stt", "gpt-4o-mini-transcribe", turn, input_tokens=43, audio_ms=4300)]
+    return [
+        _request("llm", "gpt-4.1-mini", turn, input_tokens=900, output_tokens=42),
+        _request("tts", "gpt-4o-mini-tts", turn, input_tokens=40, output_tokens=180),
+    ]
+
+
+def _request(kind: str, model: str, turn: Message, **used: Any) -> Usage:
+    return Usage(
+        id=new_id(),
+        kind=kind,
+        at=turn.at,
+        message_id=turn.id,
+        provider="api.openai.com",
+        model=model,
+        request_id=f"req_{turn.id.hex}_{kind}",
+        speech_id=turn.speech_id,
+        total_tokens=used.get("input_tokens", 0) + used.get("output_tokens", 0),
+        duration_ms=640,
+        ttft_ms=210,
+        **used,
     )
 
 

@@ -1,1 +1,2 @@
-vacuum (analyze) public.voice_calls, public.voice_messages
+vacuum (analyze) public.voice_calls, public.voice_messages, public.voice_usage
+
