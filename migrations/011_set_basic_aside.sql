@@ -1,6 +1,6 @@
 -- migrate:up
 -- Tables of the basic schema go into a schema of their own: a moment's lock, whatever their size. The
--- enhanced tables then come empty and take calls at once, and 063 brings the rows over.
+-- enhanced tables then come empty and take calls at once, and 102 brings the rows over.
 do $$
 declare
     basic text[] := '{}';

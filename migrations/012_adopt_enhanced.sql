@@ -1,9 +1,12 @@
 -- migrate:up
 -- A database in which the enhanced schema was made by hand, from the file that this project began
--- with: its tables stay where they are and get what ours have, so that 021 to 060 find them as if
--- they had made them. Its faults (docs/schema.md) end here or with the triggers, policies and views
--- of those files; 064 does what needs them. Everywhere else this changes nothing.
+-- with: its tables stay where they are and get what ours have, so that 100 finds them as if it had
+-- made them. Its faults (docs/schema.md) end here or with the routines' triggers, policies and views;
+-- 102 recounts totals and durations. Everywhere else this changes nothing.
 do $$
+declare
+    role text;
+    home regclass;
 begin
     if to_regclass('public.voice_calls') is null or exists (
         select from pg_attribute
@@ -15,7 +18,9 @@ begin
     lock table public.voice_calls in access exclusive mode;
     create schema if not exists voice_before;
     revoke all on schema voice_before from public;
-    -- Whose triggers are about to be replaced: 064 drops the functions that nothing uses then.
+    -- That 102 has something to do here.
+    create table voice_before.adopted ();
+    -- Whose triggers will be replaced: the routines drop the functions that nothing uses then.
     create table if not exists voice_before.functions as
     select distinct t.tgfoid as function
     from pg_trigger t join pg_proc p on p.oid = t.tgfoid
@@ -25,6 +30,20 @@ begin
     );
     -- They run with their owner's rights: whoever is signed in reads everybody's calls through them.
     drop view if exists public.active_calls_summary, public.call_analytics;
+    -- Rights to single columns too, which the routines would leave alone.
+    for role in
+        select quote_ident(rolname) from pg_roles where rolname in ('anon', 'authenticated')
+        union all select 'public'
+    loop
+        for home in
+            select oid::regclass from pg_class where oid in (
+                to_regclass('public.voice_calls'), to_regclass('public.voice_messages'),
+                to_regclass('public.call_participants')
+            )
+        loop
+            execute format('revoke all on %s from %s', home, role);
+        end loop;
+    end loop;
     -- Those that only repeat a unique one, or that ours replace under the same name.
     drop index if exists
         public.idx_voice_calls_user_id, public.idx_voice_calls_status,
@@ -69,7 +88,7 @@ do $$
 declare
     known name;
 begin
-    if to_regclass('voice_before.functions') is null then
+    if to_regclass('voice_before.adopted') is null then
         return;
     end if;
     select c.conname into known from pg_constraint c
@@ -95,7 +114,7 @@ $$;
 -- metadata.
 do $$
 begin
-    if to_regclass('voice_before.functions') is null
+    if to_regclass('voice_before.adopted') is null
         or to_regclass('public.voice_messages') is null
         or to_regclass('public.idx_voice_messages_call_sequence') is not null
     then
@@ -154,7 +173,7 @@ do $$
 declare
     once name;
 begin
-    if to_regclass('voice_before.functions') is null
+    if to_regclass('voice_before.adopted') is null
         or to_regclass('public.call_participants') is null
         or exists (
             select from pg_attribute

@@ -1,10 +1,11 @@
-"""Brings a database to the newest schema, with dbmate."""
+"""Brings a database to the newest schema: tables with dbmate, then the routines."""
 
 import asyncio
 import os
 import shutil
 import ssl
 import sysconfig
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,9 @@ from callrecord.db.connection import connect, writable_url
 from callrecord.db.database_url import BadDatabaseUrl, checked_url, read_url, with_options
 from callrecord.db.errors import Stop, Transient, Unusable, VoiceError
 from callrecord.db.privacy import private_logger, without_values
-from callrecord.db.schema import read_version
+from callrecord.db.routines import apply_routines, too_new
+from callrecord.db.schema import SCHEMA_VERSION_NEEDED, read_version
+from callrecord.db.sql import sql
 
 logger = private_logger("voice.migrate")
 
@@ -24,6 +27,8 @@ _IN_THE_WHEEL = Path(__file__).resolve().parent / "migrations"
 _IN_THE_PROJECT = Path(__file__).resolve().parents[2] / "migrations"
 MIGRATIONS = _IN_THE_WHEEL if _IN_THE_WHEEL.is_dir() else _IN_THE_PROJECT
 TABLE = "voice_worker.schema_migrations"
+_MOVES_ROWS = "102_bring_over.sql"
+"""May take minutes, and works with the routines: calls go on meanwhile if these are there."""
 _RETRY_S = 0.5
 
 _CONNECT_TIMEOUT_S = 10.0
@@ -48,10 +53,12 @@ class Migrated:
 
     Attributes:
         applied: File names in the order they were applied; empty if there was nothing to do.
+        routines: Whether the routines were applied.
         version: The schema's version now.
     """
 
     applied: list[str]
+    routines: bool
     version: int
 
 
@@ -71,7 +78,7 @@ def url_for_dbmate(url: str) -> str:
 
 
 async def migrate(url: str | None, *, patience_s: float = 30.0) -> Migrated:
-    """Apply the migrations that the database lacks.
+    """Apply the migrations that the database lacks, and the routines if it has others.
 
     Args:
         url: A direct connection of the database's owner; a pooler in transaction mode would
@@ -83,19 +90,33 @@ async def migrate(url: str | None, *, patience_s: float = 30.0) -> Migrated:
         MigrationError: Postgres stayed away, or refused a migration.
     """
     url = checked_url(url)
-    await (await connect_patiently(url, patience_s)).close()
-    applied = await _run_dbmate(await writable_url(url))
     connection = await connect_patiently(url, patience_s)
     try:
+        found = await read_version(connection)
+        if found is not None and found.version > SCHEMA_VERSION_NEEDED:
+            raise MigrationError(too_new(found.version))
+        one_host = await writable_url(url)
+        applied: list[str] = []
+        routines = False
+        if not await _has_routines(connection):
+            applied += await _run_dbmate(one_host, without=_MOVES_ROWS)
+            routines = await apply_routines(connection)
+        applied += await _run_dbmate(one_host)
+        routines = await apply_routines(connection) or routines
         found = await read_version(connection)
     finally:
         await connection.close()
     if found is None:
-        raise MigrationError(
-            f"dbmate holds every migration for applied, yet voice_worker.schema_version is empty: "
-            f"clear {TABLE} and run again"
-        )
-    return Migrated(applied, found.version)
+        raise MigrationError("voice_worker.schema_version is empty: run it again")
+    return Migrated(applied, routines, found.version)
+
+
+async def _has_routines(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
+    try:
+        row = await connection.fetchrow(sql("routines_noted"))
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.UndefinedColumnError):
+        return False
+    return row is not None and row["noted"] is not None
 
 
 async def connect_patiently(url: str, patience_s: float) -> "asyncpg.Connection[asyncpg.Record]":
@@ -121,13 +142,23 @@ async def connect_patiently(url: str, patience_s: float) -> "asyncpg.Connection[
         await asyncio.sleep(_RETRY_S)
 
 
-async def _run_dbmate(url: str) -> list[str]:
+async def _run_dbmate(url: str, *, without: str | None = None) -> list[str]:
+    if without is None:
+        return await _apply_folder(url, MIGRATIONS)
+    with tempfile.TemporaryDirectory() as folder:
+        for path in MIGRATIONS.glob("*.sql"):
+            if path.name != without:
+                shutil.copy(path, folder)
+        return await _apply_folder(url, Path(folder))
+
+
+async def _apply_folder(url: str, folder: Path) -> list[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("DBMATE_")}
     environment["DATABASE_URL"] = url_for_dbmate(url)  # not an argument: others see those
     process = await asyncio.create_subprocess_exec(
         _dbmate(),
         *("--env-file", os.devnull),
-        *("--migrations-dir", str(MIGRATIONS)),
+        *("--migrations-dir", str(folder)),
         *("--migrations-table", TABLE),
         "--no-dump-schema",
         "--migration-lock",

@@ -7,8 +7,8 @@ import asyncpg
 from callrecord.db.errors import Stop
 from callrecord.db.sql import sql
 
-SCHEMA_VERSION_NEEDED = 99
-"""Number of the newest migration this worker was written for."""
+SCHEMA_VERSION_NEEDED = 102
+"""Version of the schema that this worker was written for: `db/routines/version.sql` states it."""
 
 REMEDY = "run `uv run python -m db migrate` with DATABASE_URL set to the database's owner"
 
@@ -30,7 +30,7 @@ class SchemaVersion:
     """What the database says of its schema.
 
     Attributes:
-        version: Number of its newest migration.
+        version: Number of its newest migration, or of the newest change of what a routine promises.
         oldest_worker: The smallest `SCHEMA_VERSION_NEEDED` of a worker that it serves.
     """
 

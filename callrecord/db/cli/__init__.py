@@ -10,6 +10,7 @@ from callrecord.db.cli import (
     prices,
     refused,
     replay,
+    routines,
     ship,
     show,
     status,
@@ -48,4 +49,5 @@ COMMANDS: tuple[Command, ...] = (
     sweep,
     prices,
     types,
+    routines,
 )

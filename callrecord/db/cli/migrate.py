@@ -26,5 +26,8 @@ def run(arguments: Namespace) -> int:
     done = asyncio.run(migrate(os.environ.get("DATABASE_URL"), patience_s=arguments.wait))
     for name in done.applied:
         print(f"applied {name}")
-    print(f"schema version {done.version}" + ("" if done.applied else " (nothing to apply)"))
+    if done.routines:
+        print("applied the routines")
+    nothing = not done.applied and not done.routines
+    print(f"schema version {done.version}" + (" (nothing to apply)" if nothing else ""))
     return 0

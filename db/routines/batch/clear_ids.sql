@@ -1,0 +1,29 @@
+-- Gives a new id to a leg or message of another call that has the id of one of ours. Who knows an id
+-- that the recorder has made could otherwise take it first, and have our row land in his call. The
+-- other row stays where it is.
+--
+-- ids: {key: id of the call}. legs, messages: those of the batch.
+-- Locks: the rows that get another id. Called by: voice_worker.
+create or replace function voice_worker.clear_ids(ids jsonb, legs jsonb, messages jsonb)
+returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    taken uuid[];
+begin
+    select array_agg(p.id) into taken
+    from jsonb_to_recordset(legs) as r (id uuid, call text)
+    join public.call_participants p on p.id = r.id and p.call_id <> (ids ->> r.call)::uuid;
+    if taken is not null then
+        update public.call_participants set id = voice_worker.uuid_v7() where id = any (taken);
+    end if;
+    select array_agg(m.id) into taken
+    from jsonb_to_recordset(messages) as r (id uuid, call text)
+    join public.voice_messages m on m.id = r.id and m.call_id <> (ids ->> r.call)::uuid;
+    if taken is not null then
+        update public.voice_messages set id = voice_worker.uuid_v7() where id = any (taken);
+    end if;
+end
+$$;
+
+revoke all on function voice_worker.clear_ids(jsonb, jsonb, jsonb) from public;
+grant execute on function voice_worker.clear_ids(jsonb, jsonb, jsonb) to voice_worker;

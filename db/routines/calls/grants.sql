@@ -1,0 +1,18 @@
+-- Rights to voice_calls: reading by table for users, because front ends ask for all columns, writing
+-- by column; the policies say which rows. The worker deletes nothing that was recorded. voice_reader
+-- reads figures: nothing that was said, and nothing that names a person.
+grant select, delete on public.voice_calls to authenticated;
+grant insert (
+    id, user_id, session_id, room_name, status, started_at, connected_at, ended_at, recording_url,
+    transcript, ai_agent_used, agent_identity, metadata
+) on public.voice_calls to authenticated;
+grant update (status, started_at, connected_at, ended_at, recording_url, transcript, metadata)
+    on public.voice_calls to authenticated;
+grant select, insert, update, delete on public.voice_calls to service_role;
+grant select, insert, update on public.voice_calls to voice_worker;
+grant select (
+    id, user_id, callee_id, session_id, status, started_at, connected_at, ended_at,
+    duration_seconds, ai_agent_used, agent_identity, total_tokens_used, created_at, updated_at,
+    room_sid, job_id, job_started_at, worker_id, end_reason, swept_at, usage_complete, usage_gaps,
+    cost, unpriced_requests, made_by
+) on public.voice_calls to voice_reader;

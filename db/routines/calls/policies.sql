@@ -1,0 +1,41 @@
+-- Which rows of voice_calls somebody sees and writes. "(select f())" is computed once for a query,
+-- "f()" for each row. No policy here reads another table under row level security, so nothing recurses.
+--
+-- Reading: an admin all, a user his own calls and those he was in or called. Several policies are joined
+-- by OR, and an admin is recognized first: else each of his rows would cost what it costs to find out
+-- whose it is.
+-- Writing: a user his own calls, an admin all, the worker all. A name of the form
+-- call-<user>-<milliseconds> is taken for oneself alone: else somebody could take those of the next
+-- minutes, and the other one could make no call. voice_reader reads the columns it is granted.
+alter table public.voice_calls enable row level security;
+drop policy if exists voice_calls_select_own on public.voice_calls;
+create policy voice_calls_select_own on public.voice_calls for select to authenticated
+    using (
+        (select voice_access.is_admin())
+        or user_id = (select auth.uid())
+        or id in (select voice_access.calls_taken_part_in())
+    );
+drop policy if exists voice_calls_insert_own on public.voice_calls;
+create policy voice_calls_insert_own on public.voice_calls for insert to authenticated
+    with check (
+        user_id = (select auth.uid())
+        and (
+            session_id !~ '^call-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-[0-9]+$'
+            or starts_with(session_id, 'call-' || (select auth.uid())::text || '-')
+        )
+    );
+drop policy if exists voice_calls_update_own on public.voice_calls;
+create policy voice_calls_update_own on public.voice_calls for update to authenticated
+    using (user_id = (select auth.uid())) with check (user_id = (select auth.uid()));
+drop policy if exists voice_calls_delete_own on public.voice_calls;
+create policy voice_calls_delete_own on public.voice_calls for delete to authenticated
+    using (user_id = (select auth.uid()));
+drop policy if exists voice_calls_admin_all on public.voice_calls;
+create policy voice_calls_admin_all on public.voice_calls for all to authenticated
+    using ((select voice_access.is_admin())) with check ((select voice_access.is_admin()));
+drop policy if exists voice_calls_worker_all on public.voice_calls;
+create policy voice_calls_worker_all on public.voice_calls for all to voice_worker
+    using (true) with check (true);
+drop policy if exists voice_calls_reader_select on public.voice_calls;
+create policy voice_calls_reader_select on public.voice_calls for select to voice_reader
+    using (true);

@@ -1,0 +1,103 @@
+-- Where the time of turns went, for each step from the caller's last word to the first sound. The
+-- steps of hearing (transcription, end_of_turn, turn_completed) are by the model that heard, the
+-- others by the one that answered.
+--
+-- since, until: days; until is not included. unit: day, week, month, quarter or year. time_zone: in
+-- which a day begins. of_user: whose calls, null for everybody's.
+-- Locks: none. Result: a row for each period, model and step, with percentiles within 2 %. implausible
+-- counts what cannot be true, among everybody's only: of a user's it stands in metadata, which a
+-- reader of figures cannot read.
+-- Everybody's figures come from latency_totals, a user's from the messages of his calls. With the
+-- caller's rights, bound when it is made ("begin atomic"). Called by: authenticated, service_role,
+-- voice_reader.
+-- A form of before version 97 returns other columns, and has to go first.
+do $$
+begin
+    if pg_get_function_result(
+        to_regprocedure('public.latency_statistics(date, date, text, text, uuid)')
+    ) not like '%implausible%' then
+        drop function public.latency_statistics(date, date, text, text, uuid);
+    end if;
+end
+$$;
+create or replace function public.latency_statistics(
+    since date,
+    until date,
+    unit text default 'day',
+    time_zone text default 'UTC',
+    of_user uuid default null
+) returns table (
+    period date,
+    model text,
+    step text,
+    turns bigint,
+    p50_ms double precision,
+    p95_ms double precision,
+    p99_ms double precision,
+    implausible bigint
+)
+language sql stable
+begin atomic
+    select l.period, l.model, s.step, p.turns, p.p50_ms, p.p95_ms, p.p99_ms,
+        -- Among everybody's: it stands in metadata, which a reader of figures cannot read.
+        case when (select voice_access.whose_figures(of_user)) is null then p.implausible end
+    from (
+        select
+            voice_access.period_of(t.at, unit, time_zone) as period, t.model,
+            sum(t.transcription) as transcription, sum(t.end_of_turn) as end_of_turn,
+            sum(t.turn_completed) as turn_completed, sum(t.first_token) as first_token,
+            sum(t.first_sentence) as first_sentence, sum(t.first_audio) as first_audio,
+            sum(t.playout) as playout, sum(t.end_to_end) as end_to_end
+        from (
+            select
+                t.quarter_hour as at, t.model, t.transcription, t.end_of_turn, t.turn_completed,
+                t.first_token, t.first_sentence, t.first_audio, t.playout, t.end_to_end
+            from voice_worker.latency_totals t
+            where (select voice_access.whose_figures(of_user)) is null
+                and t.quarter_hour >= since::timestamp at time zone time_zone
+                and t.quarter_hour < until::timestamp at time zone time_zone
+            union all
+            select
+                m.timestamp, m.model_used,
+                voice_access.latency_mark(m.transcription_delay_ms, null),
+                voice_access.latency_mark(m.end_of_turn_delay_ms, null),
+                voice_access.latency_mark(m.turn_completed_delay_ms, null),
+                voice_access.latency_mark(m.llm_ttft_ms, null),
+                voice_access.latency_mark(m.first_sentence_ms, null),
+                voice_access.latency_mark(m.tts_ttfb_ms, null),
+                voice_access.latency_mark(m.playout_delay_ms, null),
+                voice_access.latency_mark(m.e2e_latency_ms, null)
+            from public.voice_calls v
+            join public.voice_messages m on m.call_id = v.id
+            where v.user_id = (select voice_access.whose_figures(of_user))
+                -- A turn is not said before its call, nor a day after its end.
+                and v.created_at < until::timestamp at time zone time_zone
+                and coalesce(v.ended_at, 'infinity')
+                    >= since::timestamp at time zone time_zone - interval '1 day'
+                -- By the day, so that each call's few turns are looked at, not an index of time.
+                and (m.timestamp at time zone time_zone)::date >= since
+                and (m.timestamp at time zone time_zone)::date < until
+                and m.role in ('user', 'assistant')
+        ) t
+        group by 1, 2
+    ) l
+    cross join lateral (values
+        ('transcription', l.transcription),
+        ('end_of_turn', l.end_of_turn),
+        ('turn_completed', l.turn_completed),
+        ('first_token', l.first_token),
+        ('first_sentence', l.first_sentence),
+        ('first_audio', l.first_audio),
+        ('playout', l.playout),
+        ('end_to_end', l.end_to_end)
+    ) as s (step, histogram)
+    cross join lateral voice_access.latency_percentiles(s.histogram) p
+    where s.histogram > 0
+    order by 1, 2, 3;
+end;
+
+comment on function public.latency_statistics(date, date, text, text, uuid) is
+    'Percentiles, within 2 %, of the steps from a caller''s last word to the first sound';
+revoke all on function public.latency_statistics(date, date, text, text, uuid) from public, anon;
+grant execute on function public.latency_statistics(date, date, text, text, uuid)
+    to authenticated, service_role, voice_reader;

@@ -1,0 +1,15 @@
+-- Ends the legs that are open when their call has ended. A leave that is told later still counts.
+--
+-- ids: {key: id of the call}. calls: those of the batch; only a call that still belongs to the job in
+-- it is looked at.
+-- Locks: the legs that change. Called by: voice_worker.
+create or replace function voice_worker.close_legs(ids jsonb, calls jsonb) returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+    update public.call_participants p set left_at = greatest(p.joined_at, v.ended_at)
+    from jsonb_to_recordset(calls) as r (key text, job_id text)
+    join public.voice_calls v on v.id = (ids ->> r.key)::uuid and v.job_id = r.job_id
+    where p.call_id = v.id and p.left_at is null and v.ended_at is not null
+$$;
+
+revoke all on function voice_worker.close_legs(jsonb, jsonb) from public;
+grant execute on function voice_worker.close_legs(jsonb, jsonb) to voice_worker;

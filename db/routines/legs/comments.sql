@@ -1,0 +1,7 @@
+-- What the columns of call_participants are, for whoever looks at them in a client.
+-- Locks: a table against VACUUM and the making of indexes, not against readers or writers.
+comment on column public.call_participants.kind is 'Kind of the LiveKit participant';
+comment on column public.call_participants.closed_by_sweep is
+    'left_at was set because the worker was lost; reopened if it comes back';
+comment on column public.call_participants.revision is
+    'Newest recorded version of this row; older ones change nothing';
