@@ -114,7 +114,11 @@ async def migrate(url: str | None, *, patience_s: float = 30.0) -> Migrated:
 async def _has_routines(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
     try:
         row = await connection.fetchrow(sql("routines_noted"))
-    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.UndefinedColumnError):
+    except (
+        asyncpg.UndefinedTableError,
+        asyncpg.InvalidSchemaNameError,
+        asyncpg.UndefinedColumnError,
+    ):
         return False
     return row is not None and row["noted"] is not None
 

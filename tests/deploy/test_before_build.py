@@ -20,7 +20,8 @@ FINAL = STAGES[-1]
     [
         ("agent/server.py", True),
         ("callrecord/db/sql/apply_batch.sql", True),
-        ("migrations/060_apply_batch.sql", True),
+        ("migrations/100_tables.sql", True),
+        ("db/routines/batch/apply_batch.sql", True),
         ("uv.lock", True),
         (".env", False),
         ("agent/.env.local", False),

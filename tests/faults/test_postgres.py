@@ -438,7 +438,7 @@ async def test_27_the_schema_is_newer_than_the_worker(
 ) -> None:
     """One that still serves it is used; for another it stops with one line, and keeps all."""
     outbox = tmp_path / "outbox"
-    await pg.execute("call voice_worker.schema_reached(999, 20)")
+    await pg.execute("update voice_worker.schema_version set version = 999")
     async with sidecar(outbox, database_url, ship_timeout_s=0.3) as worker:
         await until(lambda: list(outbox.glob("*/worker.lock")))
         (directory,) = outbox.iterdir()
@@ -446,7 +446,7 @@ async def test_27_the_schema_is_newer_than_the_worker(
             await one.append(message("a"))
             await until_so(lambda: pg.fetchval("select count(*) from voice_messages"))
             await worker.stop()
-            await pg.execute("call voice_worker.schema_reached(999, 999)")
+            await pg.execute("update voice_worker.schema_version set oldest_worker = 999")
             await one.append(message("b"), ended())
             await one.end()
     async with sidecar(outbox, database_url) as worker:

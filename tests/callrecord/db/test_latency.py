@@ -9,9 +9,9 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from callrecord.db.migrate import MIGRATIONS
 from callrecord.db.store import Store
 from tests.callrecord.db.applied import apply
+from tests.callrecord.db.by_psql import PSQL_ROUTINES
 from tests.callrecord.db.calls import at, batch, message, started
 from tests.callrecord.db.figures import FIRST, LAST, People, add_calls, period, within
 from tests.postgres import Connection, as_role, as_user, psql
@@ -152,7 +152,7 @@ async def test_figures_follow_every_change_of_a_turn(pg: Connection, database_ur
     assert await asked(pg, *EVER, "day", "UTC", None) == {}
 
 
-async def test_turns_that_were_there_before_are_counted_by_the_migration(
+async def test_turns_that_were_there_before_are_counted_with_the_triggers(
     pg: Connection, database_url: str
 ) -> None:
     for name in ("", "_delete", "_update_old", "_update_new"):
@@ -160,7 +160,7 @@ async def test_turns_that_were_there_before_are_counted_by_the_migration(
     await add_calls(pg)
     await pg.execute(ADD_TURNS)
     assert await asked(pg, *EVER, "day", "UTC", None) == {}
-    psql(database_url, "-f", str(MIGRATIONS / "096_latency_totals.sql"))
+    psql(database_url, "-f", str(PSQL_ROUTINES))
     expected = await counted(pg, "day", "UTC", None)
     assert await asked(pg, FIRST, LAST, "day", "UTC", None) == expected
 
@@ -173,7 +173,7 @@ async def test_the_earlier_function_is_replaced(pg: Connection, database_url: st
         returns table (period date) language sql return null::date
         """
     )
-    psql(database_url, "-f", str(MIGRATIONS / "097_latency_statistics.sql"))
+    psql(database_url, "-f", str(PSQL_ROUTINES))
     assert await asked(pg, *EVER, "day", "UTC", None) == {}
 
 

@@ -7,72 +7,37 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from callrecord.db.migrate import MIGRATIONS, url_for_dbmate
+from callrecord.db.migrate import url_for_dbmate
+from callrecord.db.schema import SCHEMA_VERSION_NEEDED
+from tests.callrecord.db.by_psql import FILES, apply_with_psql
 from tests.callrecord.db.catalogue import catalogue
 from tests.callrecord.db.command import run
-from tests.postgres import psql
 
 pytestmark = pytest.mark.every_postgres
-
-FILES = sorted(MIGRATIONS.glob("*.sql"))
-NEWEST = int(FILES[-1].name[:3])
-# The bookkeeping begins with 020: the basic schema is two tables and nothing else.
-RECORDED = [path for path in FILES if path.name >= "020"]
-
-
-def apply_with_psql(url: str) -> None:
-    for path in FILES:
-        psql(url, "-f", str(path))
 
 
 async def test_it_applies_every_file_and_then_has_nothing_to_do(empty_database_url: str) -> None:
     code, output, errors = await run(empty_database_url, "migrate")
     assert (code, errors) == (0, "")
-    applied = [f"applied {path.name}" for path in FILES]
-    assert output.splitlines() == [*applied, f"schema version {NEWEST}"]
+    applied = [*(f"applied {path.name}" for path in FILES), "applied the routines"]
+    assert output.splitlines() == [*applied, f"schema version {SCHEMA_VERSION_NEEDED}"]
     code, output, errors = await run(empty_database_url, "migrate")
     assert (code, errors) == (0, "")
-    assert output.splitlines() == [f"schema version {NEWEST} (nothing to apply)"]
+    assert output.splitlines() == [f"schema version {SCHEMA_VERSION_NEEDED} (nothing to apply)"]
 
 
-async def test_psql_and_dbmate_give_the_same_schema_in_any_order(
-    empty_database_url: str, database_url: str
+@pytest.mark.parametrize("flags", [(), ("-1",)], ids=["statements", "one transaction"])
+async def test_psql_and_migrate_give_the_same_schema_in_any_order(
+    empty_database_url: str, database_url: str, flags: tuple[str, ...]
 ) -> None:
-    by_dbmate = await catalogue(database_url)
-    apply_with_psql(empty_database_url)
-    assert await catalogue(empty_database_url) == by_dbmate
+    by_migrate = await catalogue(database_url)
+    apply_with_psql(empty_database_url, *flags)
+    assert await catalogue(empty_database_url) == by_migrate
     assert (await run(empty_database_url, "migrate"))[0] == 0
-    apply_with_psql(empty_database_url)
-    assert await catalogue(empty_database_url) == by_dbmate
-    apply_with_psql(database_url)
-    assert await catalogue(database_url) == by_dbmate
-
-
-async def test_an_older_version_of_ours_gets_the_files_that_it_lacks(
-    empty_database_url: str, database_url: str
-) -> None:
-    for path in FILES:
-        if "020" <= path.name < "061":
-            psql(empty_database_url, "-f", str(path))
-    assert (await run(empty_database_url, "migrate"))[0] == 0
-    assert await catalogue(empty_database_url) == await catalogue(database_url)
-
-
-async def test_running_an_old_file_again_keeps_rows_and_lowers_no_version(
-    database_url: str,
-) -> None:
-    connection = await asyncpg.connect(database_url)
-    try:
-        await connection.execute(
-            "insert into voice_calls (session_id, room_name) values ('s', 'r')"
-        )
-        apply_with_psql(database_url)
-        psql(database_url, "-f", str(FILES[0]))
-        assert await connection.fetchval("select count(*) from voice_calls") == 1
-        version = await connection.fetchval("select version from voice_worker.schema_version")
-        assert version == NEWEST
-    finally:
-        await connection.close()
+    apply_with_psql(empty_database_url, *flags)
+    assert await catalogue(empty_database_url) == by_migrate
+    apply_with_psql(database_url, *flags)
+    assert await catalogue(database_url) == by_migrate
 
 
 async def test_two_runs_at_once_both_succeed(empty_database_url: str) -> None:
@@ -200,9 +165,3 @@ def test_each_file_goes_forward_only(path: Path) -> None:
     text = path.read_text()
     assert text.startswith("-- migrate:up\n")
     assert text.rstrip().endswith("-- migrate:down")
-
-
-@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.name)
-def test_each_file_records_its_version(path: Path) -> None:
-    text = path.read_text()
-    assert f"call voice_worker.schema_reached({int(path.name[:3])}, " in text

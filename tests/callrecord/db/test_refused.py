@@ -118,7 +118,7 @@ async def test_what_its_owner_has_deleted_is_dropped_and_damage_stays(
     assert "bad checksum or unknown event" in out
 
 
-async def test_a_row_of_before_081_finds_its_call_again(
+async def test_a_row_of_an_early_version_finds_its_call_again(
     tmp_path: Path, dsn: str, strict: Connection
 ) -> None:
     header = started()
@@ -128,7 +128,7 @@ async def test_a_row_of_before_081_finds_its_call_again(
     await strict.execute(
         "update voice_worker.refused_events set call_id = call_key, call_key = null, header = null"
     )
-    migration = (PROJECT / "migrations" / "081_refused_events.sql").read_text()
+    migration = (PROJECT / "migrations" / "102_bring_over.sql").read_text()
     await strict.execute(migration.partition("-- migrate:down")[0])
     found = await strict.fetchrow("select call_id, call_key from voice_worker.refused_events")
     assert found is not None

@@ -128,7 +128,7 @@ CLOSED = (
     "select * from voice_access.visible_user(gen_random_uuid())",
     "select * from voice_access.calls_taken_part_in()",
     "select * from voice_access.active_calls()",
-    "call voice_worker.schema_reached(99, 99)",
+    "update voice_worker.schema_version set version = 99",
     "select voice_worker.apply_batch('{}')",
     # A trigger function with its owner's rights, on a table of one's own.
     """

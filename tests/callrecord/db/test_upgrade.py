@@ -6,6 +6,7 @@ import asyncpg
 import pytest
 
 from callrecord.db.migrate import MIGRATIONS, migrate
+from tests.callrecord.db.by_psql import FILES, PSQL_ROUTINES, apply_with_psql
 from tests.callrecord.db.catalogue import catalogue
 from tests.callrecord.db.seed import apply_seed
 from tests.postgres import Connection, as_user, psql
@@ -197,8 +198,7 @@ async def test_the_schema_is_that_of_a_fresh_database(
     await basic.execute("drop table users cascade")  # a fresh database has ours
     await migrate(empty_database_url)
     assert await catalogue(empty_database_url) == await catalogue(database_url)
-    for path in sorted(MIGRATIONS.glob("*.sql")):
-        psql(empty_database_url, "-f", str(path))
+    apply_with_psql(empty_database_url)
     assert await basic.fetchval("select count(*) from voice_calls") == 240
     assert await catalogue(empty_database_url) == await catalogue(database_url)
 
@@ -227,20 +227,21 @@ async def test_what_refers_to_a_call_still_does(basic: Connection, empty_databas
         "select tablename as relname from pg_tables where schemaname = 'voice_before'"
     )
     assert [row["relname"] for row in kept] == ["voice_calls_brought_over"]
-    for path in sorted(MIGRATIONS.glob("*.sql")):
-        psql(empty_database_url, "-f", str(path))
+    apply_with_psql(empty_database_url)
     assert await basic.fetchval("select count(*) from voice_calls") == 235
 
 
 async def test_calls_go_on_while_rows_wait(basic: Connection, empty_database_url: str) -> None:
-    """Between setting aside and bringing over, a front end starts a call in a room used before."""
-    files = sorted(MIGRATIONS.glob("*.sql"))
-    for path in files:
-        if path.name.startswith("063"):
-            await basic.execute(
-                "insert into voice_calls (session_id, room_name) values ('support', 'Support Call')"
-            )
-        psql(empty_database_url, "-f", str(path))
+    """Between setting aside and bringing over, a front end starts a call in a room used before.
+
+    The routines come before the rows, as `db migrate` has it.
+    """
+    *tables, move = FILES
+    apply_with_psql(empty_database_url, files=[*tables, PSQL_ROUTINES])
+    await basic.execute(
+        "insert into voice_calls (session_id, room_name) values ('support', 'Support Call')"
+    )
+    apply_with_psql(empty_database_url, files=[move])
     assert await basic.fetchval("select count(*) from voice_calls") == 241
     assert (
         await basic.fetchval("select room_name from voice_calls where session_id = 'support'")

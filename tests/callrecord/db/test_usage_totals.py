@@ -3,7 +3,7 @@
 import asyncpg
 import pytest
 
-from callrecord.db.migrate import MIGRATIONS
+from tests.callrecord.db.by_psql import PSQL_ROUTINES
 from tests.callrecord.db.figures import add_calls
 from tests.callrecord.db.rows import add_call, add_usage
 from tests.postgres import Connection, psql
@@ -53,7 +53,7 @@ async def test_totals_follow_every_change_of_a_request(pg: Connection, database_
     assert not await pg.fetch("select * from usage_statistics('2026-01-01', '2027-01-01')")
 
 
-async def test_requests_that_were_there_before_are_counted_by_the_migration(
+async def test_requests_that_were_there_before_are_counted_with_the_triggers(
     pg: Connection, database_url: str
 ) -> None:
     await add_calls(pg)
@@ -61,7 +61,7 @@ async def test_requests_that_were_there_before_are_counted_by_the_migration(
     for name in ("", "_delete", "_update_old", "_update_new"):
         await pg.execute(f"drop trigger voice_usage_totals{name}_trigger on voice_usage")
     await add_usage(pg, await add_call(pg), tokens=5)
-    psql(database_url, "-f", str(MIGRATIONS / "070_usage_totals.sql"))
+    psql(database_url, "-f", str(PSQL_ROUTINES))
     await assert_totals_hold(pg)
     await add_usage(pg, await add_call(pg), tokens=5)
     await assert_totals_hold(pg)
