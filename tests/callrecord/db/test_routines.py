@@ -258,7 +258,9 @@ def test_a_file_says_what_it_promises_and_makes_one_routine(name: str) -> None:
     """A head comment, and under the file's own name; nothing that fails the second time."""
     text = (ROUTINES / name).read_text(encoding="utf-8")
     assert text.startswith("-- ")
-    made = re.findall(r"^create or replace (?:function|procedure|view) \w+\.(\w+)", text, re.MULTILINE)
+    made = re.findall(
+        r"^create or replace (?:function|procedure|view) \w+\.(\w+)", text, re.MULTILINE
+    )
     assert made in ([], [name.rpartition("/")[2].removesuffix(".sql")])
     assert not re.search(r"^create (?!or replace|policy)", text, re.MULTILINE)
     assert max(map(len, text.splitlines())) <= 105

@@ -9,7 +9,16 @@ import pytest
 from callrecord.db.migrate import migrate
 from callrecord.db.store import Store
 from tests.callrecord.db.by_psql import ALL, FILES, apply_with_psql
-from tests.callrecord.db.calls import batch, connected, ended, enlisted, leg, message, started, usage
+from tests.callrecord.db.calls import (
+    batch,
+    connected,
+    ended,
+    enlisted,
+    leg,
+    message,
+    started,
+    usage,
+)
 from tests.callrecord.db.catalogue import catalogue, differences, rows
 from tests.callrecord.db.version_99 import restore_version_99
 from tests.postgres import Connection, database, psql
