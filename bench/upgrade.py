@@ -1,6 +1,7 @@
 """`python -m bench.upgrade`: a database of the basic schema becomes the enhanced one, timed.
 
-Each migration file runs as `psql -1 -f` does, in a transaction of its own. Meanwhile a front end
+Each migration file runs as `psql -1 -f` does, in a transaction of its own, and the routines before
+the file that moves rows, as `db migrate` has it. Meanwhile a front end
 keeps trying to start calls as the enhanced schema has them: how long it can't is the downtime, and
 its longest wait after that tells what the locks cost.
 """
@@ -18,10 +19,16 @@ import asyncpg
 from bench import report
 from bench.database import database, server_conditions
 from bench.sql import sql
-from callrecord.db.migrate import MIGRATIONS
+from callrecord.db.migrate import MIGRATIONS, MOVES_ROWS
+from callrecord.db.routines import apply_routines
 
 BASIC = "010_voice_calls.sql"
 PROBE_EVERY_S = 0.05
+_NOT_YET = (
+    asyncpg.UndefinedColumnError,
+    asyncpg.UndefinedTableError,
+    asyncpg.NotNullViolationError,  # ids have their default with the routines
+)
 SHOWN_FROM_S = 0.1
 
 
@@ -42,7 +49,7 @@ class FrontEnd:
                 try:
                     await connection.fetchval(sql("probe_call"), uuid4().hex)
                     self.waits_s.append(time.perf_counter() - began)
-                except (asyncpg.UndefinedColumnError, asyncpg.UndefinedTableError):
+                except _NOT_YET:
                     self.refused.append(began)
                 await asyncio.sleep(PROBE_EVERY_S)
         finally:
@@ -71,6 +78,10 @@ async def upgrade(url: str) -> list[report.Row]:
     connection = await asyncpg.connect(url)
     try:
         for path in sorted(MIGRATIONS.glob("*.sql")):
+            if path.name == MOVES_ROWS:
+                began = time.perf_counter()
+                await apply_routines(connection)
+                took.append({"file": "routines", "s": time.perf_counter() - began})
             began = time.perf_counter()
             async with connection.transaction():
                 await connection.execute(path.read_text(encoding="utf-8"))

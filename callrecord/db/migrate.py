@@ -27,7 +27,7 @@ _IN_THE_WHEEL = Path(__file__).resolve().parent / "migrations"
 _IN_THE_PROJECT = Path(__file__).resolve().parents[2] / "migrations"
 MIGRATIONS = _IN_THE_WHEEL if _IN_THE_WHEEL.is_dir() else _IN_THE_PROJECT
 TABLE = "voice_worker.schema_migrations"
-_MOVES_ROWS = "102_bring_over.sql"
+MOVES_ROWS = "102_bring_over.sql"
 """May take minutes, and works with the routines: calls go on meanwhile if these are there."""
 _RETRY_S = 0.5
 
@@ -99,7 +99,7 @@ async def migrate(url: str | None, *, patience_s: float = 30.0) -> Migrated:
         applied: list[str] = []
         routines = False
         if not await _has_routines(connection):
-            applied += await _run_dbmate(one_host, without=_MOVES_ROWS)
+            applied += await _run_dbmate(one_host, without=MOVES_ROWS)
             routines = await apply_routines(connection)
         applied += await _run_dbmate(one_host)
         routines = await apply_routines(connection) or routines

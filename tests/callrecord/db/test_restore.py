@@ -39,16 +39,16 @@ def elsewhere(programs: Path) -> Iterator[str]:
 
 
 def dump(programs: Path, url: str, *flags: str) -> str:
-    command = [programs / "pg_dump", "--no-owner", *flags, url]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    command = [str(programs / "pg_dump"), "--no-owner", *flags, url]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return done.stdout
 
 
 def restore(url: str, text: str) -> None:
-    """As somebody does it: what cannot be restored, for a role that is not there, is passed over."""
+    """As somebody does it: what needs a role that is not there is passed over."""
     # Of a newer pg_dump; an older psql does not know them.
-    kept = [
-        line for line in text.splitlines() if not line.startswith(("\\restrict", "\\unrestrict"))
-    ]
+    new = ("\\restrict", "\\unrestrict")
+    kept = [line for line in text.splitlines() if not line.startswith(new)]
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
         file.write("\n".join(kept) + "\n")
         file.flush()
@@ -79,7 +79,7 @@ async def test_a_dump_of_ours_becomes_whole(
         assert differences(await catalogue(url), whole) == []
         assert await rows(url) == before
         assert not (await migrate(url)).routines
-        # A login is the operator's, with its password: what it was enlisted for has to be said again.
+        # A login is the operator's, with its password: it has to be enlisted again.
         async with enlisted(url) as login:
             worker = await asyncpg.connect(login)
             assert await worker.fetchval("show lock_timeout") == "5s"

@@ -21,7 +21,7 @@ from tests.callrecord.db.calls import (
 )
 from tests.callrecord.db.catalogue import catalogue, differences, rows
 from tests.callrecord.db.version_99 import restore_version_99
-from tests.postgres import Connection, database, psql
+from tests.postgres import database, psql
 
 pytestmark = pytest.mark.every_postgres
 
@@ -118,58 +118,52 @@ async def test_old_files_that_somebody_still_has_do_no_harm(
     assert await catalogue(finished_url) == before
 
 
-async def test_new_rows_get_ids_in_the_order_of_time(pg: Connection) -> None:
-    table = "select id from voice_calls where session_id = $1"
-    for name in "ab":
-        await pg.execute("insert into voice_calls (session_id, room_name) values ($1, 'r')", name)
-    one, other = [await pg.fetchval(table, name) for name in "ab"]
-    assert (one.version, one < other) == (7, True)
+# Whoever restored the dump owns all of it.
+GIVEN_AWAY = """
+create role owner_of_99 login createrole password 'x';
+do $$
+declare
+    each record;
+begin
+    execute format('alter database %I owner to owner_of_99', current_database());
+    for each in select nspname from pg_namespace
+        where nspname ~ '^(voice_|auth|public)'
+    loop
+        execute format('alter schema %I owner to owner_of_99', each.nspname);
+    end loop;
+    for each in select c.oid::regclass as t from pg_class c join pg_namespace n
+        on n.oid = c.relnamespace
+        where n.nspname ~ '^(voice_|public)' and c.relkind in ('r', 'v')
+    loop
+        execute format('alter table %s owner to owner_of_99', each.t);
+    end loop;
+    for each in select p.oid::regprocedure as f from pg_proc p join pg_namespace n
+        on n.oid = p.pronamespace where n.nspname ~ '^(voice_|auth|public)'
+    loop
+        execute format('alter routine %s owner to owner_of_99', each.f);
+    end loop;
+    for each in select t.oid::regtype as t from pg_type t join pg_namespace n
+        on n.oid = t.typnamespace left join pg_class c on c.oid = t.typrelid
+        where n.nspname ~ '^(voice_|public)' and (typtype = 'e' or c.relkind = 'c')
+    loop
+        execute format('alter type %s owner to owner_of_99', each.t);
+    end loop;
+end $$
+"""
+TAKEN_BACK = """
+reassign owned by owner_of_99 to current_user;
+drop owned by owner_of_99;
+drop role owner_of_99;
+"""
 
 
 async def test_an_owner_who_is_no_superuser_may(old_url: str, database_url: str) -> None:
     """As on Supabase: whoever owns the tables, and may make roles."""
     connection = await asyncpg.connect(old_url)
-    name = "owner_of_99"
     try:
-        await connection.execute(f"create role {name} login createrole")
-        await connection.execute(
-            f"""
-            do $$
-            declare
-                each record;
-            begin
-                execute format('alter database %I owner to {name}', current_database());
-                for each in select nspname from pg_namespace
-                    where nspname ~ '^(voice_|auth|public)'
-                loop
-                    execute format('alter schema %I owner to {name}', each.nspname);
-                end loop;
-                for each in select c.oid::regclass as t from pg_class c join pg_namespace n
-                    on n.oid = c.relnamespace
-                    where n.nspname ~ '^(voice_|public)' and c.relkind in ('r', 'v')
-                loop
-                    execute format('alter table %s owner to {name}', each.t);
-                end loop;
-                for each in select p.oid::regprocedure as f from pg_proc p join pg_namespace n
-                    on n.oid = p.pronamespace where n.nspname ~ '^(voice_|auth|public)'
-                loop
-                    execute format('alter routine %s owner to {name}', each.f);
-                end loop;
-                for each in select t.oid::regtype as t from pg_type t join pg_namespace n
-                    on n.oid = t.typnamespace left join pg_class c on c.oid = t.typrelid
-                    where n.nspname ~ '^(voice_|public)' and (typtype = 'e' or c.relkind = 'c')
-                loop
-                    execute format('alter type %s owner to {name}', each.t);
-                end loop;
-            end $$
-            """
-        )
-        await connection.execute(f"alter role {name} password 'x'")
-        server = old_url.partition("@")[2]
-        await migrate(f"postgresql://{name}:x@{server}")
+        await connection.execute(GIVEN_AWAY)
+        await migrate(f"postgresql://owner_of_99:x@{old_url.partition('@')[2]}")
         assert differences(await catalogue(old_url), await catalogue(database_url)) == []
     finally:
-        await connection.execute(f"reassign owned by {name} to current_user")
-        await connection.execute(f"drop owned by {name}")
-        await connection.execute(f"drop role {name}")
+        await connection.execute(TAKEN_BACK)
         await connection.close()
