@@ -50,7 +50,7 @@ NAMED_QUERIES = {
         """,
     ),
     "legs of the active calls": NamedQuery(
-        "idx_call_participants_call_id", "select * from active_calls_summary"
+        "idx_call_participants_open", "select * from active_calls_summary"
     ),
     "messages of a call in order": NamedQuery(
         "idx_voice_messages_call_sequence",

@@ -914,7 +914,8 @@ create or replace function voice_worker.apply_legs(ids jsonb, legs jsonb) return
 language sql set search_path = pg_catalog, pg_temp as $$
     insert into public.call_participants as p (
         id, call_id, user_id, participant_identity, participant_name, participant_type, kind,
-        participant_sid, joined_at, left_at, disconnect_reason, is_muted, metadata, revision
+        participant_sid, joined_at, left_at, disconnect_reason, is_muted, direction, answered_at,
+        metadata, revision
     )
     select
         r.id, (ids ->> r.call)::uuid,
@@ -923,7 +924,7 @@ language sql set search_path = pg_catalog, pg_temp as $$
         case when coalesce(r.participant_type, 'user') <> 'user' then r.participant_type
             when voice_worker.user_is_admin(r.user_id) then 'admin' else 'user' end,
         coalesce(r.kind, 'standard'), coalesce(r.sid, ''), r.joined_at, r.left_at,
-        r.disconnect_reason, coalesce(r.is_muted, false),
+        r.disconnect_reason, coalesce(r.is_muted, false), r.direction, r.answered_at,
         -- An id that is no user's (any more) is kept, never an error.
         case when r.user_id is null or voice_worker.user_exists(r.user_id)
             then coalesce(r.metadata, '{}')
@@ -932,7 +933,7 @@ language sql set search_path = pg_catalog, pg_temp as $$
     from jsonb_to_recordset(legs) as r (
         id uuid, call text, user_id uuid, identity text, name text, participant_type text,
         kind text, sid text, joined_at timestamptz, left_at timestamptz, disconnect_reason text,
-        is_muted boolean, metadata jsonb, revision bigint
+        is_muted boolean, direction text, answered_at timestamptz, metadata jsonb, revision bigint
     )
     where ids ->> r.call is not null
     on conflict (id) do update set
@@ -946,6 +947,8 @@ language sql set search_path = pg_catalog, pg_temp as $$
         left_at = excluded.left_at,
         disconnect_reason = excluded.disconnect_reason,
         is_muted = excluded.is_muted,
+        direction = excluded.direction,
+        answered_at = excluded.answered_at,
         metadata = excluded.metadata,
         closed_by_sweep = false,
         revision = excluded.revision
@@ -958,7 +961,8 @@ $routine$;
 
     -- legs/close_legs.sql
     execute $routine$
--- Ends the legs that are open when their call has ended. A leave that is told later still counts.
+-- Ends the legs that are open when their call has ended. A leave that is told later still counts. Where
+-- the agent has left people who may talk on, their legs stay open (open_legs).
 --
 -- ids: {key: id of the call}. calls: those of the batch; only a call that still belongs to the job in
 -- it is looked at.
@@ -969,10 +973,26 @@ language sql set search_path = pg_catalog, pg_temp as $$
     from jsonb_to_recordset(calls) as r (key text, job_id text)
     join public.voice_calls v on v.id = (ids ->> r.key)::uuid and v.job_id = r.job_id
     where p.call_id = v.id and p.left_at is null and v.ended_at is not null
+        and not (p.participant_type <> 'agent' and voice_worker.people_talk_on(v.end_reason))
 $$;
 
 revoke all on function voice_worker.close_legs(jsonb, jsonb) from public;
 grant execute on function voice_worker.close_legs(jsonb, jsonb) to voice_worker;
+$routine$;
+
+    -- legs/end_legs.sql
+    execute $routine$
+-- Ends those of these legs that are open, now: nobody of them is in the room any more.
+--
+-- ids: of legs. Locks: the legs that change. Called by: voice_worker.
+create or replace function voice_worker.end_legs(ids uuid[]) returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+    update public.call_participants p set left_at = greatest(p.joined_at, now())
+    where p.id = any (ids) and p.left_at is null
+$$;
+
+revoke all on function voice_worker.end_legs(uuid[]) from public;
+grant execute on function voice_worker.end_legs(uuid[]) to voice_worker;
 $routine$;
 
     -- legs/note_phone_calls.sql
@@ -1007,6 +1027,48 @@ $$;
 
 revoke all on function voice_worker.note_phone_calls(jsonb, jsonb) from public;
 grant execute on function voice_worker.note_phone_calls(jsonb, jsonb) to voice_worker;
+$routine$;
+
+    -- legs/open_legs.sql
+    execute $routine$
+-- Legs that go on after their call has ended, since the agent has left people who talk on. Nothing tells
+-- when they leave: a worker looks into the room.
+--
+-- at_most: as many legs, those of the oldest calls. Locks: none. Result: id of the leg, name of the room,
+-- LiveKit's id of the participant. Called by: voice_worker.
+create or replace function voice_worker.open_legs(at_most int)
+returns table (id uuid, room text, sid text)
+language sql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+    select
+        p.id,
+        -- A room name that was taken already stands in room_name.
+        case when c.session_id like '%@' || c.room_sid then c.room_name else c.session_id end,
+        p.participant_sid
+    from public.call_participants p
+    join public.voice_calls c on c.id = p.call_id
+    where p.left_at is null and p.participant_type <> 'agent'
+        and c.ended_at is not null and voice_worker.people_talk_on(c.end_reason)
+    order by p.call_id, p.id
+    limit at_most
+$$;
+
+revoke all on function voice_worker.open_legs(int) from public;
+grant execute on function voice_worker.open_legs(int) to voice_worker;
+$routine$;
+
+    -- legs/people_talk_on.sql
+    execute $routine$
+-- Whether an end of a call is the agent's leave alone, so that its people may talk on: TALK_ON in
+-- callrecord/db/events.py.
+--
+-- Locks: none. Called by: voice_worker.
+create or replace function voice_worker.people_talk_on(end_reason text) returns boolean
+language sql immutable parallel safe as $$
+    select coalesce(end_reason in ('transferred', 'dispatch_deleted'), false)
+$$;
+
+revoke all on function voice_worker.people_talk_on(text) from public;
+grant execute on function voice_worker.people_talk_on(text) to voice_worker;
 $routine$;
 
     -- messages/apply_messages.sql
@@ -2831,6 +2893,8 @@ $routine$;
 -- What the columns of call_participants are, for whoever looks at them in a client.
 -- Locks: a table against VACUUM and the making of indexes, not against readers or writers.
 comment on column public.call_participants.kind is 'Kind of the LiveKit participant';
+comment on column public.call_participants.direction is 'Of a phone: inbound or outbound';
+comment on column public.call_participants.answered_at is 'Of a phone: when it was answered';
 comment on column public.call_participants.closed_by_sweep is
     'left_at was set because the worker was lost; reopened if it comes back';
 comment on column public.call_participants.revision is
@@ -2854,7 +2918,7 @@ grant select, insert, update, delete on public.call_participants to service_role
 grant select, insert, update on public.call_participants to voice_worker;
 grant select (
     id, call_id, user_id, participant_type, joined_at, left_at, duration_seconds, is_muted,
-    participant_sid, kind, disconnect_reason, closed_by_sweep
+    participant_sid, kind, disconnect_reason, closed_by_sweep, direction, answered_at
 ) on public.call_participants to voice_reader;
 $routine$;
 
@@ -3538,7 +3602,7 @@ on conflict (only_row) do update set
     updated_at = now();
 $routine$;
 
-    update voice_worker.schema_version v set routines = '202c7b9e6afecb65ea343dce4419cc7560840ebb33d40fc0d0bcc90ca97582e5' || ' '
+    update voice_worker.schema_version v set routines = '83450ab9d2c9e08fba1fab76edf168346f949711e613b221a051baf364384cb3' || ' '
     || (select system_identifier from pg_control_system())::text || '/' || v.tableoid;
 end
 $routines$;

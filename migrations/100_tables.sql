@@ -180,7 +180,10 @@ create table if not exists public.call_participants (
         check (kind in ('standard', 'sip', 'agent', 'egress', 'ingress', 'connector')),
     disconnect_reason text,
     closed_by_sweep boolean not null default false,
-    revision bigint not null default 0
+    revision bigint not null default 0,
+    direction text
+        constraint call_participants_direction_check check (direction in ('inbound', 'outbound')),
+    answered_at timestamptz
 );
 
 -- What requests cost. A price is for one unit of one model from a day on; the newest that is valid
@@ -334,6 +337,10 @@ begin
             (2, 'public.voice_messages', 'turn_completed_delay_ms', 'int'),
             (3, 'public.voice_messages', 'first_sentence_ms', 'int'),
             (4, 'public.voice_messages', 'playout_delay_ms', 'int'),
+            (1, 'public.call_participants', 'direction', $d$text
+                constraint call_participants_direction_check
+                check (direction in ('inbound', 'outbound'))$d$),
+            (2, 'public.call_participants', 'answered_at', 'timestamptz'),
             (1, 'voice_worker.workers', 'kind', $d$text not null default 'worker'$d$),
             (2, 'voice_worker.workers', 'lost_after', $d$interval not null default '60 s'$d$),
             (3, 'voice_worker.workers', 'unbroken_since', 'timestamptz not null default now()'),
@@ -452,6 +459,8 @@ begin
                 on public.call_participants (call_id)'),
             ('public.idx_call_participants_user_id', 'create index idx_call_participants_user_id
                 on public.call_participants (user_id) where user_id is not null'),
+            ('public.idx_call_participants_open', 'create index idx_call_participants_open
+                on public.call_participants (call_id) where left_at is null'),
             ('voice_worker.tombstones_room_sid', 'create unique index tombstones_room_sid
                 on voice_worker.tombstones (room_sid) where room_sid is not null'),
             ('voice_worker.deleted_rows_call', 'create index deleted_rows_call

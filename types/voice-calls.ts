@@ -8,8 +8,10 @@ export type Database = {
     Tables: {
       call_participants: {
         Row: {
+          answered_at: string | null
           call_id: string
           closed_by_sweep: boolean
+          direction: string | null
           disconnect_reason: string | null
           duration_seconds: number | null
           id: string

@@ -42,6 +42,9 @@ FAILED = (
 UPGRADED = ("missed",)
 """Failed too, of calls that the basic schema has recorded; no worker writes it."""
 
+TALK_ON = ("transferred", "dispatch_deleted")
+"""Ends at which the agent alone has left: its people may talk on, and their legs go on."""
+
 STRING_LIMIT = 64 * 1024
 """Characters of one string; what is longer is cut, with a mark, before it is recorded."""
 
@@ -112,7 +115,12 @@ class CallEnded(_Event, frozen=True, tag="call_ended"):
 
 
 class Leg(_Event, frozen=True, tag="leg"):
-    """One stay of a participant in the room: each join is a leg of its own."""
+    """One stay of a participant in the room: each join is a leg of its own.
+
+    Attributes:
+        direction: Of a phone: "inbound" or "outbound".
+        answered_at: Of a phone: when it was seen to have been answered.
+    """
 
     id: UUID
     identity: str
@@ -125,6 +133,8 @@ class Leg(_Event, frozen=True, tag="leg"):
     left_at: datetime | None = None
     disconnect_reason: str | None = None
     is_muted: bool = False
+    direction: str | None = None
+    answered_at: datetime | None = None
     metadata: dict[str, Any] = {}
 
 

@@ -23,6 +23,8 @@ logger = private_logger("voice.heartbeat")
 REMIND_S = 60.0
 LEAVE_TIMEOUT_S = 2.0
 UNSERVED_EVERY_S = 60.0
+LEGS_EVERY_S = 15.0
+"""Seconds between looks at rooms where people talk on without the agent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ class Heartbeat:
         self._watch = Watch(
             self._workers, identity.worker_id, rooms, not_served_s=rhythm.not_served_min * 60
         )
-        self._asks = rooms is not None and rhythm.not_served_min > 0
+        self._asks = rooms is not None
         self._state: Callable[[], Told] = Told
         self._began = self._beaten_at = time.monotonic()
         self._beat = _Step(
@@ -123,10 +125,13 @@ class Heartbeat:
         self._state = state
         rhythm, watch = self._rhythm, self._watch
         steps = [self._beat, _Step(rhythm.lost_after_s / 4, watch.sweep, "no sweep")]
-        if self._asks:
+        if self._asks and rhythm.not_served_min > 0:
             every_s = min(UNSERVED_EVERY_S, rhythm.not_served_min * 60)
             text = "calls that nobody serves were not looked for"
             steps.append(_Step(every_s, watch.end_unserved, text))
+        if self._asks:
+            text = "people who talk on were not looked for"
+            steps.append(_Step(LEGS_EVERY_S, watch.end_legs, text))
         self._tasks += [asyncio.create_task(self._repeat(step)) for step in steps]
 
     async def begin(self) -> None:

@@ -195,9 +195,7 @@ async def _apply(
     Of the tables only one is waited for, with none locked: nobody can wait for us in a circle, and
     no writer longer than we do.
     """
-    await connection.execute(f"set local lock_timeout = '{LOCK_TIMEOUT_S}s'")
-    await connection.execute("set local statement_timeout = 0")
-    await connection.execute("set local check_function_bodies = off")
+    await connection.execute(sql("routines_settings"), f"{LOCK_TIMEOUT_S}s")
     await _held(connection, sql("routines_turn"), "the routines")
     if await _are_there(connection, routines):
         return False

@@ -1,6 +1,7 @@
-"""The eye on the others: calls of lost workers, and calls that nobody serves, are ended."""
+"""Ends the calls of lost workers, the calls that no worker serves, and legs that no worker sees."""
 
-from collections.abc import Awaitable, Callable
+from itertools import groupby
+from typing import Protocol
 from uuid import UUID
 
 from callrecord.db.errors import Transient
@@ -12,8 +13,17 @@ logger = private_logger("voice.sweep")
 ROUND = 10
 """Statements of a round, each short; the next one goes on behind them."""
 
-Rooms = Callable[[list[str]], Awaitable[set[str]]]
-"""Which of these rooms LiveKit has. Raises Transient if that can't be told."""
+
+class Rooms(Protocol):
+    """Asks LiveKit for its rooms. Each method raises Transient if that can't be told."""
+
+    async def there(self, names: list[str], /) -> set[str]:
+        """Return those of these rooms that LiveKit has."""
+        ...
+
+    async def inside(self, name: str, /) -> set[str]:
+        """Return the sids of a room's participants."""
+        ...
 
 
 class Watch:
@@ -30,7 +40,8 @@ class Watch:
         Args:
             workers: The connection.
             watcher: Id of the worker whose heartbeats tell how long it has watched.
-            rooms: Asks LiveKit; without it no call is found to be served by nobody.
+            rooms: Asks LiveKit; without it no call is found to be served by nobody, and legs of
+                people whom the agent has left stay open.
             not_served_s: Seconds that a row waits for a worker before it is asked for.
         """
         self._workers = workers
@@ -56,7 +67,7 @@ class Watch:
         for _ in range(ROUND):
             found = await self._workers.unserved(self._not_served_s, self._after)
             try:
-                there = await self._rooms([row.room for row in found]) if found else set()
+                there = await self._rooms.there([row.room for row in found]) if found else set()
             except Transient as error:
                 logger.warning("LiveKit could not be asked for rooms", extra={"error": str(error)})
                 return
@@ -69,3 +80,21 @@ class Watch:
             self._after = found[-1].id if len(found) == CHUNK else FIRST
             if self._after == FIRST:
                 return
+
+    async def end_legs(self) -> None:
+        """End the legs of people who have left a room after the agent had.
+
+        A leg ends when the first look finds its participant gone.
+        """
+        if self._rooms is None:
+            return
+        found = await self._workers.open_legs()
+        for room, legs in groupby(found, key=lambda leg: leg.room):
+            try:
+                inside = await self._rooms.inside(room)
+            except Transient as error:
+                logger.warning("LiveKit could not be asked for people", extra={"error": str(error)})
+                return
+            gone = [leg.id for leg in legs if leg.sid not in inside]
+            if gone:
+                await self._workers.end_legs(gone)

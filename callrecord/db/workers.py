@@ -40,6 +40,19 @@ class Unserved(msgspec.Struct, frozen=True):
     room: str
 
 
+class OpenLeg(msgspec.Struct, frozen=True):
+    """A leg that goes on after its call has ended.
+
+    Attributes:
+        room: Name of the LiveKit room.
+        sid: LiveKit's id of the participant.
+    """
+
+    id: UUID
+    room: str
+    sid: str
+
+
 class Workers(Store):
     """A connection of its own for heartbeats and sweeps: a slow batch must not hold them up.
 
@@ -76,6 +89,15 @@ class Workers(Store):
         # Null, and so no number, while the sweeper may not.
         found = await self._run("end_unserved", worker_id, ids, older_than_s)
         return int(found) if found.isdecimal() else 0
+
+    async def open_legs(self) -> list[OpenLeg]:
+        """Return legs of people whom the agent has left, room by room, the oldest of them."""
+        found = await self._run("open_legs", CHUNK)
+        return msgspec.json.decode(found, type=list[OpenLeg])
+
+    async def end_legs(self, ids: list[UUID]) -> None:
+        """End those of these legs that are open, now."""
+        await self._run("end_legs", ids)
 
     def drop(self) -> None:
         """Close the connection without a word to the server."""

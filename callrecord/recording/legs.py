@@ -12,7 +12,7 @@ from livekit import rtc
 from callrecord.db.events import Event, Leg, ParticipantType, new_id, now
 from callrecord.recording.kinds import is_agent, is_device, kind_of
 from callrecord.recording.pace import Pace
-from callrecord.recording.phones import phone_facts
+from callrecord.recording.phones import direction_of, is_answered
 from callrecord.recording.told import told
 
 _LIVEKITS = "lk."
@@ -40,7 +40,6 @@ class Legs:
             return
         user_id, metadata = _identity(participant)
         at = now()
-        metadata |= phone_facts(participant, at)
         leg = Leg(
             id=new_id(),
             identity=participant.identity,
@@ -51,6 +50,9 @@ class Legs:
             user_id=user_id,
             joined_at=at,
             is_muted=_is_muted(participant),
+            direction=direction_of(participant),
+            # One that had been answered before it came into the room was so when it came.
+            answered_at=at if is_answered(participant) else None,
             metadata=metadata,
         )
         self._seen.add(participant.sid)
@@ -101,9 +103,8 @@ class Legs:
         leg = self._open.get(participant.sid)
         if leg is None:
             return
-        facts = phone_facts(participant, now())
-        if "answered_at" in facts and "answered_at" not in leg.metadata:
-            leg = msgspec.structs.replace(leg, metadata=leg.metadata | facts)
+        if leg.answered_at is None and is_answered(participant):
+            leg = msgspec.structs.replace(leg, answered_at=now())
             self._open[leg.sid] = leg
             self._append(leg)
         changes = self._changes[leg.sid]
@@ -117,16 +118,21 @@ class Legs:
         """Note that the agent is out of the room: nothing is known of anybody after that."""
         self._out_at = self._out_at or now()
 
-    def close(self, at: datetime) -> None:
-        """End all legs that are still open: the call is over.
+    def close(self, at: datetime, *, people_stay: bool = False) -> None:
+        """End the legs that are still open: the call is over.
 
         They end with the call, or when the agent left the room if that was later: it may stay after
         its session has ended.
+
+        Args:
+            at: When the call ended.
+            people_stay: The agent has left people who may talk on: only agents' legs end here.
         """
         last = max(at, self._out_at or at)
         for sid, leg in self._open.items():
             self._pace.forget(sid)
-            self._append(msgspec.structs.replace(leg, left_at=max(last, leg.joined_at)))
+            if leg.participant_type == "agent" or not people_stay:
+                self._append(msgspec.structs.replace(leg, left_at=max(last, leg.joined_at)))
         self._open.clear()
 
     def _change(self, participant: rtc.Participant, **columns: Any) -> None:

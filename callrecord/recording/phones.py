@@ -4,8 +4,7 @@ LiveKit's bridge puts a phone into the room while it still rings, and tells by a
 on: https://docs.livekit.io/reference/telephony/sip-participant/.
 """
 
-from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from livekit import rtc
 
@@ -35,13 +34,13 @@ def unanswered(reason: "rtc.DisconnectReason.ValueType | None") -> str:
     return "no_answer"
 
 
-def phone_facts(participant: rtc.Participant, at: datetime) -> dict[str, Any]:
-    """Return what a leg's metadata tells of a phone, looked at now; nothing of anybody else.
-
-    `answered_at` is when the answer was seen: of a phone that had been answered before it came
-    into the room, that is when it came.
-    """
+def direction_of(participant: rtc.Participant) -> str | None:
+    """Return "inbound" or "outbound" of a phone; None of anybody else."""
     if not is_phone(participant):
-        return {}
-    facts = {"direction": "inbound" if _RULE in participant.attributes else "outbound"}
-    return facts if is_ringing(participant) else facts | {"answered_at": at.isoformat()}
+        return None
+    return "inbound" if _RULE in participant.attributes else "outbound"
+
+
+def is_answered(participant: rtc.Participant) -> bool:
+    """Whether it is a phone that was answered."""
+    return is_phone(participant) and not is_ringing(participant)

@@ -13,7 +13,7 @@ from typing import Any
 from livekit import rtc
 from livekit.agents import AgentSession, SpeechCreatedEvent
 
-from callrecord.db.events import CallConnected, CallEnded, Event, Usage
+from callrecord.db.events import TALK_ON, CallConnected, CallEnded, Event, Usage
 from callrecord.db.outbox import OutboxWriter
 from callrecord.db.privacy import private_logger
 from callrecord.recording import turn_ends
@@ -186,7 +186,8 @@ class Recorder:
         self.guard("requests at the end", self._meter.close)()
         for turns in self._sessions:
             self.guard("turns at the end", turns.end)()
-        self.guard("legs at the end", self.legs.close)(at)
+        close = partial(self.legs.close, people_stay=end_reason in TALK_ON)
+        self.guard("legs at the end", close)(at)
         gaps = self.gaps()
         self.append(
             CallEnded(

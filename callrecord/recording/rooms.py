@@ -1,4 +1,7 @@
-"""Which rooms LiveKit has: a call whose room is not there is served by nobody."""
+"""LiveKit's rooms: which there are, and who is in them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import aiohttp
 from livekit import api
@@ -8,18 +11,42 @@ from callrecord.db.errors import Transient
 TIMEOUT_S = 10.0
 
 
-async def rooms_there(names: list[str]) -> set[str]:
-    """Return those of these rooms that the project has, by LiveKit's own environment names.
+class Rooms:
+    """Asks the LiveKit project that its own environment names tell of."""
 
-    Raises:
-        Transient: It can't be asked.
-    """
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-    try:
-        async with api.LiveKitAPI(timeout=timeout) as client:
+    async def there(self, names: list[str]) -> set[str]:
+        """Return those of these rooms that the project has.
+
+        Raises:
+            Transient: It can't be asked.
+        """
+        async with _client() as client:
             found = await client.room.list_rooms(api.ListRoomsRequest(names=names))
+        return {room.name for room in found.rooms}
+
+    async def inside(self, name: str) -> set[str]:
+        """Return the sids of the participants of a room; none if there is no such room.
+
+        Raises:
+            Transient: It can't be asked.
+        """
+        async with _client() as client:
+            try:
+                asked = api.ListParticipantsRequest(room=name)
+                found = await client.room.list_participants(asked)
+            except api.TwirpError as error:
+                if error.code == api.TwirpErrorCode.NOT_FOUND:
+                    return set()
+                raise
+        return {each.sid for each in found.participants}
+
+
+@asynccontextmanager
+async def _client() -> AsyncIterator[api.LiveKitAPI]:
+    try:
+        async with api.LiveKitAPI(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as client:
+            yield client
     except api.TwirpError as error:
         raise Transient(f"LiveKit: {error.code}") from error
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         raise Transient(f"LiveKit: {type(error).__name__}") from error
-    return {room.name for room in found.rooms}

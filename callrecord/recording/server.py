@@ -22,7 +22,7 @@ from callrecord.db.starting import check_schema_if_there
 from callrecord.recording.accepted import NotedRequest, at_session_end
 from callrecord.recording.job_sockets import check_temporary_directory
 from callrecord.recording.record import PLACE, Place
-from callrecord.recording.rooms import rooms_there
+from callrecord.recording.rooms import Rooms
 
 logger = private_logger("voice.worker")
 
@@ -130,7 +130,7 @@ class RecordingServer(AgentServer):
             settings.dsn,
             Identity(worker_id, agent_name=lambda: self._agent_name, livekit_id=lambda: self.id),
             settings.rhythm,
-            rooms=rooms_there if registered else None,
+            rooms=Rooms() if registered else None,
         )
         self._shipper = Shipper(
             home, self._directory, settings.dsn, reserve=self._reserve, heartbeat=heartbeat

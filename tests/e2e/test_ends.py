@@ -2,13 +2,17 @@
 
 import time
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from livekit import api
 
+from callrecord.db.heartbeat import LEGS_EVERY_S
+from callrecord.recording.rooms import Rooms
 from local.caller import Caller, Server
 from local.caller.voice import Voice
+from local.demo.rows import Rows
 from local.stack import Stack
 from tests.e2e.rows import Reader, said
 from tests.e2e.worker import Worker
@@ -66,8 +70,13 @@ async def test_typed_text_and_hang_up(
 
 
 @pytest.mark.usefixtures("worker")
-async def test_hand_over_to_a_human(server: Server, voice: Voice, pg: Connection) -> None:
-    """The agent says so and goes, the caller stays in the room, and the row has the note."""
+async def test_hand_over_to_a_human(
+    stack: Stack, server: Server, voice: Voice, pg: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent says so and goes, the caller stays in the room, and the row has the note.
+
+    The caller's leg goes on until somebody looks into the room and finds nobody.
+    """
     room = f"human-{uuid4().hex[:8]}"
     async with Caller(server, room=room, voice=voice) as caller:
         await caller.join()
@@ -77,7 +86,17 @@ async def test_hand_over_to_a_human(server: Server, voice: Voice, pg: Connection
         rows = await Reader(pg).ended(room, timeout_s=40)
         await until(lambda: caller.agent() is None, what="the agent to leave")
         assert not await _closed(server, room)
+        (talks,) = _open_legs(rows)
+        assert talks["participant_type"] == "user"
+        with monkeypatch.context() as environment:
+            for name, value in stack.env().items():
+                environment.setenv(name, value)
+            assert await Rooms().inside(room) == {talks["participant_sid"]}
+            assert await Rooms().inside("another") == set()
     assert (rows.call["status"], rows.call["end_reason"]) == ("completed", "transferred")
+    await Reader(pg).when(
+        room, lambda rows: not _open_legs(rows), timeout_s=2 * LEGS_EVERY_S, what="the last leave"
+    )
     note = {"reason": "asked for it", "summary": "Wants to talk about an invoice."}
     assert rows.call["metadata"]["end"] == {"handover": note}
     assert said(rows, "assistant")[-1] == "I will get a colleague for you, please hold the line."
@@ -99,6 +118,10 @@ async def test_a_deleted_dispatch(server: Server, voice: Voice, pg: Connection) 
         rows = await Reader(pg).ended(room, timeout_s=40)
         assert not await _closed(server, room)
     assert (rows.call["status"], rows.call["end_reason"]) == ("completed", "dispatch_deleted")
+
+
+def _open_legs(rows: Rows) -> list[dict[str, Any]]:
+    return [leg for leg in rows.participants if leg["left_at"] is None]
 
 
 async def _closed(server: Server, room: str) -> bool:

@@ -123,6 +123,8 @@ class Leg:
     disconnect_reason: str | None
     closed_by_sweep: bool
     revision: int
+    direction: str | None
+    answered_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

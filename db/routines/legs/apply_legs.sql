@@ -7,7 +7,8 @@ create or replace function voice_worker.apply_legs(ids jsonb, legs jsonb) return
 language sql set search_path = pg_catalog, pg_temp as $$
     insert into public.call_participants as p (
         id, call_id, user_id, participant_identity, participant_name, participant_type, kind,
-        participant_sid, joined_at, left_at, disconnect_reason, is_muted, metadata, revision
+        participant_sid, joined_at, left_at, disconnect_reason, is_muted, direction, answered_at,
+        metadata, revision
     )
     select
         r.id, (ids ->> r.call)::uuid,
@@ -16,7 +17,7 @@ language sql set search_path = pg_catalog, pg_temp as $$
         case when coalesce(r.participant_type, 'user') <> 'user' then r.participant_type
             when voice_worker.user_is_admin(r.user_id) then 'admin' else 'user' end,
         coalesce(r.kind, 'standard'), coalesce(r.sid, ''), r.joined_at, r.left_at,
-        r.disconnect_reason, coalesce(r.is_muted, false),
+        r.disconnect_reason, coalesce(r.is_muted, false), r.direction, r.answered_at,
         -- An id that is no user's (any more) is kept, never an error.
         case when r.user_id is null or voice_worker.user_exists(r.user_id)
             then coalesce(r.metadata, '{}')
@@ -25,7 +26,7 @@ language sql set search_path = pg_catalog, pg_temp as $$
     from jsonb_to_recordset(legs) as r (
         id uuid, call text, user_id uuid, identity text, name text, participant_type text,
         kind text, sid text, joined_at timestamptz, left_at timestamptz, disconnect_reason text,
-        is_muted boolean, metadata jsonb, revision bigint
+        is_muted boolean, direction text, answered_at timestamptz, metadata jsonb, revision bigint
     )
     where ids ->> r.call is not null
     on conflict (id) do update set
@@ -39,6 +40,8 @@ language sql set search_path = pg_catalog, pg_temp as $$
         left_at = excluded.left_at,
         disconnect_reason = excluded.disconnect_reason,
         is_muted = excluded.is_muted,
+        direction = excluded.direction,
+        answered_at = excluded.answered_at,
         metadata = excluded.metadata,
         closed_by_sweep = false,
         revision = excluded.revision

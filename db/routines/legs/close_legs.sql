@@ -1,4 +1,5 @@
--- Ends the legs that are open when their call has ended. A leave that is told later still counts.
+-- Ends the legs that are open when their call has ended. A leave that is told later still counts. Where
+-- the agent has left people who may talk on, their legs stay open (open_legs).
 --
 -- ids: {key: id of the call}. calls: those of the batch; only a call that still belongs to the job in
 -- it is looked at.
@@ -9,6 +10,7 @@ language sql set search_path = pg_catalog, pg_temp as $$
     from jsonb_to_recordset(calls) as r (key text, job_id text)
     join public.voice_calls v on v.id = (ids ->> r.key)::uuid and v.job_id = r.job_id
     where p.call_id = v.id and p.left_at is null and v.ended_at is not null
+        and not (p.participant_type <> 'agent' and voice_worker.people_talk_on(v.end_reason))
 $$;
 
 revoke all on function voice_worker.close_legs(jsonb, jsonb) from public;

@@ -13,5 +13,5 @@ grant select, insert, update, delete on public.call_participants to service_role
 grant select, insert, update on public.call_participants to voice_worker;
 grant select (
     id, call_id, user_id, participant_type, joined_at, left_at, duration_seconds, is_muted,
-    participant_sid, kind, disconnect_reason, closed_by_sweep
+    participant_sid, kind, disconnect_reason, closed_by_sweep, direction, answered_at
 ) on public.call_participants to voice_reader;

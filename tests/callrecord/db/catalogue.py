@@ -29,8 +29,10 @@ where c.relnamespace in (
 ) and c.relkind in ('r', 'p') and c.relname not in ('schema_version', 'schema_migrations')
 """
 CHECKSUM = """
-select count(*), md5(string_agg(to_jsonb(t)::text, '|' order by to_jsonb(t)::text)) from {} t
+select count(*), md5(string_agg(r.row, '|' order by r.row))
+from (select jsonb_strip_nulls(to_jsonb(t))::text as row from {} t) r
 """
+"""Without what is null: a column that was added says nothing yet."""
 Catalogue = dict[str, str]
 
 

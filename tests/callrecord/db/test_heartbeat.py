@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,7 +15,8 @@ from callrecord.db.heartbeat import Heartbeat, Identity, Rhythm
 from callrecord.db.outbox import OutboxWriter
 from callrecord.db.outbox_home import OutboxHome
 from callrecord.db.shipper import Shipper
-from tests.callrecord.db.calls import ended, leg, message, started, write
+from callrecord.db.store import Store
+from tests.callrecord.db.calls import batch, ended, leg, message, started, write
 from tests.callrecord.db.proxy import Faults, Proxy, proxy_to
 from tests.callrecord.db.rows import add_call
 from tests.callrecord.db.shipping import QUICK, shipping, stored
@@ -30,6 +31,18 @@ SLOW = Rhythm(every_s=0.02, lost_after_s=60)
 async def proxy(dsn: str) -> AsyncIterator[Proxy]:
     async with proxy_to(dsn) as running:
         yield running
+
+
+class Rooms:
+    """LiveKit's rooms, as a test tells them; nobody is in one."""
+
+    def __init__(self, there: Callable[[list[str]], Awaitable[set[str]]]) -> None:
+        self.there = there
+
+    async def inside(self, name: str) -> set[str]:
+        """Return who is in a room."""
+        del name
+        return set()
 
 
 def heart(dsn: str, worker_id: UUID | None = None, rhythm: Rhythm = SLOW, **more: Any) -> Heartbeat:
@@ -161,13 +174,13 @@ async def test_it_sweeps_and_asks_who_is_served(dsn: str, pg: Connection) -> Non
         )
     names = await pg.fetch("select session_id from voice_calls where worker_id is null order by id")
 
-    async def rooms(wanted: list[str]) -> set[str]:
+    async def there(wanted: list[str]) -> set[str]:
         asked.append(wanted)
         if len(asked) == 1:
             raise Transient("LiveKit is away")
         return {names[0][0], "another"}
 
-    heartbeat = heart(dsn, rhythm=RHYTHM, rooms=rooms)
+    heartbeat = heart(dsn, rhythm=RHYTHM, rooms=Rooms(there))
     heartbeat.start()
     ends = "select count(*) from voice_calls where end_reason is not null"
 
@@ -181,6 +194,35 @@ async def test_it_sweeps_and_asks_who_is_served(dsn: str, pg: Connection) -> Non
     assert found[0]["session_id"] == names[1][0]
     assert {name for each in asked for name in each} == {each[0] for each in names}
     assert len(asked) > 1, "not asked again"
+
+
+async def test_it_looks_for_people_who_talk_on(
+    dsn: str, store: Store, pg: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callrecord.db.heartbeat.LEGS_EVERY_S", 0.02)
+    ann, bob = leg("ann", sid="PA_ann"), leg("bob", sid="PA_bob")
+    header = started(room_name="support")
+    await store.apply([batch(header, ann, bob, ended("transferred"))])
+    rooms, asked = Rooms(lambda _: asyncio.sleep(0, set())), list[str]()
+
+    async def inside(name: str) -> set[str]:
+        asked.append(name)
+        if len(asked) == 1:
+            raise Transient("LiveKit is away")
+        return {"PA_bob", "PA_of_somebody_new"}
+
+    rooms.inside = inside  # type: ignore[method-assign]
+    heartbeat = heart(dsn, rooms=rooms)
+    heartbeat.start()
+    gone = "select array_agg(participant_identity) from call_participants where left_at is not null"
+
+    async def left() -> bool:
+        return bool(await pg.fetchval(gone))
+
+    await until(left, what="the end of a leg")
+    await heartbeat.stop(all_shipped=True)
+    assert await pg.fetchval(gone) == ["ann"]
+    assert set(asked) == {"support"}
 
 
 async def test_it_stops_twice_and_unstarted(dsn: str, pg: Connection) -> None:

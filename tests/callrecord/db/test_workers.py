@@ -7,10 +7,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from callrecord.db.errors import Transient
+from callrecord.db.events import COMPLETED, FAILED, TALK_ON
 from callrecord.db.store import Store
-from callrecord.db.workers import CHUNK, Workers
+from callrecord.db.workers import CHUNK, OpenLeg, Workers
 from tests.callrecord.db.applied import apply, call_of
-from tests.callrecord.db.calls import at, batch, connected, ended, message, started
+from tests.callrecord.db.calls import at, batch, connected, ended, leg, message, started
 from tests.callrecord.db.rows import add_call, add_leg, add_message
 from tests.faults.heartbeats import LIMIT_S, beaten, silent, watching
 from tests.postgres import Connection
@@ -192,6 +193,42 @@ async def test_a_worker_that_served_it_all_the_same_is_right(
     assert tuple(await pg.fetchrow(left, leg) or ()) == (None, False)
     await apply(store, batch(header, ended(), first=9))
     assert (await call_of(pg, row))["end_reason"] == "caller_hangup"
+
+
+@pytest.mark.parametrize("end_reason", [*COMPLETED, *FAILED])
+async def test_legs_go_on_where_the_agent_alone_has_left(
+    store: Store, workers: Workers, pg: Connection, end_reason: str
+) -> None:
+    """They end when somebody finds their people gone."""
+    header, agent = started(), leg("robin", participant_type="agent", left_at=at(9))
+    caller = leg("ann", sid="PA_ann")
+    events = (connected(), agent, caller, ended(end_reason))
+    await apply(store, batch(header, *events))
+    await apply(store, batch(header, message(), first=9))  # told late: it closes nothing either
+    left = "select left_at from call_participants where id = $1"
+    if end_reason not in TALK_ON:
+        assert await pg.fetchval(left, caller.id) is not None
+        assert await workers.open_legs() == []
+        return
+    assert await pg.fetchval(left, caller.id) is None
+    assert await workers.open_legs() == [OpenLeg(caller.id, header.room_name, "PA_ann")]
+    await workers.end_legs([caller.id, agent.id])
+    seconds = "select duration_seconds from call_participants where id = $1"
+    assert await pg.fetchval(seconds, caller.id) > 0
+    assert await pg.fetchval(left, agent.id) == at(9)
+    assert await workers.open_legs() == []
+
+
+async def test_the_room_of_a_leg_is_livekits_name(
+    store: Store, workers: Workers, pg: Connection
+) -> None:
+    """Whatever the call is called, and whoever had the name before."""
+    for _ in range(2):
+        header = started(room_name="support")
+        events = (leg("ann"), ended("transferred"))
+        await apply(store, batch(header, *events))
+    assert [each.room for each in await workers.open_legs()] == ["support", "support"]
+    assert await pg.fetchval("select count(distinct session_id) from voice_calls") == 2
 
 
 async def test_what_cannot_be_reached_is_transient() -> None:

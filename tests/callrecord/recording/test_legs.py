@@ -77,6 +77,16 @@ def test_legs_open_at_the_end_are_closed_with_the_call(outbox: Outbox) -> None:
     assert leg.left_at == leg.joined_at
 
 
+def test_people_stay_where_the_agent_alone_leaves(outbox: Outbox) -> None:
+    legs = outbox.recorder.legs
+    legs.joined(participant("agent", kind=Kind.PARTICIPANT_KIND_AGENT))
+    legs.joined(participant("ada"))
+    legs.close(now(), people_stay=True)
+    agent, ada = outbox.legs()
+    assert agent.left_at is not None
+    assert ada.left_at is None
+
+
 def test_a_leg_that_outlasts_the_session_ends_as_the_agent_leaves(outbox: Outbox) -> None:
     """After `session.shutdown()` the agent may stay in the room: its call has ended before."""
     legs, ended_at = outbox.recorder.legs, now()

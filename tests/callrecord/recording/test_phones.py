@@ -91,14 +91,14 @@ async def test_a_leg_tells_direction_and_answer(outbox: Outbox) -> None:
     ringing, answered = phone("ringing"), phone("active")
     legs.joined(ringing)
     (leg,) = outbox.legs()
-    assert leg.metadata["direction"] == "outbound"
-    assert "answered_at" not in leg.metadata
+    assert (leg.direction, leg.answered_at) == ("outbound", None)
     legs.attributes_changed(answered)
     (leg,) = outbox.legs()
-    assert leg.joined_at <= datetime.fromisoformat(leg.metadata["answered_at"]) <= now()
-    before = leg.metadata["answered_at"]
+    assert leg.answered_at is not None
+    assert leg.joined_at <= leg.answered_at <= now()
+    before = leg.answered_at
     legs.attributes_changed(phone("active", other="x"))
-    assert outbox.legs()[0].metadata["answered_at"] == before
+    assert outbox.legs()[0].answered_at == before
 
 
 def test_a_call_that_came_in_is_inbound(outbox: Outbox) -> None:
@@ -106,9 +106,8 @@ def test_a_call_that_came_in_is_inbound(outbox: Outbox) -> None:
     outbox.recorder.legs.joined(phone("active", **rule))
     outbox.recorder.legs.joined(participant("ada"))
     by_phone, by_web = outbox.legs()
-    assert by_phone.metadata["direction"] == "inbound"
-    assert "answered_at" in by_phone.metadata
-    assert not {"direction", "answered_at"} & set(by_web.metadata)
+    assert (by_phone.direction, by_phone.answered_at) == ("inbound", by_phone.joined_at)
+    assert (by_web.direction, by_web.answered_at) == (None, None)
 
 
 @pytest.mark.parametrize(("masked", "shown"), [(False, "12#"), (True, "***")])

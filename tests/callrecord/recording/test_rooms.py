@@ -3,7 +3,7 @@
 import pytest
 
 from callrecord.db.errors import Transient
-from callrecord.recording.rooms import rooms_there
+from callrecord.recording.rooms import Rooms
 
 
 @pytest.mark.parametrize("url", ["", "ws://127.0.0.1:1"])
@@ -14,4 +14,6 @@ async def test_a_server_that_is_not_there_is_transient(
     monkeypatch.setenv("LIVEKIT_API_KEY", "key")
     monkeypatch.setenv("LIVEKIT_API_SECRET", "a-secret-that-is-long-enough-for-it")
     with pytest.raises(Transient):
-        await rooms_there(["room"])
+        await Rooms().there(["room"])
+    with pytest.raises(Transient):
+        await Rooms().inside("room")

@@ -1,0 +1,1 @@
+select voice_worker.end_legs($1::uuid[])

@@ -1,0 +1,23 @@
+-- Legs that go on after their call has ended, since the agent has left people who talk on. Nothing tells
+-- when they leave: a worker looks into the room.
+--
+-- at_most: as many legs, those of the oldest calls. Locks: none. Result: id of the leg, name of the room,
+-- LiveKit's id of the participant. Called by: voice_worker.
+create or replace function voice_worker.open_legs(at_most int)
+returns table (id uuid, room text, sid text)
+language sql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+    select
+        p.id,
+        -- A room name that was taken already stands in room_name.
+        case when c.session_id like '%@' || c.room_sid then c.room_name else c.session_id end,
+        p.participant_sid
+    from public.call_participants p
+    join public.voice_calls c on c.id = p.call_id
+    where p.left_at is null and p.participant_type <> 'agent'
+        and c.ended_at is not null and voice_worker.people_talk_on(c.end_reason)
+    order by p.call_id, p.id
+    limit at_most
+$$;
+
+revoke all on function voice_worker.open_legs(int) from public;
+grant execute on function voice_worker.open_legs(int) to voice_worker;

@@ -1,0 +1,11 @@
+-- Whether an end of a call is the agent's leave alone, so that its people may talk on: TALK_ON in
+-- callrecord/db/events.py.
+--
+-- Locks: none. Called by: voice_worker.
+create or replace function voice_worker.people_talk_on(end_reason text) returns boolean
+language sql immutable parallel safe as $$
+    select coalesce(end_reason in ('transferred', 'dispatch_deleted'), false)
+$$;
+
+revoke all on function voice_worker.people_talk_on(text) from public;
+grant execute on function voice_worker.people_talk_on(text) to voice_worker;
