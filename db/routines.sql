@@ -279,34 +279,42 @@ declare
     ids jsonb := '{}';
     legs jsonb := batch -> 'legs';
     messages jsonb := batch -> 'messages';
+    own uuid[];
+    ended uuid[];
     c jsonb;
+    target uuid;
 begin
     perform set_config('voice_worker.applying', 'on', true);
     -- What is answered as stored is removed from the worker's disk: it must be on this one.
     if current_setting('synchronous_commit') = 'off' then
         perform set_config('synchronous_commit', 'on', true);
     end if;
-    -- All locks first and in one order, so that two batches over the same calls cannot deadlock.
-    perform from public.voice_calls where id in (
+    -- All locks first and in one order, so that two batches over the same calls cannot deadlock. Found
+    -- first: joined to a function of unknown size, the table would be read whole.
+    own := array(
         select voice_worker.find_call(
             r.room_sid, r.key, r.call_id, r.session_id, r.room_created_at
         )
         from jsonb_to_recordset(batch -> 'calls') as r (
             room_sid text, key uuid, call_id uuid, session_id text, room_created_at timestamptz
         )
-    ) order by id for no key update;
+    );
+    perform from public.voice_calls where id = any (own) order by id for no key update;
+    own := '{}';
     for c in select value from jsonb_array_elements(batch -> 'calls') loop
-        ids := ids || jsonb_build_object(c ->> 'key', voice_worker.claim_call(c));
+        target := voice_worker.claim_call(c);
+        ids := ids || jsonb_build_object(c ->> 'key', target);
+        own := own || target;
     end loop;
     if exists (
-        select from voice_worker.deleted_rows d
-        where d.call_id is null or d.call_id in (select value::uuid from jsonb_each_text(ids))
+        select from voice_worker.deleted_rows d where d.call_id is null or d.call_id = any (own)
     ) then
         legs := voice_worker.not_deleted(legs);
         messages := voice_worker.not_deleted(messages);
     end if;
     perform voice_worker.clear_ids(ids, legs, messages);
-    -- Only what there is: a column that a later migration brings holds no call back without it.
+    -- Only what there is: most batches are of one event, and a column that a later migration brings
+    -- holds no call back without it.
     if legs <> '[]' then
         perform voice_worker.apply_legs(ids, legs);
     end if;
@@ -319,23 +327,31 @@ begin
     for c in select value from jsonb_array_elements(batch -> 'calls') loop
         perform voice_worker.progress_call((ids ->> (c ->> 'key'))::uuid, c);
     end loop;
-    -- In every batch, not only in that of the end: a leg can be told after it.
-    perform voice_worker.close_legs(ids, batch -> 'calls');
-    -- A call that no front end made belongs to the first user who was in it.
-    update public.voice_calls v set user_id = first.user_id
-    from (
-        select distinct on (p.call_id) p.call_id, p.user_id
-        from jsonb_to_recordset(legs) as r (call text, id uuid)
-        join public.call_participants p on p.id = r.id
-        where p.user_id is not null and p.call_id = (ids ->> r.call)::uuid
-        order by p.call_id, p.joined_at, p.id
-    ) first
-    where v.id = first.call_id and v.user_id is null;
-    perform voice_worker.note_phone_calls(ids, legs);
-    -- Whatever a batch tells of a call that has ended may change its transcript.
-    perform voice_worker.write_transcripts(
-        array(select value::uuid from jsonb_each_text(ids) where value is not null)
+    ended := array(
+        select v.id from public.voice_calls v
+        where v.id = any (own) and (v.ended_at is not null or v.status in ('completed', 'failed'))
     );
+    -- In every batch, not only in that of the end: a leg can be told after it.
+    if cardinality(ended) > 0 then
+        perform voice_worker.close_legs(ids, batch -> 'calls');
+    end if;
+    if legs <> '[]' then
+        -- A call that no front end made belongs to the first user who was in it.
+        update public.voice_calls v set user_id = first.user_id
+        from (
+            select distinct on (p.call_id) p.call_id, p.user_id
+            from jsonb_to_recordset(legs) as r (call text, id uuid)
+            join public.call_participants p on p.id = r.id
+            where p.user_id is not null and p.call_id = (ids ->> r.call)::uuid
+            order by p.call_id, p.joined_at, p.id
+        ) first
+        where v.id = first.call_id and v.user_id is null;
+        perform voice_worker.note_phone_calls(ids, legs);
+    end if;
+    -- Whatever a batch tells of a call that has ended may change its transcript.
+    if cardinality(ended) > 0 then
+        perform voice_worker.write_transcripts(ended);
+    end if;
     perform set_config('voice_worker.applying', 'off', true);
     return jsonb_build_object('call_ids', ids);
 end
@@ -427,87 +443,35 @@ $routine$;
 -- Locks: the rows that get another id. Called by: voice_worker.
 create or replace function voice_worker.clear_ids(ids jsonb, legs jsonb, messages jsonb)
 returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp
+-- A plan that was made while the table was small, or unknown, stays with the session.
+set enable_seqscan = off as $$
 declare
     taken uuid[];
 begin
-    select array_agg(p.id) into taken
-    from jsonb_to_recordset(legs) as r (id uuid, call text)
-    join public.call_participants p on p.id = r.id and p.call_id <> (ids ->> r.call)::uuid;
-    if taken is not null then
-        update public.call_participants set id = voice_worker.uuid_v7() where id = any (taken);
+    if legs <> '[]' then
+        select array_agg(r.id) into taken
+        from jsonb_to_recordset(legs) as r (id uuid, call text)
+        where (select p.call_id from public.call_participants p where p.id = r.id)
+            <> (ids ->> r.call)::uuid;
+        if taken is not null then
+            update public.call_participants set id = voice_worker.uuid_v7() where id = any (taken);
+        end if;
     end if;
-    select array_agg(m.id) into taken
-    from jsonb_to_recordset(messages) as r (id uuid, call text)
-    join public.voice_messages m on m.id = r.id and m.call_id <> (ids ->> r.call)::uuid;
-    if taken is not null then
-        update public.voice_messages set id = voice_worker.uuid_v7() where id = any (taken);
+    if messages <> '[]' then
+        select array_agg(r.id) into taken
+        from jsonb_to_recordset(messages) as r (id uuid, call text)
+        where (select m.call_id from public.voice_messages m where m.id = r.id)
+            <> (ids ->> r.call)::uuid;
+        if taken is not null then
+            update public.voice_messages set id = voice_worker.uuid_v7() where id = any (taken);
+        end if;
     end if;
 end
 $$;
 
 revoke all on function voice_worker.clear_ids(jsonb, jsonb, jsonb) from public;
 grant execute on function voice_worker.clear_ids(jsonb, jsonb, jsonb) to voice_worker;
-$routine$;
-
-    -- batch/close_ledger.sql
-    execute $routine$
--- Writes whether every model request of a call is known. A call's ledger is that of all its jobs: one
--- that died leaves gaps, whoever ends the call later. Told again, it changes nothing.
---
--- target: the row. c: usage_complete (null: nothing is said), usage_gaps.
--- Locks: the call's row. Called by: voice_worker.
-create or replace function voice_worker.close_ledger(target uuid, c jsonb) returns void
-language sql set search_path = pg_catalog, pg_temp as $$
-    update public.voice_calls v set
-        -- Complete, or with gaps: a job has told before. Told again, it changes nothing.
-        usage_complete = (c ->> 'usage_complete')::boolean
-            and (v.usage_complete or v.usage_gaps is null),
-        usage_gaps = case
-            when not (c ->> 'usage_complete')::boolean or v.usage_gaps is not null then array(
-                select unnest(coalesce(v.usage_gaps, '{}'))
-                union
-                select jsonb_array_elements_text(coalesce(c -> 'usage_gaps', '[]'))
-                order by 1
-            )
-        end
-    where v.id = target and c ->> 'usage_complete' is not null
-$$;
-
-revoke all on function voice_worker.close_ledger(uuid, jsonb) from public;
-grant execute on function voice_worker.close_ledger(uuid, jsonb) to voice_worker;
-$routine$;
-
-    -- batch/end_call.sql
-    execute $routine$
--- Writes the end of a call: only by the job that has the row, and only if the call has not ended or
--- was swept. A call that has ended only learns the reason, if it has none.
---
--- target: the row. c: job_id, end_status, ended_at, end_reason, end_detail.
--- Locks: the call's row. Called by: voice_worker.
-create or replace function voice_worker.end_call(target uuid, c jsonb) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-    detail constant jsonb := coalesce(c -> 'end_detail', '{}');
-begin
-    update public.voice_calls v set
-        status = (c ->> 'end_status')::public.call_status,
-        ended_at = (c ->> 'ended_at')::timestamptz,
-        end_reason = c ->> 'end_reason',
-        metadata = case when detail = '{}' then v.metadata
-            else coalesce(v.metadata, '{}') || jsonb_build_object('end', detail) end
-    where v.id = target and v.job_id = c ->> 'job_id' and (
-        v.status in ('pending', 'active')
-        or (v.status = 'failed' and v.end_reason = 'worker_lost' and v.ended_at = v.swept_at)
-    );
-    update public.voice_calls v set end_reason = c ->> 'end_reason'
-    where v.id = target and v.job_id = c ->> 'job_id' and v.end_reason is null
-        and v.status in ('completed', 'failed');
-end
-$$;
-
-revoke all on function voice_worker.end_call(uuid, jsonb) from public;
-grant execute on function voice_worker.end_call(uuid, jsonb) to voice_worker;
 $routine$;
 
     -- batch/find_call.sql
@@ -609,25 +573,72 @@ $routine$;
 
     -- batch/progress_call.sql
     execute $routine$
--- Writes the connect and the end of a call.
+-- Writes the connect and the end of a call in one update: each version of a call's row costs its indexes
+-- and triggers.
 --
--- target: its row, null if it was deleted (nothing is done). c: the call in the batch: connected_at,
--- ended_at and what end_call and close_ledger take.
+-- The end is written only by the job that has the row, and only if the call has not ended or was swept;
+-- one that has ended only learns the reason, if it has none. A call's ledger is that of all its jobs: one
+-- that died leaves gaps, whoever ends the call later. Told again, nothing changes.
+--
+-- target: the row, null if it was deleted (nothing is done). c: the call in the batch: job_id,
+-- connected_at, ended_at, end_status, end_reason, end_detail, usage_complete (null: nothing is said),
+-- usage_gaps.
 -- Locks: the call's row. Called by: voice_worker.
 create or replace function voice_worker.progress_call(target uuid, c jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     connected constant timestamptz := (c ->> 'connected_at')::timestamptz;
+    ended constant timestamptz := (c ->> 'ended_at')::timestamptz;
+    detail constant jsonb := coalesce(c -> 'end_detail', '{}');
+    complete constant boolean := case when ended is not null then (c ->> 'usage_complete')::boolean end;
+    v public.voice_calls;
+    w public.voice_calls;
+    mine boolean;
 begin
-    if connected is not null then
-        update public.voice_calls v set
-            connected_at = coalesce(v.connected_at, connected),
-            status = case when v.status = 'pending' then 'active' else v.status end
-        where v.id = target and (v.connected_at is null or v.status = 'pending');
+    if connected is null and ended is null then
+        return;
     end if;
-    if c ->> 'ended_at' is not null then
-        perform voice_worker.end_call(target, c);
-        perform voice_worker.close_ledger(target, c);
+    select * into v from public.voice_calls where id = target for no key update;
+    if not found then
+        return;
+    end if;
+    w := v;
+    if connected is not null then
+        w.connected_at := coalesce(v.connected_at, connected);
+        w.status := case when v.status = 'pending' then 'active' else v.status end;
+    end if;
+    mine := ended is not null and v.job_id = c ->> 'job_id';
+    if mine and (
+        w.status in ('pending', 'active')
+        or (v.status = 'failed' and v.end_reason = 'worker_lost' and v.ended_at = v.swept_at)
+    ) then
+        w.status := c ->> 'end_status';
+        w.ended_at := ended;
+        w.end_reason := c ->> 'end_reason';
+        if detail <> '{}' then
+            w.metadata := coalesce(v.metadata, '{}') || jsonb_build_object('end', detail);
+        end if;
+    elsif mine and w.status in ('completed', 'failed') then
+        w.end_reason := coalesce(v.end_reason, c ->> 'end_reason');
+    end if;
+    if complete is not null then
+        -- Complete, or with gaps: a job has told before.
+        w.usage_complete := complete and (v.usage_complete or v.usage_gaps is null);
+        if not complete or v.usage_gaps is not null then
+            w.usage_gaps := array(
+                select unnest(coalesce(v.usage_gaps, '{}'))
+                union
+                select jsonb_array_elements_text(coalesce(c -> 'usage_gaps', '[]'))
+                order by 1
+            );
+        end if;
+    end if;
+    if w is distinct from v then
+        update public.voice_calls set
+            connected_at = w.connected_at, status = w.status, ended_at = w.ended_at,
+            end_reason = w.end_reason, metadata = w.metadata,
+            usage_complete = w.usage_complete, usage_gaps = w.usage_gaps
+        where id = target;
     end if;
 end
 $$;
@@ -742,22 +753,6 @@ end
 $$;
 
 revoke all on function voice_worker.add_tokens(uuid[], bigint[]) from public;
-$routine$;
-
-    -- calls/on_one_line.sql
-    execute $routine$
--- Puts what somebody says, or is called, on one line: otherwise it could pass for the words of
--- another.
---
--- said: the text. Locks: none. Result: the text with each run of white space and control characters as
--- one blank. Called by: voice_worker, and transcript_of.
-create or replace function voice_worker.on_one_line(said text) returns text
-language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
-    select btrim(regexp_replace(said, '[\s[:cntrl:]\u0085\u2028\u2029]+', ' ', 'g'))
-$$;
-
-revoke all on function voice_worker.on_one_line(text) from public;
-grant execute on function voice_worker.on_one_line(text) to voice_worker;
 $routine$;
 
     -- calls/transcript_of.sql
@@ -1031,8 +1026,8 @@ $routine$;
 
     -- legs/open_legs.sql
     execute $routine$
--- Legs that go on after their call has ended, since the agent has left people who talk on. Nothing tells
--- when they leave: a worker looks into the room.
+-- Legs that go on after their call has ended, since the agent has left people who talk on. No event
+-- says when they leave: a worker looks into the room.
 --
 -- at_most: as many legs, those of the oldest calls. Locks: none. Result: id of the leg, name of the room,
 -- LiveKit's id of the participant. Called by: voice_worker.
@@ -1082,7 +1077,9 @@ $routine$;
 -- Locks: the messages that change. Their calls must be locked already (apply_batch does it): nobody
 -- else may count to the same numbers. Called by: voice_worker.
 create or replace function voice_worker.apply_messages(ids jsonb, messages jsonb) returns void
-language sql set search_path = pg_catalog, pg_temp as $$
+language sql set search_path = pg_catalog, pg_temp
+-- A plan that was made while the table was small, or unknown, stays with the session.
+set enable_seqscan = off as $$
     with given as materialized (
         select (ids ->> r.call)::uuid as call_id, r.*
         from jsonb_to_recordset(messages) as r (
@@ -1100,9 +1097,10 @@ language sql set search_path = pg_catalog, pg_temp as $$
     numbered as (
         select g.id, row_number() over (partition by g.call_id order by g.place) as nth
         from given g
-        where not exists (select from public.voice_messages m where m.id = g.id)
+        -- One by one, by the index: joined, a plan may read the whole of a table that has grown since.
+        where (select m.id from public.voice_messages m where m.id = g.id) is null
     ),
-    newest as (
+    newest as materialized (
         select c.call_id, (
             select coalesce(max(m.sequence_number), 0) from public.voice_messages m
             where m.call_id = c.call_id
@@ -1164,51 +1162,6 @@ $$;
 
 revoke all on function voice_worker.apply_messages(jsonb, jsonb) from public;
 grant execute on function voice_worker.apply_messages(jsonb, jsonb) to voice_worker;
-$routine$;
-
-    -- prices/price_usage.sql
-    execute $routine$
--- Sets cost and price_ids of a request. Cost is null if the model has no price, or nothing of what it
--- used has one; 0 if nothing was used.
---
--- u: the request. r: the rates of its model. Locks: none. Result: the request with both columns set.
--- Called by: voice_worker.
-create or replace function voice_worker.price_usage(u public.voice_usage, r voice_worker.rates)
-returns public.voice_usage
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-declare
-    units numeric[];
-    prices numeric[];
-    used boolean := false;
-begin
-    u.cost := null;
-    u.price_ids := null;
-    if r.ids is null then
-        return u;
-    end if;
-    units := voice_worker.units_of(u);
-    prices := array[
-        r.input, r.cached_input, r.cache_creation, r.output, r.input_audio, r.cached_audio,
-        r.output_audio, r.character, r.audio_second, r.session_second, r.request
-    ];
-    for i in 1..11 loop
-        used := used or (units[i] > 0 and i < 11);
-        if units[i] > 0 and prices[i] is not null then
-            u.cost := coalesce(u.cost, 0) + units[i] * prices[i];
-            u.price_ids := u.price_ids || r.ids[i];
-        end if;
-    end loop;
-    if u.cost is null and not used then
-        u.cost := 0;  -- it was refused: nothing was used
-    end if;
-    u.cost := round(u.cost, 10);
-    return u;
-end
-$$;
-
-revoke all on function voice_worker.price_usage(public.voice_usage, voice_worker.rates) from public;
-grant execute on function voice_worker.price_usage(public.voice_usage, voice_worker.rates)
-    to voice_worker;
 $routine$;
 
     -- prices/rates_of.sql
@@ -1343,17 +1296,24 @@ begin
             from public.voice_usage u where u.id = any (ids)
         ) k
     ), priced as (
-        select u.id, voice_worker.price_usage(u, m.rates) as row
+        select u.id, c.cost, c.price_ids
         from public.voice_usage u
         join models m on m.provider is not distinct from u.provider
             and m.model is not distinct from u.model
             and m.day = (u.created_at at time zone 'UTC')::date
+        cross join lateral voice_worker.charge(
+            voice_worker.units_of(
+                u.input_tokens, u.cached_input_tokens, u.cache_creation_tokens,
+                u.input_audio_tokens, u.cached_audio_tokens, u.output_tokens,
+                u.output_audio_tokens, u.characters, u.audio_ms, u.metadata
+            ),
+            m.rates
+        ) c
         where u.id = any (ids)
     )
-    update public.voice_usage u set cost = (p.row).cost, price_ids = (p.row).price_ids
+    update public.voice_usage u set cost = p.cost, price_ids = p.price_ids
     from priced p
-    where u.id = p.id
-        and (u.cost, u.price_ids) is distinct from ((p.row).cost, (p.row).price_ids);
+    where u.id = p.id and (u.cost, u.price_ids) is distinct from (p.cost, p.price_ids);
     get diagnostics changed = row_count;
 end
 $$;
@@ -1361,35 +1321,6 @@ $$;
 revoke all on function voice_worker.reprice(uuid, timestamptz, timestamptz, text, int) from public;
 grant execute on function voice_worker.reprice(uuid, timestamptz, timestamptz, text, int)
     to service_role;
-$routine$;
-
-    -- prices/units_of.sql
-    execute $routine$
--- What a request used, as units in the order of the rates. Cached, cache-creation and audio tokens lie
--- inside the input: each is taken out of it, so that none is paid twice. Cached audio is among both.
---
--- u: the request. Locks: none. Result: eleven numbers. Called by: voice_worker.
-create or replace function voice_worker.units_of(u public.voice_usage) returns numeric[]
-language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
-    select array[
-        greatest(0, u.input_tokens - u.input_audio_tokens - u.cache_creation_tokens
-            - greatest(0, u.cached_input_tokens - u.cached_audio_tokens)),
-        greatest(0, u.cached_input_tokens - u.cached_audio_tokens),
-        u.cache_creation_tokens,
-        greatest(0, u.output_tokens - u.output_audio_tokens),
-        greatest(0, u.input_audio_tokens - u.cached_audio_tokens),
-        u.cached_audio_tokens,
-        u.output_audio_tokens,
-        coalesce(u.characters, 0),
-        coalesce(u.audio_ms, 0) / 1000.0,
-        case when jsonb_typeof(u.metadata -> 'session_ms') = 'number'
-            then (u.metadata ->> 'session_ms')::numeric / 1000 else 0 end,
-        1
-    ]
-$$;
-
-revoke all on function voice_worker.units_of(public.voice_usage) from public;
-grant execute on function voice_worker.units_of(public.voice_usage) to voice_worker;
 $routine$;
 
     -- usage/add_usage.sql
@@ -1425,7 +1356,7 @@ $routine$;
     execute $routine$
 -- Stores the model requests of a batch: new ones, and newer revisions of those that are there. A
 -- request is attached only to a message of its own call; one whose message was refused or deleted
--- stays unattached.
+-- stays unattached. Each is priced.
 --
 -- ids: {key: id of the call}; requests of a call without an id are left out. usage: those of the
 -- batch.
@@ -1433,18 +1364,35 @@ $routine$;
 -- voice_worker.
 create or replace function voice_worker.apply_usage(ids jsonb, usage jsonb) returns void
 language sql set search_path = pg_catalog, pg_temp as $$
+    with given as materialized (
+        select (ids ->> r.call)::uuid as call_id, (r.at at time zone 'UTC')::date as day, r.*
+        from jsonb_to_recordset(usage) as r (
+            id uuid, call text, message_id uuid, kind text, provider text, model text,
+            request_id text, speech_id text, input_tokens int, cached_input_tokens int,
+            output_tokens int, reasoning_tokens int, total_tokens int, audio_ms int, characters int,
+            duration_ms int, ttft_ms int, cancelled boolean, estimated boolean, at timestamptz,
+            metadata jsonb, cache_creation_tokens int, input_audio_tokens int,
+            cached_audio_tokens int, output_audio_tokens int, error text, revision bigint
+        )
+        where ids ->> r.call is not null
+    ),
+    -- Looked up once for each model, not for each request.
+    models as materialized (
+        select k.provider, k.model, k.day, voice_worker.rates_of(k.provider, k.model, k.day) as rates
+        from (select distinct provider, model, day from given) k
+    )
     insert into public.voice_usage as u (
         id, call_id, message_id, kind, provider, model, request_id, speech_id, input_tokens,
         cached_input_tokens, output_tokens, reasoning_tokens, total_tokens, audio_ms, characters,
         duration_ms, ttft_ms, cancelled, estimated, created_at, metadata, cache_creation_tokens,
-        input_audio_tokens, cached_audio_tokens, output_audio_tokens, error, revision
+        input_audio_tokens, cached_audio_tokens, output_audio_tokens, error, revision, cost, price_ids
     )
     select
-        r.id, (ids ->> r.call)::uuid,
+        r.id, r.call_id,
         -- A message that was refused or deleted, or is another call's, leaves its requests unattached.
         (
             select m.id from public.voice_messages m
-            where m.id = r.message_id and m.call_id = (ids ->> r.call)::uuid
+            where m.id = r.message_id and m.call_id = r.call_id
         ),
         r.kind, r.provider, r.model, r.request_id, r.speech_id, coalesce(r.input_tokens, 0),
         coalesce(r.cached_input_tokens, 0), coalesce(r.output_tokens, 0),
@@ -1452,16 +1400,19 @@ language sql set search_path = pg_catalog, pg_temp as $$
         r.characters, r.duration_ms, r.ttft_ms, coalesce(r.cancelled, false),
         coalesce(r.estimated, false), r.at, coalesce(r.metadata, '{}'),
         coalesce(r.cache_creation_tokens, 0), coalesce(r.input_audio_tokens, 0),
-        coalesce(r.cached_audio_tokens, 0), coalesce(r.output_audio_tokens, 0), r.error, r.revision
-    from jsonb_to_recordset(usage) as r (
-        id uuid, call text, message_id uuid, kind text, provider text, model text, request_id text,
-        speech_id text, input_tokens int, cached_input_tokens int, output_tokens int,
-        reasoning_tokens int, total_tokens int, audio_ms int, characters int, duration_ms int,
-        ttft_ms int, cancelled boolean, estimated boolean, at timestamptz, metadata jsonb,
-        cache_creation_tokens int, input_audio_tokens int, cached_audio_tokens int,
-        output_audio_tokens int, error text, revision bigint
-    )
-    where ids ->> r.call is not null
+        coalesce(r.cached_audio_tokens, 0), coalesce(r.output_audio_tokens, 0), r.error, r.revision,
+        c.cost, c.price_ids
+    from given r
+    join models on models.provider is not distinct from r.provider
+        and models.model is not distinct from r.model and models.day = r.day
+    cross join lateral voice_worker.charge(
+        voice_worker.units_of(
+            r.input_tokens, r.cached_input_tokens, r.cache_creation_tokens, r.input_audio_tokens,
+            r.cached_audio_tokens, r.output_tokens, r.output_audio_tokens, r.characters,
+            r.audio_ms, r.metadata
+        ),
+        models.rates
+    ) c
     on conflict (id) do update set
         message_id = excluded.message_id,
         kind = excluded.kind,
@@ -1487,7 +1438,9 @@ language sql set search_path = pg_catalog, pg_temp as $$
         cached_audio_tokens = excluded.cached_audio_tokens,
         output_audio_tokens = excluded.output_audio_tokens,
         error = excluded.error,
-        revision = excluded.revision
+        revision = excluded.revision,
+        cost = excluded.cost,
+        price_ids = excluded.price_ids
     where u.revision < excluded.revision
 $$;
 
@@ -1802,6 +1755,26 @@ revoke all on function voice_worker.watched_for(uuid) from public;
 grant execute on function voice_worker.watched_for(uuid) to voice_worker;
 $routine$;
 
+    -- calls/on_one_line.sql
+    execute $routine$
+-- Puts what somebody says, or is called, on one line: otherwise it could pass for the words of
+-- another.
+--
+-- said: the text. Locks: none. Result: the text with each run of white space and control characters as
+-- one blank. Called by: voice_worker, and transcript_of. Nearly all that is said has blanks alone, and
+-- is only looked at. Without a search_path of its own, so that Postgres can put it in place of the call.
+create or replace function voice_worker.on_one_line(said text) returns text
+language sql immutable parallel safe
+return btrim(case
+    when said ~ '[^\S ]|[[:cntrl:]\u0085\u2028\u2029]|  '
+        then regexp_replace(said, '[\s[:cntrl:]\u0085\u2028\u2029]+', ' ', 'g')
+    else said
+end);
+
+revoke all on function voice_worker.on_one_line(text) from public;
+grant execute on function voice_worker.on_one_line(text) to voice_worker;
+$routine$;
+
     -- figures/latency_mark.sql
     execute $routine$
 -- The histogram of one latency, to be summed. A histogram is one number, so that adding numbers adds
@@ -1898,6 +1871,92 @@ return date_trunc(
 revoke all on function voice_access.period_of(timestamptz, text, text) from public;
 grant execute on function voice_access.period_of(timestamptz, text, text)
     to authenticated, service_role, voice_reader;
+$routine$;
+
+    -- prices/charge.sql
+    execute $routine$
+-- The cost of a request, and the prices that it is made of. Cost is null if the model has no price, or
+-- nothing of what was used has one; 0 if nothing was used, as by a request that was refused.
+--
+-- units: what it used (units_of). r: the rates of its model (rates_of). Locks: none. Result: one row.
+-- Called by: voice_worker. Without a search_path of its own, as units_of.
+create or replace function voice_worker.charge(units numeric[], r voice_worker.rates)
+returns table (cost numeric, price_ids bigint[])
+language sql immutable parallel safe rows 1
+begin atomic
+    select
+        case
+            when (r).ids is null then null
+            when count(u.price) > 0 then round(sum(u.used * u.price), 10)
+            when bool_or(u.place < 11) then null
+            else 0
+        end,
+        array_agg(u.price_id order by u.place) filter (where u.price is not null)
+    from unnest(
+        units,
+        array[
+            (r).input, (r).cached_input, (r).cache_creation, (r).output, (r).input_audio,
+            (r).cached_audio, (r).output_audio, (r).character, (r).audio_second,
+            (r).session_second, (r).request
+        ],
+        (r).ids
+    ) with ordinality as u (used, price, price_id, place)
+    where u.used > 0;
+end;
+
+revoke all on function voice_worker.charge(numeric[], voice_worker.rates) from public;
+grant execute on function voice_worker.charge(numeric[], voice_worker.rates) to voice_worker;
+$routine$;
+
+    -- prices/units_of.sql
+    execute $routine$
+-- What a request used, as units in the order of the rates. Cached, cache-creation and audio tokens lie
+-- inside the input: each is taken out of it, so that none is paid twice. Cached audio is among both.
+--
+-- Arguments: columns of voice_usage; null counts as 0. Locks: none. Result: eleven numbers, the last of
+-- them 1 for the request itself. Called by: voice_worker. Without a search_path of its own, so that
+-- Postgres can put it in place of the call: its names are bound when it is made.
+create or replace function voice_worker.units_of(
+    input_tokens int, cached_input_tokens int, cache_creation_tokens int, input_audio_tokens int,
+    cached_audio_tokens int, output_tokens int, output_audio_tokens int, characters int, audio_ms int,
+    metadata jsonb
+) returns numeric[]
+language sql immutable parallel safe
+return array[
+    greatest(0, coalesce(input_tokens, 0) - coalesce(input_audio_tokens, 0)
+        - coalesce(cache_creation_tokens, 0)
+        - greatest(0, coalesce(cached_input_tokens, 0) - coalesce(cached_audio_tokens, 0))),
+    greatest(0, coalesce(cached_input_tokens, 0) - coalesce(cached_audio_tokens, 0)),
+    coalesce(cache_creation_tokens, 0),
+    greatest(0, coalesce(output_tokens, 0) - coalesce(output_audio_tokens, 0)),
+    greatest(0, coalesce(input_audio_tokens, 0) - coalesce(cached_audio_tokens, 0)),
+    coalesce(cached_audio_tokens, 0),
+    coalesce(output_audio_tokens, 0),
+    coalesce(characters, 0),
+    coalesce(audio_ms, 0) / 1000.0,
+    case when jsonb_typeof(metadata -> 'session_ms') = 'number'
+        then (metadata ->> 'session_ms')::numeric / 1000 else 0 end,
+    1
+];
+
+revoke all on function
+    voice_worker.units_of(int, int, int, int, int, int, int, int, int, jsonb) from public;
+grant execute on function
+    voice_worker.units_of(int, int, int, int, int, int, int, int, int, jsonb) to voice_worker;
+$routine$;
+
+    -- usage/call_tokens.sql
+    execute $routine$
+-- The tokens of a request that count for its call, and for no message: those of a language model's request
+-- that led to none.
+--
+-- Arguments: columns of voice_usage. Locks: none. Called by the trigger of voice_usage, nobody else.
+create or replace function voice_worker.call_tokens(message_id uuid, kind text, total_tokens int)
+returns int
+language sql immutable parallel safe
+return case when message_id is null and kind in ('llm', 'realtime') then total_tokens else 0 end;
+
+revoke all on function voice_worker.call_tokens(uuid, text, int) from public;
 $routine$;
 
     -- figures/call_statistics.sql
@@ -2784,6 +2843,10 @@ declare
     slots constant int := 8;
     sign constant int := tg_argv[0];
 begin
+    -- An upsert calls the triggers of both insert and update.
+    if not exists (select from changed) then
+        return null;
+    end if;
     insert into voice_worker.latency_totals as t
     select
         date_bin('15 minutes', m.timestamp, 'epoch') as quarter_hour, m.model_used,
@@ -3029,25 +3092,31 @@ $routine$;
 create or replace function voice_worker.count_message_tokens() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
+    -- Of each row its call and its tokens: as it is now, and as it was.
+    now_of uuid[];
+    now_tokens int[];
+    was_of uuid[];
+    was_tokens int[];
     calls uuid[];
     tokens bigint[];
 begin
-    if tg_op = 'INSERT' then
-        select array_agg(call_id), array_agg(n) into calls, tokens from (
-            select call_id, sum(tokens_used) as n from new_rows group by call_id
-        ) d where n <> 0;
-    elsif tg_op = 'DELETE' then
-        select array_agg(call_id), array_agg(-n) into calls, tokens from (
-            select call_id, sum(tokens_used) as n from old_rows group by call_id
-        ) d where n <> 0;
-    else
-        select array_agg(call_id), array_agg(n) into calls, tokens from (
-            select call_id, sum(tokens_used) as n from (
-                select call_id, tokens_used::bigint from new_rows
-                union all select call_id, -tokens_used::bigint from old_rows
-            ) both_sides group by call_id
-        ) d where n <> 0;
+    if tg_op <> 'DELETE' then
+        select array_agg(call_id), array_agg(tokens_used) into now_of, now_tokens
+        from new_rows where tokens_used <> 0;
     end if;
+    if tg_op <> 'INSERT' then
+        select array_agg(call_id), array_agg(tokens_used) into was_of, was_tokens
+        from old_rows where tokens_used <> 0;
+    end if;
+    if now_of is null and was_of is null then
+        return null;
+    end if;
+    select array_agg(d.call_id), array_agg(d.n) into calls, tokens from (
+        select r.call_id, sum(r.n) as n from (
+            select * from unnest(now_of, now_tokens) as r (call_id, n)
+            union all select r.call_id, -r.n from unnest(was_of, was_tokens) as r (call_id, n)
+        ) r group by r.call_id
+    ) d where d.n <> 0;
     if calls is not null then
         perform voice_worker.add_tokens(calls, tokens);
     end if;
@@ -3271,7 +3340,8 @@ $routine$;
     -- prices/price_new_usage.sql
     execute $routine$
 -- Prices a request as it is written, whoever writes it; one that is told again with new figures too. A
--- cost that the writer gives (a recount, or by hand) stays.
+-- cost that the writer gives (a recount, or by hand) stays. The worker's batches come priced: there the
+-- rates of a model are looked up once (apply_usage).
 --
 -- Trigger before insert or update of one row, with the owner's rights. Locks: none. Nobody calls it.
 create or replace function voice_worker.price_new_usage() returns trigger
@@ -3282,12 +3352,16 @@ begin
     then
         return new;  -- by a recount, or by hand
     end if;
-    return voice_worker.price_usage(
-        new,
-        voice_worker.rates_of(
-            new.provider, new.model, (new.created_at at time zone 'UTC')::date
-        )
-    );
+    select c.cost, c.price_ids into new.cost, new.price_ids
+    from voice_worker.charge(
+        voice_worker.units_of(
+            new.input_tokens, new.cached_input_tokens, new.cache_creation_tokens,
+            new.input_audio_tokens, new.cached_audio_tokens, new.output_tokens,
+            new.output_audio_tokens, new.characters, new.audio_ms, new.metadata
+        ),
+        voice_worker.rates_of(new.provider, new.model, (new.created_at at time zone 'UTC')::date)
+    ) c;
+    return new;
 end
 $$;
 
@@ -3299,7 +3373,13 @@ create or replace trigger voice_usage_price_trigger
         input_audio_tokens, cached_audio_tokens, output_tokens, output_audio_tokens, characters,
         audio_ms, metadata, cost
     on public.voice_usage
-    for each row execute function voice_worker.price_new_usage();
+    for each row
+    -- Nobody else can claim that of his rows.
+    when (
+        current_setting('voice_worker.applying', true) is distinct from 'on'
+        or not has_schema_privilege('voice_worker', 'usage')
+    )
+    execute function voice_worker.price_new_usage();
 $routine$;
 
     -- usage/add_usage_totals.sql
@@ -3320,6 +3400,10 @@ declare
     slots constant int := 8;
     sign constant int := tg_argv[0];
 begin
+    -- An upsert calls the triggers of both insert and update.
+    if not exists (select from changed) then
+        return null;
+    end if;
     insert into voice_worker.usage_totals as t
     select
         date_bin('15 minutes', created_at, 'epoch') as quarter_hour, kind, provider, model,
@@ -3404,50 +3488,47 @@ $routine$;
 create or replace function voice_worker.count_usage_tokens() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
+    -- Of each row its call, the tokens that count, and its cost: as it is now, and as it was.
+    now_of uuid[];
+    now_tokens int[];
+    now_costs numeric[];
+    was_of uuid[];
+    was_tokens int[];
+    was_costs numeric[];
     calls uuid[];
     tokens bigint[];
     costs numeric[];
     priced bigint[];
     unpriced bigint[];
 begin
-    if tg_op = 'INSERT' then
-        select array_agg(call_id), array_agg(t), array_agg(c), array_agg(p), array_agg(u)
-        into calls, tokens, costs, priced, unpriced from (
-            select call_id,
-                coalesce(sum(total_tokens) filter (
-                    where message_id is null and kind in ('llm', 'realtime')
-                ), 0) as t,
-                coalesce(sum(cost), 0) as c, count(cost) as p, count(*) - count(cost) as u
-            from new_rows group by call_id
-        ) d;
-    elsif tg_op = 'DELETE' then
-        select array_agg(call_id), array_agg(-t), array_agg(-c), array_agg(-p), array_agg(-u)
-        into calls, tokens, costs, priced, unpriced from (
-            select call_id,
-                coalesce(sum(total_tokens) filter (
-                    where message_id is null and kind in ('llm', 'realtime')
-                ), 0) as t,
-                coalesce(sum(cost), 0) as c, count(cost) as p, count(*) - count(cost) as u
-            from old_rows group by call_id
-        ) d;
-    else
-        select array_agg(call_id), array_agg(t), array_agg(c), array_agg(p), array_agg(u)
-        into calls, tokens, costs, priced, unpriced from (
-            select call_id,
-                coalesce(sum(sign * total_tokens) filter (
-                    where message_id is null and kind in ('llm', 'realtime')
-                ), 0) as t,
-                coalesce(sum(sign * cost), 0) as c,
-                sum(sign * (cost is not null)::int) as p, sum(sign * (cost is null)::int) as u
-            from (
-                select 1 as sign, call_id, message_id, kind, total_tokens::bigint, cost
-                from new_rows
-                union all
-                select -1, call_id, message_id, kind, total_tokens::bigint, cost from old_rows
-            ) both_sides
-            group by call_id
-        ) d where t <> 0 or c <> 0 or p <> 0 or u <> 0;
+    if tg_op <> 'DELETE' then
+        select
+            array_agg(call_id), array_agg(cost),
+            array_agg(voice_worker.call_tokens(message_id, kind, total_tokens))
+        into now_of, now_costs, now_tokens from new_rows;
     end if;
+    if tg_op <> 'INSERT' then
+        select
+            array_agg(call_id), array_agg(cost),
+            array_agg(voice_worker.call_tokens(message_id, kind, total_tokens))
+        into was_of, was_costs, was_tokens from old_rows;
+    end if;
+    if now_of is null and was_of is null then
+        return null;
+    end if;
+    select
+        array_agg(d.call_id), array_agg(d.t), array_agg(d.c), array_agg(d.p), array_agg(d.u)
+    into calls, tokens, costs, priced, unpriced from (
+        select
+            r.call_id, sum(r.sign * r.n) as t, coalesce(sum(r.sign * r.cost), 0) as c,
+            coalesce(sum(r.sign) filter (where r.cost is not null), 0) as p,
+            coalesce(sum(r.sign) filter (where r.cost is null), 0) as u
+        from (
+            select 1 as sign, n.* from unnest(now_of, now_tokens, now_costs) as n (call_id, n, cost)
+            union all
+            select -1, w.* from unnest(was_of, was_tokens, was_costs) as w (call_id, n, cost)
+        ) r group by r.call_id
+    ) d where (d.t, d.c, d.p, d.u) <> (0, 0, 0, 0);
     if calls is not null then
         perform voice_worker.add_usage(calls, tokens, costs, priced, unpriced);
     end if;
@@ -3556,6 +3637,10 @@ $routine$;
 -- What earlier versions made and nothing uses any more. A file that is taken out of this tree leaves
 -- its routine in every database: its name is added here, "if exists", and stays.
 drop procedure if exists voice_worker.schema_reached(int, int);
+drop function if exists voice_worker.end_call(uuid, jsonb);
+drop function if exists voice_worker.close_ledger(uuid, jsonb);
+drop function if exists voice_worker.price_usage(public.voice_usage, voice_worker.rates);
+drop function if exists voice_worker.units_of(public.voice_usage);
 drop function if exists voice_worker.seconds_between(timestamptz, timestamptz);
 
 -- Trigger functions of a database in which the enhanced schema was made by hand (012_adopt_enhanced.sql
@@ -3602,7 +3687,7 @@ on conflict (only_row) do update set
     updated_at = now();
 $routine$;
 
-    update voice_worker.schema_version v set routines = '83450ab9d2c9e08fba1fab76edf168346f949711e613b221a051baf364384cb3' || ' '
+    update voice_worker.schema_version v set routines = 'dfec4b240ff6c520351f675c09dfd2cd2432c0ab6701ea2b88c093e6dd045c4a' || ' '
     || (select system_identifier from pg_control_system())::text || '/' || v.tableoid;
 end
 $routines$;

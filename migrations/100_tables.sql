@@ -157,7 +157,7 @@ create table if not exists public.voice_messages (
     turn_completed_delay_ms int,
     first_sentence_ms int,
     playout_delay_ms int
-);
+) with (fillfactor = 90);  -- a turn is told again within seconds: room for that within the page
 
 -- One row for each join (leg): who leaves and comes back has two.
 create table if not exists public.call_participants (
@@ -470,11 +470,13 @@ begin
     loop
         execute missing;
     end loop;
-    if (
-        select reloptions from pg_class where oid = 'voice_worker.workers'::regclass
-    ) is null then
-        alter table voice_worker.workers set (fillfactor = 50);
-    end if;
+    for missing in
+        select format('alter table %s set (fillfactor = %s)', t.name, t.fillfactor)
+        from (values ('voice_worker.workers', 50), ('public.voice_messages', 90)) t (name, fillfactor)
+        where (select reloptions from pg_class where oid = t.name::regclass) is null
+    loop
+        execute missing;
+    end loop;
 end
 $$;
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from callrecord.db.delivery import Delivery, Stats
 from callrecord.db.disk import DiskReserve
@@ -24,6 +25,10 @@ from callrecord.db.tails import Tails
 logger = private_logger("voice.shipper")
 
 __all__ = ["Shipper", "ShipperOptions", "Stats"]
+
+SENDING_S = 0.003
+"""Seconds after which a batch is with Postgres, so that the next one can be read meanwhile. Read at
+once, it would hold up the sending: a batch is larger than a socket's buffer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +173,8 @@ class Shipper:
         if portions:
             if self._heartbeat is not None:
                 await self._heartbeat.begin()
+            ahead = partial(self._tails.read_ahead, portions)
+            asyncio.get_running_loop().call_later(SENDING_S, self._despite_disk, ahead)
             await self._delivery.deliver(portions)
         self._tails.finish()
         self.stats.backlog_files = len(self._tails)

@@ -67,11 +67,10 @@ class Tails:
     def gather(self) -> list[Shipment]:
         """Return files with something to store, each call in its turn, living ones first.
 
-        What was gathered before and could not be stored comes before all: so no more than a batch
-        is in memory, however long the database is away.
+        What was read before and is not stored comes before all: so no more than two batches are in
+        memory, however long the database is away.
         """
-        at = time.monotonic()
-        ready = [each for each in self._shipments.values() if each.held_until <= at]
+        ready = self._ready()
         self._turn += 1
         if ready:
             start = self._turn % len(ready)
@@ -81,20 +80,26 @@ class Tails:
         events = 0
         for each in ready:
             if not each.pending:
-                try:
-                    each.read()
-                except OSError:  # one file's bad sector must not keep all the others
-                    each.held_until = at + RETRY_S
-                    logger.exception(
-                        "outbox file not readable, will try again",
-                        extra={"file": each.tail.path.name},
-                    )
+                _read(each)
             if each.pending:
                 found.append(each)
                 events += len(each.pending)
             if events >= BATCH_EVENTS:
                 break
         return found
+
+    def read_ahead(self, gathered: list[Shipment]) -> None:
+        """Read another batch, of other files, while one is being stored; if there is a backlog."""
+        if sum(len(each.pending) for each in gathered) < BATCH_EVENTS:
+            return  # that is all there was
+        others = [each for each in self._ready() if each not in gathered]
+        ahead = sum(len(each.pending) for each in others)
+        for each in others:
+            if ahead >= BATCH_EVENTS:
+                return
+            if not each.pending:
+                _read(each)
+                ahead += len(each.pending)
 
     def finish(self) -> None:
         """Unlink files that are stored to their end and whose writer is gone."""
@@ -132,6 +137,10 @@ class Tails:
             directory.release()
         self._adopted.clear()
 
+    def _ready(self) -> list[Shipment]:
+        at = time.monotonic()
+        return [each for each in self._shipments.values() if each.held_until <= at]
+
     def _open(self, directory: WorkerDirectory, path: Path) -> None:
         try:
             UUID(path.stem.rpartition(".")[2])
@@ -153,6 +162,15 @@ class Tails:
             )
             return
         (directory.path / f"{job_of(path)}{ACCEPTED}").unlink(missing_ok=True)
+
+
+def _read(each: Shipment) -> None:
+    try:
+        each.read()
+    except OSError:  # one file's bad sector must not keep all the others
+        each.held_until = time.monotonic() + RETRY_S
+        extra = {"file": each.tail.path.name}
+        logger.exception("outbox file not readable, will try again", extra=extra)
 
 
 def _files(directory: WorkerDirectory) -> list[Path]:

@@ -1,6 +1,10 @@
 -- What earlier versions made and nothing uses any more. A file that is taken out of this tree leaves
 -- its routine in every database: its name is added here, "if exists", and stays.
 drop procedure if exists voice_worker.schema_reached(int, int);
+drop function if exists voice_worker.end_call(uuid, jsonb);
+drop function if exists voice_worker.close_ledger(uuid, jsonb);
+drop function if exists voice_worker.price_usage(public.voice_usage, voice_worker.rates);
+drop function if exists voice_worker.units_of(public.voice_usage);
 drop function if exists voice_worker.seconds_between(timestamptz, timestamptz);
 
 -- Trigger functions of a database in which the enhanced schema was made by hand (012_adopt_enhanced.sql

@@ -18,34 +18,42 @@ declare
     ids jsonb := '{}';
     legs jsonb := batch -> 'legs';
     messages jsonb := batch -> 'messages';
+    own uuid[];
+    ended uuid[];
     c jsonb;
+    target uuid;
 begin
     perform set_config('voice_worker.applying', 'on', true);
     -- What is answered as stored is removed from the worker's disk: it must be on this one.
     if current_setting('synchronous_commit') = 'off' then
         perform set_config('synchronous_commit', 'on', true);
     end if;
-    -- All locks first and in one order, so that two batches over the same calls cannot deadlock.
-    perform from public.voice_calls where id in (
+    -- All locks first and in one order, so that two batches over the same calls cannot deadlock. Found
+    -- first: joined to a function of unknown size, the table would be read whole.
+    own := array(
         select voice_worker.find_call(
             r.room_sid, r.key, r.call_id, r.session_id, r.room_created_at
         )
         from jsonb_to_recordset(batch -> 'calls') as r (
             room_sid text, key uuid, call_id uuid, session_id text, room_created_at timestamptz
         )
-    ) order by id for no key update;
+    );
+    perform from public.voice_calls where id = any (own) order by id for no key update;
+    own := '{}';
     for c in select value from jsonb_array_elements(batch -> 'calls') loop
-        ids := ids || jsonb_build_object(c ->> 'key', voice_worker.claim_call(c));
+        target := voice_worker.claim_call(c);
+        ids := ids || jsonb_build_object(c ->> 'key', target);
+        own := own || target;
     end loop;
     if exists (
-        select from voice_worker.deleted_rows d
-        where d.call_id is null or d.call_id in (select value::uuid from jsonb_each_text(ids))
+        select from voice_worker.deleted_rows d where d.call_id is null or d.call_id = any (own)
     ) then
         legs := voice_worker.not_deleted(legs);
         messages := voice_worker.not_deleted(messages);
     end if;
     perform voice_worker.clear_ids(ids, legs, messages);
-    -- Only what there is: a column that a later migration brings holds no call back without it.
+    -- Only what there is: most batches are of one event, and a column that a later migration brings
+    -- holds no call back without it.
     if legs <> '[]' then
         perform voice_worker.apply_legs(ids, legs);
     end if;
@@ -58,23 +66,31 @@ begin
     for c in select value from jsonb_array_elements(batch -> 'calls') loop
         perform voice_worker.progress_call((ids ->> (c ->> 'key'))::uuid, c);
     end loop;
-    -- In every batch, not only in that of the end: a leg can be told after it.
-    perform voice_worker.close_legs(ids, batch -> 'calls');
-    -- A call that no front end made belongs to the first user who was in it.
-    update public.voice_calls v set user_id = first.user_id
-    from (
-        select distinct on (p.call_id) p.call_id, p.user_id
-        from jsonb_to_recordset(legs) as r (call text, id uuid)
-        join public.call_participants p on p.id = r.id
-        where p.user_id is not null and p.call_id = (ids ->> r.call)::uuid
-        order by p.call_id, p.joined_at, p.id
-    ) first
-    where v.id = first.call_id and v.user_id is null;
-    perform voice_worker.note_phone_calls(ids, legs);
-    -- Whatever a batch tells of a call that has ended may change its transcript.
-    perform voice_worker.write_transcripts(
-        array(select value::uuid from jsonb_each_text(ids) where value is not null)
+    ended := array(
+        select v.id from public.voice_calls v
+        where v.id = any (own) and (v.ended_at is not null or v.status in ('completed', 'failed'))
     );
+    -- In every batch, not only in that of the end: a leg can be told after it.
+    if cardinality(ended) > 0 then
+        perform voice_worker.close_legs(ids, batch -> 'calls');
+    end if;
+    if legs <> '[]' then
+        -- A call that no front end made belongs to the first user who was in it.
+        update public.voice_calls v set user_id = first.user_id
+        from (
+            select distinct on (p.call_id) p.call_id, p.user_id
+            from jsonb_to_recordset(legs) as r (call text, id uuid)
+            join public.call_participants p on p.id = r.id
+            where p.user_id is not null and p.call_id = (ids ->> r.call)::uuid
+            order by p.call_id, p.joined_at, p.id
+        ) first
+        where v.id = first.call_id and v.user_id is null;
+        perform voice_worker.note_phone_calls(ids, legs);
+    end if;
+    -- Whatever a batch tells of a call that has ended may change its transcript.
+    if cardinality(ended) > 0 then
+        perform voice_worker.write_transcripts(ended);
+    end if;
     perform set_config('voice_worker.applying', 'off', true);
     return jsonb_build_object('call_ids', ids);
 end

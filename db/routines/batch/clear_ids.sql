@@ -6,21 +6,29 @@
 -- Locks: the rows that get another id. Called by: voice_worker.
 create or replace function voice_worker.clear_ids(ids jsonb, legs jsonb, messages jsonb)
 returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp
+-- A plan that was made while the table was small, or unknown, stays with the session.
+set enable_seqscan = off as $$
 declare
     taken uuid[];
 begin
-    select array_agg(p.id) into taken
-    from jsonb_to_recordset(legs) as r (id uuid, call text)
-    join public.call_participants p on p.id = r.id and p.call_id <> (ids ->> r.call)::uuid;
-    if taken is not null then
-        update public.call_participants set id = voice_worker.uuid_v7() where id = any (taken);
+    if legs <> '[]' then
+        select array_agg(r.id) into taken
+        from jsonb_to_recordset(legs) as r (id uuid, call text)
+        where (select p.call_id from public.call_participants p where p.id = r.id)
+            <> (ids ->> r.call)::uuid;
+        if taken is not null then
+            update public.call_participants set id = voice_worker.uuid_v7() where id = any (taken);
+        end if;
     end if;
-    select array_agg(m.id) into taken
-    from jsonb_to_recordset(messages) as r (id uuid, call text)
-    join public.voice_messages m on m.id = r.id and m.call_id <> (ids ->> r.call)::uuid;
-    if taken is not null then
-        update public.voice_messages set id = voice_worker.uuid_v7() where id = any (taken);
+    if messages <> '[]' then
+        select array_agg(r.id) into taken
+        from jsonb_to_recordset(messages) as r (id uuid, call text)
+        where (select m.call_id from public.voice_messages m where m.id = r.id)
+            <> (ids ->> r.call)::uuid;
+        if taken is not null then
+            update public.voice_messages set id = voice_worker.uuid_v7() where id = any (taken);
+        end if;
     end if;
 end
 $$;

@@ -1,5 +1,5 @@
--- Legs that go on after their call has ended, since the agent has left people who talk on. Nothing tells
--- when they leave: a worker looks into the room.
+-- Legs that go on after their call has ended, since the agent has left people who talk on. No event
+-- says when they leave: a worker looks into the room.
 --
 -- at_most: as many legs, those of the oldest calls. Locks: none. Result: id of the leg, name of the room,
 -- LiveKit's id of the participant. Called by: voice_worker.

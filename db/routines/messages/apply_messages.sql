@@ -7,7 +7,9 @@
 -- Locks: the messages that change. Their calls must be locked already (apply_batch does it): nobody
 -- else may count to the same numbers. Called by: voice_worker.
 create or replace function voice_worker.apply_messages(ids jsonb, messages jsonb) returns void
-language sql set search_path = pg_catalog, pg_temp as $$
+language sql set search_path = pg_catalog, pg_temp
+-- A plan that was made while the table was small, or unknown, stays with the session.
+set enable_seqscan = off as $$
     with given as materialized (
         select (ids ->> r.call)::uuid as call_id, r.*
         from jsonb_to_recordset(messages) as r (
@@ -25,9 +27,10 @@ language sql set search_path = pg_catalog, pg_temp as $$
     numbered as (
         select g.id, row_number() over (partition by g.call_id order by g.place) as nth
         from given g
-        where not exists (select from public.voice_messages m where m.id = g.id)
+        -- One by one, by the index: joined, a plan may read the whole of a table that has grown since.
+        where (select m.id from public.voice_messages m where m.id = g.id) is null
     ),
-    newest as (
+    newest as materialized (
         select c.call_id, (
             select coalesce(max(m.sequence_number), 0) from public.voice_messages m
             where m.call_id = c.call_id

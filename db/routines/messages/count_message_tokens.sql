@@ -7,25 +7,31 @@
 create or replace function voice_worker.count_message_tokens() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
+    -- Of each row its call and its tokens: as it is now, and as it was.
+    now_of uuid[];
+    now_tokens int[];
+    was_of uuid[];
+    was_tokens int[];
     calls uuid[];
     tokens bigint[];
 begin
-    if tg_op = 'INSERT' then
-        select array_agg(call_id), array_agg(n) into calls, tokens from (
-            select call_id, sum(tokens_used) as n from new_rows group by call_id
-        ) d where n <> 0;
-    elsif tg_op = 'DELETE' then
-        select array_agg(call_id), array_agg(-n) into calls, tokens from (
-            select call_id, sum(tokens_used) as n from old_rows group by call_id
-        ) d where n <> 0;
-    else
-        select array_agg(call_id), array_agg(n) into calls, tokens from (
-            select call_id, sum(tokens_used) as n from (
-                select call_id, tokens_used::bigint from new_rows
-                union all select call_id, -tokens_used::bigint from old_rows
-            ) both_sides group by call_id
-        ) d where n <> 0;
+    if tg_op <> 'DELETE' then
+        select array_agg(call_id), array_agg(tokens_used) into now_of, now_tokens
+        from new_rows where tokens_used <> 0;
     end if;
+    if tg_op <> 'INSERT' then
+        select array_agg(call_id), array_agg(tokens_used) into was_of, was_tokens
+        from old_rows where tokens_used <> 0;
+    end if;
+    if now_of is null and was_of is null then
+        return null;
+    end if;
+    select array_agg(d.call_id), array_agg(d.n) into calls, tokens from (
+        select r.call_id, sum(r.n) as n from (
+            select * from unnest(now_of, now_tokens) as r (call_id, n)
+            union all select r.call_id, -r.n from unnest(was_of, was_tokens) as r (call_id, n)
+        ) r group by r.call_id
+    ) d where d.n <> 0;
     if calls is not null then
         perform voice_worker.add_tokens(calls, tokens);
     end if;

@@ -1,5 +1,6 @@
 -- Prices a request as it is written, whoever writes it; one that is told again with new figures too. A
--- cost that the writer gives (a recount, or by hand) stays.
+-- cost that the writer gives (a recount, or by hand) stays. The worker's batches come priced: there the
+-- rates of a model are looked up once (apply_usage).
 --
 -- Trigger before insert or update of one row, with the owner's rights. Locks: none. Nobody calls it.
 create or replace function voice_worker.price_new_usage() returns trigger
@@ -10,12 +11,16 @@ begin
     then
         return new;  -- by a recount, or by hand
     end if;
-    return voice_worker.price_usage(
-        new,
-        voice_worker.rates_of(
-            new.provider, new.model, (new.created_at at time zone 'UTC')::date
-        )
-    );
+    select c.cost, c.price_ids into new.cost, new.price_ids
+    from voice_worker.charge(
+        voice_worker.units_of(
+            new.input_tokens, new.cached_input_tokens, new.cache_creation_tokens,
+            new.input_audio_tokens, new.cached_audio_tokens, new.output_tokens,
+            new.output_audio_tokens, new.characters, new.audio_ms, new.metadata
+        ),
+        voice_worker.rates_of(new.provider, new.model, (new.created_at at time zone 'UTC')::date)
+    ) c;
+    return new;
 end
 $$;
 
@@ -27,4 +32,10 @@ create or replace trigger voice_usage_price_trigger
         input_audio_tokens, cached_audio_tokens, output_tokens, output_audio_tokens, characters,
         audio_ms, metadata, cost
     on public.voice_usage
-    for each row execute function voice_worker.price_new_usage();
+    for each row
+    -- Nobody else can claim that of his rows.
+    when (
+        current_setting('voice_worker.applying', true) is distinct from 'on'
+        or not has_schema_privilege('voice_worker', 'usage')
+    )
+    execute function voice_worker.price_new_usage();

@@ -29,17 +29,24 @@ begin
             from public.voice_usage u where u.id = any (ids)
         ) k
     ), priced as (
-        select u.id, voice_worker.price_usage(u, m.rates) as row
+        select u.id, c.cost, c.price_ids
         from public.voice_usage u
         join models m on m.provider is not distinct from u.provider
             and m.model is not distinct from u.model
             and m.day = (u.created_at at time zone 'UTC')::date
+        cross join lateral voice_worker.charge(
+            voice_worker.units_of(
+                u.input_tokens, u.cached_input_tokens, u.cache_creation_tokens,
+                u.input_audio_tokens, u.cached_audio_tokens, u.output_tokens,
+                u.output_audio_tokens, u.characters, u.audio_ms, u.metadata
+            ),
+            m.rates
+        ) c
         where u.id = any (ids)
     )
-    update public.voice_usage u set cost = (p.row).cost, price_ids = (p.row).price_ids
+    update public.voice_usage u set cost = p.cost, price_ids = p.price_ids
     from priced p
-    where u.id = p.id
-        and (u.cost, u.price_ids) is distinct from ((p.row).cost, (p.row).price_ids);
+    where u.id = p.id and (u.cost, u.price_ids) is distinct from (p.cost, p.price_ids);
     get diagnostics changed = row_count;
 end
 $$;

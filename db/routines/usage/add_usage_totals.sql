@@ -14,6 +14,10 @@ declare
     slots constant int := 8;
     sign constant int := tg_argv[0];
 begin
+    -- An upsert calls the triggers of both insert and update.
+    if not exists (select from changed) then
+        return null;
+    end if;
     insert into voice_worker.usage_totals as t
     select
         date_bin('15 minutes', created_at, 'epoch') as quarter_hour, kind, provider, model,

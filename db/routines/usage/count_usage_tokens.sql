@@ -8,50 +8,47 @@
 create or replace function voice_worker.count_usage_tokens() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
+    -- Of each row its call, the tokens that count, and its cost: as it is now, and as it was.
+    now_of uuid[];
+    now_tokens int[];
+    now_costs numeric[];
+    was_of uuid[];
+    was_tokens int[];
+    was_costs numeric[];
     calls uuid[];
     tokens bigint[];
     costs numeric[];
     priced bigint[];
     unpriced bigint[];
 begin
-    if tg_op = 'INSERT' then
-        select array_agg(call_id), array_agg(t), array_agg(c), array_agg(p), array_agg(u)
-        into calls, tokens, costs, priced, unpriced from (
-            select call_id,
-                coalesce(sum(total_tokens) filter (
-                    where message_id is null and kind in ('llm', 'realtime')
-                ), 0) as t,
-                coalesce(sum(cost), 0) as c, count(cost) as p, count(*) - count(cost) as u
-            from new_rows group by call_id
-        ) d;
-    elsif tg_op = 'DELETE' then
-        select array_agg(call_id), array_agg(-t), array_agg(-c), array_agg(-p), array_agg(-u)
-        into calls, tokens, costs, priced, unpriced from (
-            select call_id,
-                coalesce(sum(total_tokens) filter (
-                    where message_id is null and kind in ('llm', 'realtime')
-                ), 0) as t,
-                coalesce(sum(cost), 0) as c, count(cost) as p, count(*) - count(cost) as u
-            from old_rows group by call_id
-        ) d;
-    else
-        select array_agg(call_id), array_agg(t), array_agg(c), array_agg(p), array_agg(u)
-        into calls, tokens, costs, priced, unpriced from (
-            select call_id,
-                coalesce(sum(sign * total_tokens) filter (
-                    where message_id is null and kind in ('llm', 'realtime')
-                ), 0) as t,
-                coalesce(sum(sign * cost), 0) as c,
-                sum(sign * (cost is not null)::int) as p, sum(sign * (cost is null)::int) as u
-            from (
-                select 1 as sign, call_id, message_id, kind, total_tokens::bigint, cost
-                from new_rows
-                union all
-                select -1, call_id, message_id, kind, total_tokens::bigint, cost from old_rows
-            ) both_sides
-            group by call_id
-        ) d where t <> 0 or c <> 0 or p <> 0 or u <> 0;
+    if tg_op <> 'DELETE' then
+        select
+            array_agg(call_id), array_agg(cost),
+            array_agg(voice_worker.call_tokens(message_id, kind, total_tokens))
+        into now_of, now_costs, now_tokens from new_rows;
     end if;
+    if tg_op <> 'INSERT' then
+        select
+            array_agg(call_id), array_agg(cost),
+            array_agg(voice_worker.call_tokens(message_id, kind, total_tokens))
+        into was_of, was_costs, was_tokens from old_rows;
+    end if;
+    if now_of is null and was_of is null then
+        return null;
+    end if;
+    select
+        array_agg(d.call_id), array_agg(d.t), array_agg(d.c), array_agg(d.p), array_agg(d.u)
+    into calls, tokens, costs, priced, unpriced from (
+        select
+            r.call_id, sum(r.sign * r.n) as t, coalesce(sum(r.sign * r.cost), 0) as c,
+            coalesce(sum(r.sign) filter (where r.cost is not null), 0) as p,
+            coalesce(sum(r.sign) filter (where r.cost is null), 0) as u
+        from (
+            select 1 as sign, n.* from unnest(now_of, now_tokens, now_costs) as n (call_id, n, cost)
+            union all
+            select -1, w.* from unnest(was_of, was_tokens, was_costs) as w (call_id, n, cost)
+        ) r group by r.call_id
+    ) d where (d.t, d.c, d.p, d.u) <> (0, 0, 0, 0);
     if calls is not null then
         perform voice_worker.add_usage(calls, tokens, costs, priced, unpriced);
     end if;
