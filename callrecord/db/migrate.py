@@ -7,6 +7,8 @@ import ssl
 import sysconfig
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -87,28 +89,41 @@ async def migrate(url: str | None, *, patience_s: float = 30.0) -> Migrated:
 
     Raises:
         BadDatabaseUrl: A setting has to change first.
-        MigrationError: Postgres stayed away, or refused a migration.
+        MigrationError: Postgres stayed away, refused a migration, or is newer than the files.
+        RoutinesError: Somebody held a lock all the time, or Postgres refused a routine.
     """
     url = checked_url(url)
-    connection = await connect_patiently(url, patience_s)
-    try:
+    async with _connected(url, patience_s) as connection:
         found = await read_version(connection)
         if found is not None and found.version > SCHEMA_VERSION_NEEDED:
             raise MigrationError(too_new(found.version))
-        one_host = await writable_url(url)
-        applied: list[str] = []
-        routines = False
-        if not await _has_routines(connection):
-            applied += await _run_dbmate(one_host, without=MOVES_ROWS)
+        new = not await _has_routines(connection)
+    one_host = await writable_url(url)
+    applied: list[str] = []
+    routines = False
+    if new:
+        applied += await _run_dbmate(one_host, without=MOVES_ROWS)
+        async with _connected(url, patience_s) as connection:
             routines = await apply_routines(connection)
-        applied += await _run_dbmate(one_host)
+    applied += await _run_dbmate(one_host)
+    async with _connected(url, patience_s) as connection:
         routines = await apply_routines(connection) or routines
         found = await read_version(connection)
-    finally:
-        await connection.close()
     if found is None:
         raise MigrationError("voice_worker.schema_version is empty: run it again")
     return Migrated(applied, routines, found.version)
+
+
+@asynccontextmanager
+async def _connected(
+    url: str, patience_s: float
+) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """Connect for a moment: none lies idle while dbmate moves rows for minutes."""
+    connection = await connect_patiently(url, patience_s)
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def _has_routines(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
