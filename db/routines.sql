@@ -573,12 +573,12 @@ $routine$;
 
     -- batch/progress_call.sql
     execute $routine$
--- Writes the connect and the end of a call in one update: each version of a call's row costs its indexes
--- and triggers.
+-- Writes the connect and the end of a call in one update: each version of a call's row costs its
+-- indexes and triggers.
 --
--- The end is written only by the job that has the row, and only if the call has not ended or was swept;
--- one that has ended only learns the reason, if it has none. A call's ledger is that of all its jobs: one
--- that died leaves gaps, whoever ends the call later. Told again, nothing changes.
+-- The end is written only by the job that has the row, and only if the call has not ended or was
+-- swept; one that has ended only learns the reason, if it has none. A call's ledger is that of all its
+-- jobs: one that died leaves gaps, whoever ends the call later. Told again, nothing changes.
 --
 -- target: the row, null if it was deleted (nothing is done). c: the call in the batch: job_id,
 -- connected_at, ended_at, end_status, end_reason, end_detail, usage_complete (null: nothing is said),
@@ -1029,8 +1029,8 @@ $routine$;
 -- Legs that go on after their call has ended, since the agent has left people who talk on. No event
 -- says when they leave: a worker looks into the room.
 --
--- at_most: as many legs, those of the oldest calls. Locks: none. Result: id of the leg, name of the room,
--- LiveKit's id of the participant. Called by: voice_worker.
+-- at_most: as many legs, those of the oldest calls. Locks: none. Result: id of the leg, name of the
+-- room, LiveKit's id of the participant. Called by: voice_worker.
 create or replace function voice_worker.open_legs(at_most int)
 returns table (id uuid, room text, sid text)
 language sql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
@@ -1947,8 +1947,8 @@ $routine$;
 
     -- usage/call_tokens.sql
     execute $routine$
--- The tokens of a request that count for its call, and for no message: those of a language model's request
--- that led to none.
+-- The tokens of a request that count for its call, and for no message: those of a language model's
+-- request that led to none.
 --
 -- Arguments: columns of voice_usage. Locks: none. Called by the trigger of voice_usage, nobody else.
 create or replace function voice_worker.call_tokens(message_id uuid, kind text, total_tokens int)
@@ -3687,7 +3687,7 @@ on conflict (only_row) do update set
     updated_at = now();
 $routine$;
 
-    update voice_worker.schema_version v set routines = 'dfec4b240ff6c520351f675c09dfd2cd2432c0ab6701ea2b88c093e6dd045c4a' || ' '
+    update voice_worker.schema_version v set routines = 'f4b31b38cfc54ad79890e46853167a630dfbce3a19c15ec97bea2fac252098a9' || ' '
     || (select system_identifier from pg_control_system())::text || '/' || v.tableoid;
 end
 $routines$;

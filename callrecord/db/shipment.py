@@ -38,6 +38,7 @@ class Shipment:
         closing: Its writer is gone, and it was read to its end.
         call_id: The call's row, once known.
         deleted: The call's owner has deleted it.
+        ahead: What is pending was read ahead, and delivered by nobody yet.
         read_to: Until when all that was written is read, in seconds since 1970.
         stored_to: The same of what was taken off `pending` since.
     """
@@ -51,6 +52,7 @@ class Shipment:
     closing: bool = False
     call_id: UUID | None = None
     deleted: bool = False
+    ahead: bool = False
     stored_to: float = field(init=False)
 
     def __post_init__(self) -> None:

@@ -67,21 +67,22 @@ class Tails:
     def gather(self) -> list[Shipment]:
         """Return files with something to store, each call in its turn, living ones first.
 
-        What was read before and is not stored comes before all: so no more than two batches are in
-        memory, however long the database is away.
+        What was gathered before and could not be stored comes before all, then what was read ahead:
+        so no more than two batches are in memory, however long the database is away.
         """
         ready = self._ready()
         self._turn += 1
         if ready:
             start = self._turn % len(ready)
             ready = ready[start:] + ready[:start]
-        ready.sort(key=lambda each: (not each.pending, each.tail.locked))
+        ready.sort(key=lambda each: (not each.pending, each.ahead, each.tail.locked))
         found: list[Shipment] = []
         events = 0
         for each in ready:
             if not each.pending:
                 _read(each)
             if each.pending:
+                each.ahead = False
                 found.append(each)
                 events += len(each.pending)
             if events >= BATCH_EVENTS:
@@ -93,12 +94,14 @@ class Tails:
         if sum(len(each.pending) for each in gathered) < BATCH_EVENTS:
             return  # that is all there was
         others = [each for each in self._ready() if each not in gathered]
+        others.sort(key=lambda each: each.tail.locked)  # a living call waits for no backlog
         ahead = sum(len(each.pending) for each in others)
         for each in others:
             if ahead >= BATCH_EVENTS:
                 return
             if not each.pending:
                 _read(each)
+                each.ahead = True
                 ahead += len(each.pending)
 
     def finish(self) -> None:

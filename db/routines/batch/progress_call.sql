@@ -1,9 +1,9 @@
--- Writes the connect and the end of a call in one update: each version of a call's row costs its indexes
--- and triggers.
+-- Writes the connect and the end of a call in one update: each version of a call's row costs its
+-- indexes and triggers.
 --
--- The end is written only by the job that has the row, and only if the call has not ended or was swept;
--- one that has ended only learns the reason, if it has none. A call's ledger is that of all its jobs: one
--- that died leaves gaps, whoever ends the call later. Told again, nothing changes.
+-- The end is written only by the job that has the row, and only if the call has not ended or was
+-- swept; one that has ended only learns the reason, if it has none. A call's ledger is that of all its
+-- jobs: one that died leaves gaps, whoever ends the call later. Told again, nothing changes.
 --
 -- target: the row, null if it was deleted (nothing is done). c: the call in the batch: job_id,
 -- connected_at, ended_at, end_status, end_reason, end_detail, usage_complete (null: nothing is said),

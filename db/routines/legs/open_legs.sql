@@ -1,8 +1,8 @@
 -- Legs that go on after their call has ended, since the agent has left people who talk on. No event
 -- says when they leave: a worker looks into the room.
 --
--- at_most: as many legs, those of the oldest calls. Locks: none. Result: id of the leg, name of the room,
--- LiveKit's id of the participant. Called by: voice_worker.
+-- at_most: as many legs, those of the oldest calls. Locks: none. Result: id of the leg, name of the
+-- room, LiveKit's id of the participant. Called by: voice_worker.
 create or replace function voice_worker.open_legs(at_most int)
 returns table (id uuid, room text, sid text)
 language sql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$

@@ -1,5 +1,5 @@
--- The tokens of a request that count for its call, and for no message: those of a language model's request
--- that led to none.
+-- The tokens of a request that count for its call, and for no message: those of a language model's
+-- request that led to none.
 --
 -- Arguments: columns of voice_usage. Locks: none. Called by the trigger of voice_usage, nobody else.
 create or replace function voice_worker.call_tokens(message_id uuid, kind text, total_tokens int)

@@ -221,11 +221,46 @@ def test_what_waits_in_memory_is_bounded_however_often_delivery_fails(
             writer.append(message())
         tails.scan()
         portions = tails.gather()
+        tails.read_ahead(portions)
     first = {each.tail.path for each in portions}
-    assert sum(len(each.pending) for each in tails._shipments.values()) < 20
+    assert sum(len(each.pending) for each in tails._shipments.values()) < 40, "two batches"
     assert {each.tail.path for each in tails.gather()} == first, "the same, until it is stored"
     for writer in writers:
         writer.close()
+    tails.close()
+
+
+def test_another_batch_of_a_backlog_is_read_while_one_is_stored(
+    directory: WorkerDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callrecord.db.tails, "BATCH_EVENTS", 10)
+    living = OutboxWriter(directory.path, started())
+    tails = Tails([directory])
+    ship_all(tails)
+    for _ in range(20):
+        write(directory.path, started(), *(message() for _ in range(5)), ended())
+    tails.scan()
+    portions = tails.gather()
+    living.append(message())
+    tails.read_ahead(portions)
+    for each in portions:
+        each.pending.clear()
+    ahead = {path for path, each in tails._shipments.items() if each.pending}
+    assert living.path in ahead
+    assert {each.tail.path for each in tails.gather()} == ahead
+    living.close()
+    tails.close()
+
+
+def test_nothing_is_read_ahead_of_what_is_no_backlog(directory: WorkerDirectory) -> None:
+    write(directory.path, started(), message())
+    tails = Tails([directory])
+    tails.scan()
+    portions = tails.gather()
+    write(directory.path, started(), message())
+    tails.scan()
+    tails.read_ahead(portions)
+    assert [each for each in tails._shipments.values() if each.pending] == portions
     tails.close()
 
 
