@@ -337,9 +337,7 @@ begin
             (2, 'public.voice_messages', 'turn_completed_delay_ms', 'int'),
             (3, 'public.voice_messages', 'first_sentence_ms', 'int'),
             (4, 'public.voice_messages', 'playout_delay_ms', 'int'),
-            (1, 'public.call_participants', 'direction', $d$text
-                constraint call_participants_direction_check
-                check (direction in ('inbound', 'outbound'))$d$),
+            (1, 'public.call_participants', 'direction', 'text'),
             (2, 'public.call_participants', 'answered_at', 'timestamptz'),
             (1, 'voice_worker.workers', 'kind', $d$text not null default 'worker'$d$),
             (2, 'voice_worker.workers', 'lost_after', $d$interval not null default '60 s'$d$),
@@ -391,6 +389,13 @@ begin
             drop constraint voice_usage_kind_check,
             add constraint voice_usage_kind_check
                 check (kind ~ '^[a-z][a-z0-9_]{0,31}$') not valid;
+    end if;
+    if not exists (
+        select from pg_constraint where conrelid = 'public.call_participants'::regclass
+            and conname = 'call_participants_direction_check'
+    ) then
+        alter table public.call_participants add constraint call_participants_direction_check
+            check (direction in ('inbound', 'outbound')) not valid;
     end if;
     -- A user may write times of his call, message or leg. One beyond what clients can hold, such as the
     -- year 20000 or infinity, would break every list it is in, of Python's clients for one: no row of

@@ -286,6 +286,7 @@ begin
             ('public.voice_calls'::regclass, 'voice_calls_times_check'),
             ('public.voice_messages'::regclass, 'voice_messages_times_check'),
             ('public.call_participants'::regclass, 'call_participants_times_check'),
+            ('public.call_participants'::regclass, 'call_participants_direction_check'),
             ('public.voice_usage'::regclass, 'voice_usage_kind_check')
         )
         order by conname
