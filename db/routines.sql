@@ -1029,9 +1029,9 @@ $routine$;
 -- Legs that go on after their call has ended, since the agent has left people who talk on. No event
 -- says when they leave: a worker looks into the room.
 --
--- at_most: as many legs, those of the oldest calls. Locks: none. Result: id of the leg, name of the
--- room, LiveKit's id of the participant. Called by: voice_worker.
-create or replace function voice_worker.open_legs(at_most int)
+-- Locks: none. Result: id of the leg, name of the room, LiveKit's id of the participant. Called by:
+-- voice_worker.
+create or replace function voice_worker.open_legs()
 returns table (id uuid, room text, sid text)
 language sql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
     select
@@ -1043,12 +1043,10 @@ language sql stable set search_path = pg_catalog, pg_temp set enable_seqscan = o
     join public.voice_calls c on c.id = p.call_id
     where p.left_at is null and p.participant_type <> 'agent'
         and c.ended_at is not null and voice_worker.people_talk_on(c.end_reason)
-    order by p.call_id, p.id
-    limit at_most
 $$;
 
-revoke all on function voice_worker.open_legs(int) from public;
-grant execute on function voice_worker.open_legs(int) to voice_worker;
+revoke all on function voice_worker.open_legs() from public;
+grant execute on function voice_worker.open_legs() to voice_worker;
 $routine$;
 
     -- legs/people_talk_on.sql
@@ -3687,7 +3685,7 @@ on conflict (only_row) do update set
     updated_at = now();
 $routine$;
 
-    update voice_worker.schema_version v set routines = 'f4b31b38cfc54ad79890e46853167a630dfbce3a19c15ec97bea2fac252098a9' || ' '
+    update voice_worker.schema_version v set routines = 'c9125099766fe3e580477324a354be0b0baf57234032843c313069cd038ec86c' || ' '
     || (select system_identifier from pg_control_system())::text || '/' || v.tableoid;
 end
 $routines$;

@@ -76,6 +76,11 @@ class Routines:
     tables: list[str]
     digest: str
 
+    def split(self) -> tuple[list[Routine], list[Routine]]:
+        """Return those that lock nothing, and after them those that run with the tables locked."""
+        free = [each for each in self.files if not each.on_tables]
+        return free, self.files[len(free) :]
+
 
 def read_routines(folder: Path = ROUTINES) -> Routines:
     """Read the files.
@@ -199,15 +204,13 @@ async def _apply(
     await _held(connection, sql("routines_turn"), "the routines")
     if await _are_there(connection, routines):
         return False
-    locked = False
-    for each in routines.files:
-        if not locked and each.on_tables:
-            locked = True
-            others = [table for table in routines.tables if table != waited_for]
-            for table in (waited_for, *others):
-                wait = "" if table == waited_for else " nowait"
-                lock = f"lock table {table} in access exclusive mode{wait}"
-                await _held(connection, lock, table)
+    free, on_tables = routines.split()
+    for each in free:
+        await _held(connection, each.text, each.name)
+    for table in sorted(routines.tables, key=lambda table: table != waited_for):
+        wait = "" if table == waited_for else " nowait"
+        await _held(connection, f"lock table {table} in access exclusive mode{wait}", table)
+    for each in on_tables:
         await _held(connection, each.text, each.name)
     await connection.execute(sql("note_routines"), routines.digest)
     return True
@@ -225,17 +228,21 @@ async def _held(connection: "asyncpg.Connection[asyncpg.Record]", statements: st
 def psql_file(routines: Routines | None = None) -> str:
     """Return all routines as one statement, for whoever applies them without `db migrate`."""
     routines = routines or read_routines()
-    parts = [_PSQL_HEAD.format(version=SCHEMA_VERSION_NEEDED, timeout=LOCK_TIMEOUT_S)]
-    locked = False
-    for each in routines.files:
-        if not locked and each.on_tables:
-            locked = True
-            tables = ", ".join(routines.tables)
-            parts.append(f"    execute 'lock table {tables} in access exclusive mode';\n")
-        parts.append(f"\n    -- {each.name}\n    execute $routine$\n{each.text}$routine$;\n")
+    free, on_tables = routines.split()
+    tables = ", ".join(routines.tables)
+    parts = [
+        _PSQL_HEAD.format(version=SCHEMA_VERSION_NEEDED, timeout=LOCK_TIMEOUT_S),
+        *map(_executed, free),
+        f"    execute 'lock table {tables} in access exclusive mode';\n",
+        *map(_executed, on_tables),
+    ]
     note = sql("note_routines").strip().replace("$1::text", f"'{routines.digest}'")
     parts.append(f"\n    {note};\nend\n$routines$;\n")
     return "".join(parts)
+
+
+def _executed(routine: Routine) -> str:
+    return f"\n    -- {routine.name}\n    execute $routine$\n{routine.text}$routine$;\n"
 
 
 _PSQL_HEAD: Final = """\

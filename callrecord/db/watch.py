@@ -1,6 +1,5 @@
 """Ends the calls of lost workers, the calls that no worker serves, and legs that no worker sees."""
 
-from itertools import groupby
 from typing import Protocol
 from uuid import UUID
 
@@ -49,6 +48,7 @@ class Watch:
         self._rooms = rooms
         self._not_served_s = not_served_s
         self._after = FIRST
+        self._after_leg = FIRST
 
     async def sweep(self) -> None:
         """End the calls of workers that are lost."""
@@ -84,17 +84,18 @@ class Watch:
     async def end_legs(self) -> None:
         """End the legs of people who have left a room after the agent had.
 
-        A leg ends when the first look finds its participant gone.
+        A leg ends when the first look finds its participant gone. One look is at a chunk of legs,
+        the next one at those behind them.
         """
         if self._rooms is None:
             return
-        found = await self._workers.open_legs()
-        for room, legs in groupby(found, key=lambda leg: leg.room):
-            try:
-                inside = await self._rooms.inside(room)
-            except Transient as error:
-                logger.warning("LiveKit could not be asked for people", extra={"error": str(error)})
-                return
-            gone = [leg.id for leg in legs if leg.sid not in inside]
-            if gone:
-                await self._workers.end_legs(gone)
+        found = await self._workers.open_legs(self._after_leg)
+        try:
+            inside = {room: await self._rooms.inside(room) for room in {leg.room for leg in found}}
+        except Transient as error:
+            logger.warning("LiveKit could not be asked for people", extra={"error": str(error)})
+            return
+        gone = [leg.id for leg in found if leg.sid not in inside[leg.room]]
+        if gone:
+            await self._workers.end_legs(gone)
+        self._after_leg = found[-1].id if len(found) == CHUNK else FIRST

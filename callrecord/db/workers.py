@@ -13,7 +13,7 @@ ANSWER_S = 10.0
 """How long an answer may take, connecting included: a heartbeat that waits is none."""
 
 CHUNK = 100
-"""Rows that are asked for at once, of those that nobody may serve."""
+"""Rows that are asked for at once: those that nobody may serve, legs that nobody sees."""
 
 FIRST = UUID(int=0)
 
@@ -90,9 +90,9 @@ class Workers(Store):
         found = await self._run("end_unserved", worker_id, ids, older_than_s)
         return int(found) if found.isdecimal() else 0
 
-    async def open_legs(self) -> list[OpenLeg]:
-        """Return legs of people whom the agent has left, room by room, the oldest of them."""
-        found = await self._run("open_legs", CHUNK)
+    async def open_legs(self, after: UUID = FIRST) -> list[OpenLeg]:
+        """Return legs of people whom the agent has left, by their ids, at most CHUNK of them."""
+        found = await self._run("open_legs", after, CHUNK)
         return msgspec.json.decode(found, type=list[OpenLeg])
 
     async def end_legs(self, ids: list[UUID]) -> None:

@@ -7,14 +7,14 @@ so that somebody spoke is known, and what was said is not.
 """
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from livekit.agents import AgentSession, AgentStateChangedEvent
 
+from callrecord.recording.guard import Guard
+
 Cause = Literal["echo_guard", "uninterruptible"]
-Guard = Callable[[str, Callable[..., None]], Callable[..., None]]
 
 _KEPT: Final = 16
 """Stretches that are remembered: a caller's speech rarely lasts over more of them."""

@@ -25,6 +25,7 @@ from livekit.agents.stt import StreamAdapter
 from callrecord.db.privacy import private_logger
 from callrecord.recording.current_models import CurrentModels
 from callrecord.recording.discarded import Cause, DiscardedAudio
+from callrecord.recording.guard import Guard
 
 logger = private_logger("voice.recorder")
 
@@ -39,8 +40,6 @@ _SILENCE_S: Final = 0.5
 """About as long a silence ends speech, and is counted in."""
 _DISCARDED: Final = 0.8
 """Share of discarded audio from which on no transcript is expected."""
-
-Guard = Callable[[str, Callable[..., None]], Callable[..., None]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 -- Legs that go on after their call has ended, since the agent has left people who talk on. No event
 -- says when they leave: a worker looks into the room.
 --
--- at_most: as many legs, those of the oldest calls. Locks: none. Result: id of the leg, name of the
--- room, LiveKit's id of the participant. Called by: voice_worker.
-create or replace function voice_worker.open_legs(at_most int)
+-- Locks: none. Result: id of the leg, name of the room, LiveKit's id of the participant. Called by:
+-- voice_worker.
+create or replace function voice_worker.open_legs()
 returns table (id uuid, room text, sid text)
 language sql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
     select
@@ -15,9 +15,7 @@ language sql stable set search_path = pg_catalog, pg_temp set enable_seqscan = o
     join public.voice_calls c on c.id = p.call_id
     where p.left_at is null and p.participant_type <> 'agent'
         and c.ended_at is not null and voice_worker.people_talk_on(c.end_reason)
-    order by p.call_id, p.id
-    limit at_most
 $$;
 
-revoke all on function voice_worker.open_legs(int) from public;
-grant execute on function voice_worker.open_legs(int) to voice_worker;
+revoke all on function voice_worker.open_legs() from public;
+grant execute on function voice_worker.open_legs() to voice_worker;

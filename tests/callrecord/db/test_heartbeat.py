@@ -199,8 +199,11 @@ async def test_it_sweeps_and_asks_who_is_served(dsn: str, pg: Connection) -> Non
 async def test_it_looks_for_people_who_talk_on(
     dsn: str, store: Store, pg: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Those who stay keep nobody behind them from being looked for."""
     monkeypatch.setattr("callrecord.db.heartbeat.LEGS_EVERY_S", 0.02)
-    ann, bob = leg("ann", sid="PA_ann"), leg("bob", sid="PA_bob")
+    for module in ("watch", "workers"):
+        monkeypatch.setattr(f"callrecord.db.{module}.CHUNK", 1)
+    bob, ann = leg("bob", sid="PA_bob"), leg("ann", sid="PA_ann")
     header = started(room_name="support")
     await store.apply([batch(header, ann, bob, ended("transferred"))])
     rooms, asked = Rooms(lambda _: asyncio.sleep(0, set())), list[str]()

@@ -25,10 +25,17 @@ from tests.callrecord.db.catalogue import catalogue, differences, rows
 from tests.callrecord.db.command import run
 from tests.callrecord.db.rows import add_call, add_message
 from tests.postgres import Connection, psql
+from tests.waiting import until
 
 pytestmark = pytest.mark.every_postgres
 
 FILES = sorted(path.relative_to(ROUTINES).as_posix() for path in ROUTINES.rglob("*.sql"))
+WAITED_FOR = """
+select exists (
+    select from pg_locks l join pg_database d on d.oid = l.database
+    where not l.granted and d.datname = current_database() and l.locktype = 'relation'
+)
+"""
 OTHER = "update voice_worker.schema_version set routines = 'other'"
 # Whatever is executed leaves rows of the catalogue that another transaction has written.
 WRITTEN = """
@@ -162,7 +169,7 @@ async def test_a_lock_of_somebody_else_holds_up_us_and_no_writer(
         for _ in range(20):
             call = await add_call(writer)
             await add_message(writer, call)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # a writer's pace
         assert not applying.done()
         await reading.rollback()
         assert (await applying).routines
@@ -193,7 +200,7 @@ async def test_nobody_is_waited_for_in_a_circle(pg: Connection, database_url: st
         await writing.start()
         await add_message(writer, call)  # of messages and calls
         applying = asyncio.create_task(migrate(database_url))
-        await asyncio.sleep(0.5)
+        await until(lambda: pg.fetchval(WAITED_FOR), what="the wait for a table")
         await writer.execute("update call_participants set is_muted = true")
         await writer.execute("update voice_usage set cancelled = true")
         await writing.commit()
