@@ -31,7 +31,7 @@ Connection = asyncpg.Connection
 Shape = Callable[[int], list[Event]]
 BATCH = 200
 CALLS = 4
-"""Calls of which a batch brings something, as of a worker that is busy."""
+"""Calls that share a batch, as on a busy worker."""
 
 
 def messages(events: int) -> list[Event]:
@@ -40,7 +40,7 @@ def messages(events: int) -> list[Event]:
 
 
 def mixture(events: int) -> list[Event]:
-    """Turns and the requests that they took, all with prices."""
+    """Turns with their model requests, each of which has a price."""
     made: list[Event] = []
     for number in itertools.count():
         turn = message(number)

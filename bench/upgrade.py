@@ -1,9 +1,9 @@
 """`python -m bench.upgrade`: a database of the basic schema becomes the enhanced one, timed.
 
-Each migration file runs as `psql -1 -f` does, in a transaction of its own, and the routines before
-the file that moves rows, as `db migrate` has it. Meanwhile a front end
-keeps trying to start calls as the enhanced schema has them: how long it can't is the downtime, and
-its longest wait after that tells what the locks cost.
+Each migration file runs as `psql -1 -f` does, in a transaction of its own, and the routines run
+before the file that moves rows, as in `db migrate`. Meanwhile a front end keeps trying to start
+calls as the enhanced schema has them: how long it can't is the downtime, and its longest wait after
+that tells what the locks cost.
 """
 
 import asyncio

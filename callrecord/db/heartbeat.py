@@ -24,7 +24,7 @@ REMIND_S = 60.0
 LEAVE_TIMEOUT_S = 2.0
 UNSERVED_EVERY_S = 60.0
 LEGS_EVERY_S = 15.0
-"""Seconds between looks at rooms where people talk on without the agent."""
+"""Seconds between two looks at the rooms in which people talk on without the agent."""
 
 
 @dataclass(frozen=True, slots=True)

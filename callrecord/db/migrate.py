@@ -30,7 +30,7 @@ _IN_THE_PROJECT = Path(__file__).resolve().parents[2] / "migrations"
 MIGRATIONS = _IN_THE_WHEEL if _IN_THE_WHEEL.is_dir() else _IN_THE_PROJECT
 TABLE = "voice_worker.schema_migrations"
 MOVES_ROWS = "102_bring_over.sql"
-"""May take minutes, and works with the routines: calls go on meanwhile if these are there."""
+"""Moves rows, which may take minutes. It runs after the routines, so that calls go on meanwhile."""
 _RETRY_S = 0.5
 
 _CONNECT_TIMEOUT_S = 10.0
@@ -118,7 +118,7 @@ async def migrate(url: str | None, *, patience_s: float = 30.0) -> Migrated:
 async def _connected(
     url: str, patience_s: float
 ) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """Connect for a moment: none lies idle while dbmate moves rows for minutes."""
+    """Connect for a moment: no connection stays idle while dbmate moves rows for minutes."""
     connection = await connect_patiently(url, patience_s)
     try:
         yield connection

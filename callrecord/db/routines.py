@@ -25,8 +25,8 @@ _IN_THE_PROJECT = Path(__file__).resolve().parents[2] / "db" / "routines"
 ROUTINES = _IN_THE_WHEEL if _IN_THE_WHEEL.is_dir() else _IN_THE_PROJECT
 
 LOCK_TIMEOUT_S: Final = 2.0
-"""For how long a writer waits behind us at the most. More than the second (deadlock_timeout) after
-which an autovacuum makes way."""
+"""The longest time for which a writer waits behind us. It is longer than deadlock_timeout (one
+second), after which an autovacuum gives way."""
 
 ATTEMPTS: Final = 10
 PAUSE_S: Final = 1.0
@@ -142,8 +142,8 @@ async def apply_routines(
 ) -> bool:
     """Apply the routines, unless the database has the same.
 
-    It has others, too, if it was restored from a dump since: a role that was not there then has no
-    policies and grants.
+    They are applied again after a dump was restored elsewhere: a restore leaves out the policies
+    and grants of roles that do not exist there.
 
     Args:
         connection: Of the database's owner.
@@ -153,8 +153,8 @@ async def apply_routines(
         Whether anything was executed.
 
     Raises:
-        RoutinesError: Those of the database are newer, somebody held a lock all the time, or
-            Postgres refused one.
+        RoutinesError: The database has newer routines, somebody held a lock all the time, or
+            Postgres refused a routine.
     """
     routines = routines or read_routines()
     waited_for = routines.tables[0]
@@ -197,8 +197,8 @@ async def _apply(
 ) -> bool:
     """Run all files, unless somebody has done so just now; return whether it was us.
 
-    Of the tables only one is waited for, with none locked: nobody can wait for us in a circle, and
-    no writer longer than we do.
+    It waits for the lock of one table only, while it holds no other: so it can be in no deadlock,
+    and no writer waits behind it for longer than the lock timeout.
     """
     await connection.execute(sql("routines_settings"), f"{LOCK_TIMEOUT_S}s")
     await _held(connection, sql("routines_turn"), "the routines")

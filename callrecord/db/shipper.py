@@ -27,8 +27,8 @@ logger = private_logger("voice.shipper")
 __all__ = ["Shipper", "ShipperOptions", "Stats"]
 
 SENDING_S = 0.003
-"""Seconds after which a batch is with Postgres, so that the next one can be read meanwhile. Read at
-once, it would hold up the sending: a batch is larger than a socket's buffer."""
+"""Seconds to send a batch, after which the next one is read. Reading at once would delay the
+sending, since a batch is larger than the socket's buffer."""
 
 
 @dataclass(frozen=True, slots=True)

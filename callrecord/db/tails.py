@@ -67,8 +67,8 @@ class Tails:
     def gather(self) -> list[Shipment]:
         """Return files with something to store, each call in its turn, living ones first.
 
-        What was gathered before and could not be stored comes before all, then what was read ahead:
-        so no more than two batches are in memory, however long the database is away.
+        First comes what was gathered before and could not be stored, then what was read ahead: so
+        memory holds two batches at most, however long the database is away.
         """
         ready = self._ready()
         self._turn += 1
@@ -90,7 +90,7 @@ class Tails:
         return found
 
     def read_ahead(self, gathered: list[Shipment]) -> None:
-        """Read another batch, of other files, while one is being stored; if there is a backlog."""
+        """Read the next batch from other files while one is being stored, if there is a backlog."""
         if sum(len(each.pending) for each in gathered) < BATCH_EVENTS:
             return  # that is all there was
         others = [each for each in self._ready() if each not in gathered]

@@ -82,10 +82,10 @@ class Watch:
                 return
 
     async def end_legs(self) -> None:
-        """End the legs of people who have left a room after the agent had.
+        """End the legs of people who left their room after the agent did.
 
-        A leg ends when the first look finds its participant gone. One look is at a chunk of legs,
-        the next one at those behind them.
+        A leg ends at the first look that does not find its participant in the room. Each look takes
+        a chunk of legs, and the next look continues behind it.
         """
         if self._rooms is None:
             return

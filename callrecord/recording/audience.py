@@ -12,7 +12,7 @@ import msgspec
 from callrecord.db.events import Message
 
 _SAME_S: Final = 0.5
-"""A reply that played no longer than this without anybody was stopped as the last one left."""
+"""A reply that stopped within this time after the last person left was stopped by it."""
 
 
 class Audience:
