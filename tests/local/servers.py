@@ -50,6 +50,14 @@ def descendants(pid: int) -> list[psutil.Process]:
     return found
 
 
+def name_of(process: psutil.Process) -> str:
+    """Return the name of a process; of one that has ended meanwhile an empty one."""
+    try:
+        return str(process.name())
+    except psutil.NoSuchProcess:
+        return ""
+
+
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     """Those still running; a zombie is dead and waits for its parent to notice."""
     return [process for process in processes if _runs(process)]
