@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from callrecord.db.reading.decoding import row_of, rows_of
+from callrecord.db.reading.decoding import row_of, rows_of, select
 from callrecord.db.reading.rows import ActiveCall, Call, CallStatus
 from callrecord.db.sql import sql
 
@@ -29,22 +29,22 @@ class Reader(Protocol):
 
 async def get_call(conn: Reader, call_id: UUID) -> Call | None:
     """Return the call of an id; None if there is none."""
-    return _call(await conn.fetchrow(sql("get_call"), call_id))
+    return _call(await conn.fetchrow(select(Call, "get_call"), call_id))
 
 
 async def call_by_session(conn: Reader, session_id: str) -> Call | None:
     """Return the call of a session_id, which is mostly its room's name; None if there is none."""
-    return _call(await conn.fetchrow(sql("call_by_session"), session_id))
+    return _call(await conn.fetchrow(select(Call, "call_by_session"), session_id))
 
 
 async def find_call(conn: Reader, name: str) -> Call | None:
     """Return the call whose id, session_id or room sid this is, in that order; None if none's."""
-    return _call(await conn.fetchrow(sql("find_call"), name, _uuid_or_none(name)))
+    return _call(await conn.fetchrow(select(Call, "find_call"), name, _uuid_or_none(name)))
 
 
 async def calls_of_user(conn: Reader, user_id: UUID, limit: int = 20) -> list[Call]:
     """Return a user's calls, the newest first."""
-    return rows_of(Call, await conn.fetch(sql("calls_of_user"), user_id, limit))
+    return rows_of(Call, await conn.fetch(select(Call, "calls_of_user"), user_id, limit))
 
 
 async def newest_calls(
@@ -55,7 +55,7 @@ async def newest_calls(
     limit: int = 20,
 ) -> list[Call]:
     """Return calls, the newest first: all, or those of one user, or in one status."""
-    return rows_of(Call, await conn.fetch(sql("newest_calls"), user_id, status, limit))
+    return rows_of(Call, await conn.fetch(select(Call, "newest_calls"), user_id, status, limit))
 
 
 async def active_calls(conn: Reader) -> list[ActiveCall]:

@@ -1,22 +1,36 @@
-"""From a record of asyncpg to a dataclass."""
+"""From a dataclass to the columns that a statement reads, and from its records back."""
 
 import json
 from collections.abc import Iterable
-from typing import TypeVar
+from dataclasses import Field, fields
+from functools import cache
+from typing import Any, TypeVar
 
 import asyncpg
 
 from callrecord.db.reading.rows import Metadata
+from callrecord.db.sql import sql
 
 T = TypeVar("T")
 
 
+@cache
+def select(kind: type[Any], name: str) -> str:
+    """Return the statement `name`, which reads the columns of this kind of row."""
+    return sql(name).replace("{columns}", ", ".join(map(_column, fields(kind))))
+
+
+def _column(field: Field[Any]) -> str:
+    # As text: what jsonb comes as depends on the codecs of the connection.
+    return "metadata::text as metadata" if field.name == "metadata" else field.name
+
+
 def row_of(kind: type[T], record: "asyncpg.Record") -> T:
     """Return the record as a row; a statement names its columns as the row's fields."""
-    fields = dict(record.items())
-    if "metadata" in fields:
-        fields["metadata"] = _object(fields["metadata"])
-    return kind(**fields)
+    values = dict(record.items())
+    if "metadata" in values:
+        values["metadata"] = _object(values["metadata"])
+    return kind(**values)
 
 
 def rows_of(kind: type[T], records: "Iterable[asyncpg.Record]") -> list[T]:
@@ -25,7 +39,6 @@ def rows_of(kind: type[T], records: "Iterable[asyncpg.Record]") -> list[T]:
 
 
 def _object(text: str | None) -> Metadata | None:
-    # The statements ask for text: what jsonb comes as depends on the codecs of the connection.
     if text is None:
         return None
     try:

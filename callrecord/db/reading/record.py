@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from callrecord.db.reading.calls import Reader
-from callrecord.db.reading.decoding import rows_of
+from callrecord.db.reading.decoding import rows_of, select
 from callrecord.db.reading.rows import Call, Leg, Message, Usage
 from callrecord.db.sql import sql
 
@@ -21,22 +21,22 @@ class CallRecord:
 
 async def conversation(conn: Reader, call_id: UUID) -> list[Message]:
     """Return what caller and agent said, in order: messages without those of role `system`."""
-    return rows_of(Message, await conn.fetch(sql("conversation"), call_id))
+    return rows_of(Message, await conn.fetch(select(Message, "conversation"), call_id))
 
 
 async def messages_of_call(conn: Reader, call_id: UUID) -> list[Message]:
     """Return all messages, function calls too, in the order of timestamp and sequence_number."""
-    return rows_of(Message, await conn.fetch(sql("messages_of_call"), call_id))
+    return rows_of(Message, await conn.fetch(select(Message, "messages_of_call"), call_id))
 
 
 async def legs_of_call(conn: Reader, call_id: UUID) -> list[Leg]:
     """Return who was in the room, in the order of joining."""
-    return rows_of(Leg, await conn.fetch(sql("legs_of_call"), call_id))
+    return rows_of(Leg, await conn.fetch(select(Leg, "legs_of_call"), call_id))
 
 
 async def usage_of_call(conn: Reader, call_id: UUID) -> list[Usage]:
     """Return the requests to models, in their order."""
-    return rows_of(Usage, await conn.fetch(sql("usage_of_call"), call_id))
+    return rows_of(Usage, await conn.fetch(select(Usage, "usage_of_call"), call_id))
 
 
 async def ledger_faults(conn: Reader, call_id: UUID) -> list[str]:
