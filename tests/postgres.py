@@ -75,11 +75,12 @@ def _within_reach(programs: Path, home: Path) -> Path:
 
 
 @contextmanager
-def server(programs: Path) -> Iterator[str]:
+def server(programs: Path, settings: dict[str, str] | None = None) -> Iterator[str]:
     """Runs a fresh Postgres.
 
     Args:
         programs: The directory of `initdb`, `pg_ctl` and `postgres`.
+        settings: Beside those of every test server, or instead of them.
 
     Yields:
         The URL of its superuser, on the database `postgres`.
@@ -97,7 +98,7 @@ def server(programs: Path) -> Iterator[str]:
         auth = ["-U", "postgres", "--auth=scram-sha-256", f"--pwfile={password}"]
         _run(initdb, "-D", data, *auth, "--no-sync", "-E", "UTF8", "--locale=C", cwd=home)
         port = _free_port()
-        options = {**SETTINGS, "port": port, "listen_addresses": "127.0.0.1"}
+        options = {**SETTINGS, **(settings or {}), "port": port, "listen_addresses": "127.0.0.1"}
         options["unix_socket_directories"] = home
         flags = " ".join(f"-c {name}={value}" for name, value in options.items())
         pg_ctl = programs / "pg_ctl"

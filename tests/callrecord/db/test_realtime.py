@@ -1,0 +1,68 @@
+"""What Supabase Realtime needs, so that a front end sees a conversation while it goes on.
+
+Realtime reads changes through wal2json, of the tables that its publication lists, and compares a
+change's table with the one that a client has subscribed to. wal2json names the partition, not the
+table (its issue 259), so a partitioned table sends nothing to anybody
+(docs/decisions/partitions.md).
+"""
+
+import json
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from callrecord.db.migrate import migrate
+from callrecord.db.store import Store
+from tests.callrecord.db.applied import apply
+from tests.callrecord.db.calls import batch, enlisted, leg, message, started
+from tests.postgres import DEBIAN_15, Connection, database, server
+
+WAL2JSON = DEBIAN_15.parent / "lib" / "wal2json.so"
+WATCHED = ("call_participants", "voice_calls", "voice_messages")
+
+
+async def test_the_tables_that_a_front_end_watches_are_plain(pg: Connection) -> None:
+    kinds = await pg.fetch(
+        "select relname, relkind from pg_class where oid = any ($1::regclass[])",
+        [f"public.{name}" for name in WATCHED],
+    )
+    assert {row["relname"]: row["relkind"] for row in kinds} == dict.fromkeys(WATCHED, b"r")
+
+
+@pytest.fixture
+async def logical() -> AsyncIterator[str]:
+    """URL of a migrated database on a server that decodes its log."""
+    if not WAL2JSON.exists():
+        pytest.skip("no wal2json (Debian's package postgresql-15-wal2json)")
+    settings = {"wal_level": "logical", "synchronous_commit": "on"}
+    with server(DEBIAN_15, settings) as url:
+        async with database(url) as made:
+            await migrate(made)
+            yield made
+
+
+async def test_each_change_of_a_call_reaches_whoever_has_subscribed(logical: str) -> None:
+    pg = await asyncpg.connect(logical)
+    try:
+        await pg.execute(f"create publication supabase_realtime for table {', '.join(WATCHED)}")
+        await pg.execute("select pg_create_logical_replication_slot('realtime', 'wal2json')")
+        async with enlisted(logical) as dsn:
+            store = Store(dsn)
+            await apply(store, batch(started(), leg(), message("hello")))
+            await store.close()
+        changes = await pg.fetch(
+            """
+            select data from pg_logical_slot_get_changes(
+                'realtime', null, null, 'format-version', '2', 'include-transaction', 'false',
+                'add-tables', (
+                    select string_agg(format('%I.%I', schemaname, tablename), ',')
+                    from pg_publication_tables where pubname = 'supabase_realtime'
+                )
+            )
+            """
+        )
+        await pg.execute("select pg_drop_replication_slot('realtime')")
+    finally:
+        await pg.close()
+    assert {json.loads(each["data"])["table"] for each in changes} == set(WATCHED)
