@@ -6,8 +6,8 @@ begin
     perform set_config('lock_timeout', '2.0s', true);
     perform set_config('check_function_bodies', 'off', true);
     perform pg_advisory_xact_lock(hashtext('voice_worker'), hashtext('routines'));
-    if exists (select from voice_worker.schema_version where version > 102) then
-        raise exception 'the schema of the database is newer than 102: nothing was changed'
+    if exists (select from voice_worker.schema_version where version > 103) then
+        raise exception 'the schema of the database is newer than 103: nothing was changed'
             using hint = 'A newer release has been here: take its files.';
     end if;
 
@@ -106,6 +106,45 @@ revoke all on function voice_access.active_calls() from public;
 grant execute on function voice_access.active_calls() to authenticated, service_role;
 $routine$;
 
+    -- access/bound_rows.sql
+    execute $routine$
+-- Raises PT429 once a user's transaction has written more rows than he may in a minute:
+-- before it has made them all. Locks: none. Called by: the triggers of rows, nobody else.
+create or replace function voice_worker.bound_rows() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    written constant bigint :=
+        coalesce(nullif(current_setting('voice_worker.rows_written', true), '')::bigint, 0) + 1;
+begin
+    perform set_config('voice_worker.rows_written', written::text, true);
+    if written > voice_worker.user_limit('user_rows_per_minute', 600) then
+        raise sqlstate 'PT429' using
+            message = 'too many rows in one transaction',
+            hint = 'Write fewer at once, or have your server write them (service_role).';
+    end if;
+end
+$$;
+
+revoke all on function voice_worker.bound_rows() from public;
+$routine$;
+
+    -- access/bound_size.sql
+    execute $routine$
+-- Raises PT413 if a value is too large. what: its column; bytes: its size, or null; most:
+-- what it may have. Locks: none. Called by: the triggers, nobody else.
+create or replace function voice_worker.bound_size(what text, bytes int, most int) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+    if bytes > most then
+        raise sqlstate 'PT413' using
+            message = format('%s has %s bytes, at most %s can be stored', what, bytes, most);
+    end if;
+end
+$$;
+
+revoke all on function voice_worker.bound_size(text, int, int) from public;
+$routine$;
+
     -- access/calls_taken_part_in.sql
     execute $routine$
 -- Calls that the signed-in user has or had a leg in, or in which he was called.
@@ -121,6 +160,44 @@ $$;
 
 revoke all on function voice_access.calls_taken_part_in() from public;
 grant execute on function voice_access.calls_taken_part_in() to authenticated, service_role;
+$routine$;
+
+    -- access/count_user_writes.sql
+    execute $routine$
+-- What users write is bounded, so that one of them can't hold up the others. Bound is whoever may not
+-- update a whole table of calls: signed-in users, admins among them; not the worker, service_role or the
+-- owner. SQLSTATE PT413 and PT429: PostgREST answers with these HTTP statuses.
+--
+-- Counts what a user has written in this minute, and raises PT429 when it is more
+-- than he may. Trigger after each statement, with the transition table "changed"; with the owner's
+-- rights. Locks: the user's row in user_writes, so that he waits for himself only. Nobody calls it.
+create or replace function voice_worker.count_user_writes() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    writer constant uuid := coalesce(auth.uid(), '00000000-0000-0000-0000-000000000000');
+    written record;
+begin
+    insert into voice_worker.user_writes as w (user_id, minute, rows, bytes)
+    select writer, date_trunc('minute', now()), count(*), coalesce(sum(octet_length(c::text)), 0)
+    from changed c
+    having count(*) > 0
+    on conflict (user_id, minute) do update set
+        rows = w.rows + excluded.rows, bytes = w.bytes + excluded.bytes
+    returning w.rows, w.bytes into written;
+    if written.rows > voice_worker.user_limit('user_rows_per_minute', 600)
+        or written.bytes > voice_worker.user_limit('user_bytes_per_minute', 4194304)
+    then
+        raise sqlstate 'PT429' using
+            message = format(
+                'too much in one minute: %s rows with %s bytes', written.rows, written.bytes
+            ),
+            hint = 'Wait a minute, or have your server write them (service_role).';
+    end if;
+    return null;
+end
+$$;
+
+revoke all on function voice_worker.count_user_writes() from public;
 $routine$;
 
     -- access/enlist.sql
@@ -198,6 +275,20 @@ revoke all on function voice_worker.user_is_admin(uuid) from public;
 grant execute on function voice_worker.user_is_admin(uuid) to voice_worker;
 $routine$;
 
+    -- access/user_limit.sql
+    execute $routine$
+-- A limit of rows or bytes a minute. what: its name, user_rows_per_minute or
+-- user_bytes_per_minute; it is changed by
+-- `alter database ... set voice_worker.user_rows_per_minute = 1000`. normally: what it is else.
+-- Locks: none. Called by: the triggers, nobody else.
+create or replace function voice_worker.user_limit(what text, normally bigint) returns bigint
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select coalesce(nullif(current_setting('voice_worker.' || what, true), '')::bigint, normally)
+$$;
+
+revoke all on function voice_worker.user_limit(text, bigint) from public;
+$routine$;
+
     -- access/uuid_v7.sql
     execute $routine$
 -- Time-ordered ids: neighbours in time are neighbours in the index. The same function on every version
@@ -268,8 +359,8 @@ $routine$;
 -- Locks: the rows of its calls first, in the order of their ids, so that two batches over the same
 -- calls cannot deadlock; then rows of those calls only. Waits for whoever holds one of them, as long
 -- as the login's lock_timeout allows.
--- Result: {"call_ids": {key: id}}. The id is null if the call's owner has deleted it: nothing of it
--- was stored.
+-- Result: {"call_ids": {key: id}}. The id is null if the call's owner has deleted it: of such a
+-- call only what it consumed is counted.
 -- Errors: 40001 if a call could not be claimed in five attempts (try again); anything else is the
 -- fault of a row.
 -- Runs with the caller's rights, under the policies of voice_worker. Called by: voice_worker.
@@ -283,6 +374,7 @@ declare
     ended uuid[];
     c jsonb;
     target uuid;
+    deleted boolean := false;
 begin
     perform set_config('voice_worker.applying', 'on', true);
     -- What is answered as stored is removed from the worker's disk: it must be on this one.
@@ -305,6 +397,7 @@ begin
         target := voice_worker.claim_call(c);
         ids := ids || jsonb_build_object(c ->> 'key', target);
         own := own || target;
+        deleted := deleted or target is null;
     end loop;
     if exists (
         select from voice_worker.deleted_rows d where d.call_id is null or d.call_id = any (own)
@@ -323,6 +416,9 @@ begin
     end if;
     if batch -> 'usage' <> '[]' then
         perform voice_worker.apply_usage(ids, batch -> 'usage');
+        if deleted then
+            perform voice_worker.apply_deleted_usage(ids, batch -> 'usage');
+        end if;
     end if;
     for c in select value from jsonb_array_elements(batch -> 'calls') loop
         perform voice_worker.progress_call((ids ->> (c ->> 'key'))::uuid, c);
@@ -410,7 +506,12 @@ begin
                             (3, own_key::text)
                         ) n (place, name)
                         where not exists (
-                            select from public.voice_calls where session_id = n.name
+                            select from public.voice_calls v where v.session_id = n.name
+                            -- Such a row gives the name up (free_name).
+                            and (
+                                v.room_sid is not null or v.worker_id is not null
+                                or v.made_by <> 'authenticated'
+                            )
                         )
                         order by n.place limit 1
                     ) as session_id,
@@ -482,9 +583,9 @@ $routine$;
 -- 3. the row whose session_id is the room's name.
 -- 2 and 3 only if no other room session has claimed the row, and it had not ended before our room was
 -- made (a row that was swept counts as one that has not ended). Never for a call that its owner has
--- deleted: what is left of it must not land in the next call of the same name. 3 for a row of a user's
--- own making only if his id is part of the name, as in call-<user>-<milliseconds>: otherwise he could
--- wait under the name of somebody's room and be given the call that is held there.
+-- deleted: what is left of it must not land in the next call of the same name. 3 never for a row that a
+-- user made himself: he could wait under the name of somebody's room and be given the call that is held
+-- there. Only the server that signs callId can give a call to him.
 --
 -- wanted_sid, wanted_session, room_made: LiveKit's id, name and time of the room. own_key: the
 -- recorder's key of the call. named: the id that the front end gave, or null.
@@ -515,7 +616,7 @@ begin
             ended_at is null or room_made is null or ended_at >= room_made
             or voice_worker.is_swept(status, end_reason, ended_at, swept_at)
         )
-        and (made_by <> 'authenticated' or strpos(session_id, user_id::text) > 0);
+        and made_by <> 'authenticated';
     end if;
     return found_id;
 end
@@ -655,7 +756,7 @@ $routine$;
 --
 -- target: the row. c: the call in the batch, with room_sid, job_id, at, worker_id, agent_identity,
 -- metadata.
--- Locks: the row, also if nothing changes: apply_messages counts on it.
+-- Locks: the row, also if nothing changes: apply_messages counts on it; one that holds its name in vain.
 -- Result: false if the row belongs to another room session by now, or is gone. Called by:
 -- voice_worker.
 create or replace function voice_worker.take_call(target uuid, c jsonb) returns boolean
@@ -670,7 +771,8 @@ begin
     select
         o.job_id, o.job_started_at, o.end_reason,
         voice_worker.is_swept(o.status, o.end_reason, o.ended_at, o.swept_at) as swept,
-        o.status = 'failed' and o.end_reason in ('worker_crashed', 'worker_lost') as died
+        o.status = 'failed' and o.end_reason in ('worker_crashed', 'worker_lost') as died,
+        o.session_id = left(c ->> 'session_id', 218) || '@' || o.id as name_taken
     into was from public.voice_calls o
     where o.id = target and (o.room_sid is null or o.room_sid = sid)
     for no key update;
@@ -679,8 +781,15 @@ begin
     end if;
     taken_over := coalesce(was.job_started_at < started, true);
     if taken_over then
+        if was.name_taken then
+            perform voice_worker.free_name(c ->> 'session_id', null);
+        end if;
         update public.voice_calls v set
             room_sid = sid,
+            -- Somebody had taken the name in the meantime (free_name): the room decides whose it is.
+            session_id = case when was.name_taken and not exists (
+                select from public.voice_calls o where o.session_id = c ->> 'session_id'
+            ) then c ->> 'session_id' else v.session_id end,
             started_at = coalesce(v.started_at, started),
             ai_agent_used = true,
             agent_identity = left(c ->> 'agent_identity', 255),
@@ -755,11 +864,89 @@ $$;
 revoke all on function voice_worker.add_tokens(uuid[], bigint[]) from public;
 $routine$;
 
+    -- calls/free_name.sql
+    execute $routine$
+-- Takes a name (session_id) from a row that holds it in vain: one that a user made himself, and that
+-- no session of a room has claimed. Whoever takes a name ahead, such as that of somebody's next call,
+-- holds nobody up: his row goes on as name@id.
+--
+-- name: the name that is needed. for_user: a row of this user keeps it, null for nobody's.
+-- Locks: the row that gives it up. Called by: voice_worker, and the trigger.
+create or replace function voice_worker.free_name(name text, for_user uuid) returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+    update public.voice_calls v set session_id = left(v.session_id, 218) || '@' || v.id
+    where v.session_id = name and v.room_sid is null and v.worker_id is null
+        and v.made_by = 'authenticated' and (for_user is null or v.user_id is distinct from for_user)
+$$;
+
+revoke all on function voice_worker.free_name(text, uuid) from public;
+grant execute on function voice_worker.free_name(text, uuid) to voice_worker;
+$routine$;
+
+    -- calls/recount_calls.sql
+    execute $routine$
+-- Sums total_tokens_used, cost and unpriced_requests of calls anew from their turns and requests: of
+-- one span of ids, so that a caller goes on from there. Needed after rows were loaded without triggers,
+-- or prices have changed.
+--
+-- after_id: where the last span ended. size: how many calls to look at.
+-- The tokens of a call that has neither turns nor requests stay: such calls were adopted.
+-- Locks: the rows of these calls, in the order of their ids, for one span only; whoever adds to them
+-- waits, and adds to what is right. Result: last_id (null at the end), changed. Called by:
+-- service_role, the owner.
+create or replace function voice_worker.recount_calls(
+    after_id uuid, size int, out last_id uuid, out changed int
+)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    ids uuid[];
+begin
+    select array_agg(c.id order by c.id) into ids from (
+        select id from public.voice_calls where id > after_id order by id limit size
+    ) c;
+    last_id := ids[cardinality(ids)];
+    perform from public.voice_calls where id = any (ids) order by id for no key update;
+    update public.voice_calls c set
+        total_tokens_used = s.tokens, cost = s.cost, unpriced_requests = s.unpriced
+    from (
+        select
+            v.id, u.cost, u.unpriced,
+            case when m.turns + u.requests > 0
+                then least(2147483647, greatest(0, m.tokens + u.tokens))
+                else v.total_tokens_used end::int as tokens
+        from public.voice_calls v
+        cross join lateral (
+            select count(*) as turns, coalesce(sum(tokens_used), 0) as tokens
+            from public.voice_messages where call_id = v.id
+        ) m
+        cross join lateral (
+            select
+                count(*) as requests, sum(r.cost) as cost,
+                (count(*) - count(r.cost))::int as unpriced,
+                coalesce(sum(voice_worker.call_tokens(r.message_id, r.kind, r.total_tokens)), 0)
+                    as tokens
+            from public.voice_usage r where r.call_id = v.id
+        ) u
+        where v.id = any (ids)
+    ) s
+    where c.id = s.id and (c.total_tokens_used, c.cost, c.unpriced_requests)
+        is distinct from (s.tokens, s.cost, s.unpriced);
+    get diagnostics changed = row_count;
+end
+$$;
+
+revoke all on function voice_worker.recount_calls(uuid, int) from public;
+grant execute on function voice_worker.recount_calls(uuid, int) to service_role;
+$routine$;
+
     -- calls/transcript_of.sql
     execute $routine$
 -- The transcript of a call: "[minutes:seconds] who: what", a line a turn, in the order in which the
 -- turns were spoken. Seconds count from the connect. A caller who goes by the agent's name is
 -- "Caller", a caller by phone too (his name is a number). An agent without a name is "Agent".
+--
+-- It has at most 1 MiB of words, and of one turn at most 16,384 characters; what is more is left out,
+-- with a last line "[...]". So it costs little, whatever somebody has written into the call.
 --
 -- of_call: the call. Locks: none. Result: the text, null if nothing was said. Called by: voice_worker,
 -- and triggers.
@@ -774,25 +961,35 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         where p.call_id = of_call and p.kind <> 'sip'
         order by p.participant_identity, p.joined_at desc
     ),
+    turns as materialized (
+        select
+            m.id, coalesce(m.speech_started_at, m.timestamp) as at,
+            -- The size is known without reading the words. Of two sessions that talk at once each
+            -- commits its turns when it likes, so "at" comes first.
+            sum(least(octet_length(m.content), 16384)) over (
+                order by coalesce(m.speech_started_at, m.timestamp), m.timestamp, m.sequence_number
+                rows unbounded preceding
+            ) as bytes
+        from public.voice_messages m
+        where m.call_id = of_call and m.role in ('user', 'assistant')
+    ),
     said as materialized (
         select
-            m.timestamp, m.sequence_number, m.interrupted, m.role,
-            voice_worker.on_one_line(m.content) as content,
+            m.timestamp, m.sequence_number, m.interrupted, m.role, t.at,
+            voice_worker.on_one_line(left(m.content, 16384)) as content,
             -- A caller who goes by the agent's name is a caller.
             case when m.role = 'assistant' or lower(n.name) not in (
                 select lower(a.name) from names a where a.is_agent and a.name is not null
                 union all select 'agent'
             ) then nullif(n.name, '') end as name,
-            -- Of two sessions that talk at once each commits its turns when it likes.
-            coalesce(m.speech_started_at, m.timestamp) as at,
             greatest(0, floor(extract(epoch from
-                coalesce(m.speech_started_at, m.timestamp)
-                - coalesce(v.connected_at, v.started_at, v.created_at)
+                t.at - coalesce(v.connected_at, v.started_at, v.created_at)
             )))::bigint as second
-        from public.voice_messages m
-        join public.voice_calls v on v.id = m.call_id
+        from turns t
+        join public.voice_messages m on m.id = t.id
+        join public.voice_calls v on v.id = of_call
         left join names n on n.identity = m.participant_identity
-        where m.call_id = of_call and m.role in ('user', 'assistant')
+        where t.bytes <= 1048576
     )
     select string_agg(
         format(
@@ -802,7 +999,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
             coalesce(s.name, case s.role when 'user' then 'Caller' else 'Agent' end),
             s.content, case when s.interrupted then ' (interrupted)' else '' end
         ), E'\n' order by s.at, s.timestamp, s.sequence_number
-    )
+    ) || case when exists (select from turns t where t.bytes > 1048576) then E'\n[...]' else '' end
     from said s
     where s.content <> ''
 $$;
@@ -839,37 +1036,67 @@ $routine$;
 
     -- figures/recount_latency.sql
     execute $routine$
--- Counts voice_worker.latency_totals anew from all turns: needed only after rows were loaded, or a
--- table emptied, without triggers.
+-- Makes voice_worker.latency_totals equal to the turns that the worker wrote: needed after rows were
+-- loaded, or a table emptied, without triggers, or with both triggers and totals.
 --
--- Locks: voice_messages against writers, until the transaction ends; latency_totals against everybody.
--- Called by: the owner.
+-- It adds what is missing, in one snapshot, as recount_usage does: right beside any load.
+-- Locks: none that a writer waits for; a second recount waits. Called by: the owner.
 create or replace procedure voice_worker.recount_latency()
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-    lock table public.voice_messages in share row exclusive mode;
-    truncate voice_worker.latency_totals;
-    insert into voice_worker.latency_totals
+    perform pg_advisory_xact_lock(hashtext('voice_worker'), hashtext('recount_latency'));
+    insert into voice_worker.latency_totals as t
     select
-        date_bin('15 minutes', m.timestamp, 'epoch'), m.model_used, 0,
-        sum(voice_access.latency_mark(m.transcription_delay_ms, w -> 'transcription_delay_ms')),
-        sum(voice_access.latency_mark(m.end_of_turn_delay_ms, w -> 'end_of_turn_delay_ms')),
-        sum(voice_access.latency_mark(m.turn_completed_delay_ms, w -> 'turn_completed_delay_ms')),
-        sum(voice_access.latency_mark(m.llm_ttft_ms, w -> 'llm_ttft_ms')),
-        sum(voice_access.latency_mark(m.first_sentence_ms, w -> 'first_sentence_ms')),
-        sum(voice_access.latency_mark(m.tts_ttfb_ms, w -> 'tts_ttfb_ms')),
-        sum(voice_access.latency_mark(m.playout_delay_ms, w -> 'playout_delay_ms')),
-        sum(voice_access.latency_mark(m.e2e_latency_ms, w -> 'e2e_latency_ms'))
-    from public.voice_messages m
-    cross join lateral (select m.metadata -> 'implausible') as i (w)
-    where m.role in ('user', 'assistant') and (
-        w is not null
-        or num_nonnulls(
-            m.transcription_delay_ms, m.end_of_turn_delay_ms, m.turn_completed_delay_ms,
-            m.llm_ttft_ms, m.first_sentence_ms, m.tts_ttfb_ms, m.playout_delay_ms, m.e2e_latency_ms
-        ) > 0
-    )
-    group by 1, 2;
+        d.quarter_hour, d.model, -1, sum(d.transcription), sum(d.end_of_turn),
+        sum(d.turn_completed), sum(d.first_token), sum(d.first_sentence), sum(d.first_audio),
+        sum(d.playout), sum(d.end_to_end)
+    from (
+        select
+            date_bin('15 minutes', m.timestamp, 'epoch') as quarter_hour, m.model_used as model,
+            sum(voice_access.latency_mark(m.transcription_delay_ms, w -> 'transcription_delay_ms'))
+                as transcription,
+            sum(voice_access.latency_mark(m.end_of_turn_delay_ms, w -> 'end_of_turn_delay_ms'))
+                as end_of_turn,
+            sum(voice_access.latency_mark(
+                m.turn_completed_delay_ms, w -> 'turn_completed_delay_ms'
+            )) as turn_completed,
+            sum(voice_access.latency_mark(m.llm_ttft_ms, w -> 'llm_ttft_ms')) as first_token,
+            sum(voice_access.latency_mark(m.first_sentence_ms, w -> 'first_sentence_ms'))
+                as first_sentence,
+            sum(voice_access.latency_mark(m.tts_ttfb_ms, w -> 'tts_ttfb_ms')) as first_audio,
+            sum(voice_access.latency_mark(m.playout_delay_ms, w -> 'playout_delay_ms')) as playout,
+            sum(voice_access.latency_mark(m.e2e_latency_ms, w -> 'e2e_latency_ms')) as end_to_end
+        from public.voice_messages m
+        cross join lateral (select m.metadata -> 'implausible') as i (w)
+        where m.role in ('user', 'assistant') and m.revision > 0 and (
+            w is not null
+            or num_nonnulls(
+                m.transcription_delay_ms, m.end_of_turn_delay_ms, m.turn_completed_delay_ms,
+                m.llm_ttft_ms, m.first_sentence_ms, m.tts_ttfb_ms, m.playout_delay_ms,
+                m.e2e_latency_ms
+            ) > 0
+        )
+        group by 1, 2
+        union all
+        select
+            quarter_hour, model, -transcription, -end_of_turn, -turn_completed, -first_token,
+            -first_sentence, -first_audio, -playout, -end_to_end
+        from voice_worker.latency_totals
+    ) d
+    group by 1, 2
+    having (
+        sum(d.transcription), sum(d.end_of_turn), sum(d.turn_completed), sum(d.first_token),
+        sum(d.first_sentence), sum(d.first_audio), sum(d.playout), sum(d.end_to_end)
+    ) <> (0, 0, 0, 0, 0, 0, 0, 0)
+    on conflict (quarter_hour, model, slot) do update set
+        transcription = t.transcription + excluded.transcription,
+        end_of_turn = t.end_of_turn + excluded.end_of_turn,
+        turn_completed = t.turn_completed + excluded.turn_completed,
+        first_token = t.first_token + excluded.first_token,
+        first_sentence = t.first_sentence + excluded.first_sentence,
+        first_audio = t.first_audio + excluded.first_audio,
+        playout = t.playout + excluded.playout,
+        end_to_end = t.end_to_end + excluded.end_to_end;
 end
 $$;
 
@@ -1228,39 +1455,6 @@ revoke all on function voice_worker.rates_of(text, text, date) from public;
 grant execute on function voice_worker.rates_of(text, text, date) to voice_worker;
 $routine$;
 
-    -- prices/recount_costs.sql
-    execute $routine$
--- Sums cost and unpriced_requests of calls anew from their requests: of one span of ids, so that a
--- caller goes on from there. Needed for calls from before costs were kept, or after rows were loaded
--- without triggers.
---
--- after_id: where the last span ended. size: how many calls to look at.
--- Locks: the rows of these calls, in the order of their ids. Result: the last id, null at the end.
--- Called by: service_role.
-create or replace function voice_worker.recount_costs(after_id uuid, size int, out last_id uuid)
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-    ids uuid[];
-begin
-    select array_agg(c.id order by c.id) into ids from (
-        select id from public.voice_calls where id > after_id order by id limit size
-    ) c;
-    last_id := ids[cardinality(ids)];
-    perform from public.voice_calls where id = any (ids) order by id for no key update;
-    update public.voice_calls c set cost = s.cost, unpriced_requests = s.unpriced
-    from (
-        select v.id, sum(u.cost) as cost, count(u.id) - count(u.cost) as unpriced
-        from unnest(ids) as v (id) left join public.voice_usage u on u.call_id = v.id
-        group by v.id
-    ) s
-    where c.id = s.id and (c.cost, c.unpriced_requests) is distinct from (s.cost, s.unpriced::int);
-end
-$$;
-
-revoke all on function voice_worker.recount_costs(uuid, int) from public;
-grant execute on function voice_worker.recount_costs(uuid, int) to service_role;
-$routine$;
-
     -- prices/reprice.sql
     execute $routine$
 -- Computes the costs of requests again, after prices have changed: of one span of ids, so that a
@@ -1348,6 +1542,59 @@ $$;
 
 revoke all on function voice_worker.add_usage(uuid[], bigint[], numeric[], bigint[], bigint[])
     from public;
+$routine$;
+
+    -- usage/apply_deleted_usage.sql
+    execute $routine$
+-- Counts the model requests of a batch whose call its owner has deleted: what a call consumes after
+-- that is consumed all the same. Nothing of the call or of a person is kept.
+--
+-- ids: {key: id of the call}; only requests of a call whose id is null are taken. usage: those of the
+-- batch. A newer revision takes the place of an older one.
+-- Locks: the rows of deleted_usage that change. Called by: voice_worker.
+create or replace function voice_worker.apply_deleted_usage(ids jsonb, usage jsonb) returns void
+language sql security definer set search_path = pg_catalog, pg_temp as $$
+    insert into voice_worker.deleted_usage as d (
+        id, kind, provider, model, input_tokens, cached_input_tokens, output_tokens, total_tokens,
+        audio_ms, characters, cost, created_at, revision
+    )
+    select
+        r.id, r.kind, r.provider, r.model, coalesce(r.input_tokens, 0),
+        coalesce(r.cached_input_tokens, 0), coalesce(r.output_tokens, 0),
+        coalesce(r.total_tokens, 0), r.audio_ms, r.characters, c.cost, r.at, r.revision
+    from jsonb_to_recordset(usage) as r (
+        id uuid, call text, kind text, provider text, model text, input_tokens int,
+        cached_input_tokens int, output_tokens int, total_tokens int, audio_ms int, characters int,
+        at timestamptz, metadata jsonb, cache_creation_tokens int, input_audio_tokens int,
+        cached_audio_tokens int, output_audio_tokens int, revision bigint
+    )
+    cross join lateral voice_worker.charge(
+        voice_worker.units_of(
+            r.input_tokens, r.cached_input_tokens, r.cache_creation_tokens, r.input_audio_tokens,
+            r.cached_audio_tokens, r.output_tokens, r.output_audio_tokens, r.characters,
+            r.audio_ms, r.metadata
+        ),
+        voice_worker.rates_of(r.provider, r.model, (r.at at time zone 'UTC')::date)
+    ) c
+    where ids ? r.call and ids ->> r.call is null
+    on conflict (id) do update set
+        kind = excluded.kind,
+        provider = excluded.provider,
+        model = excluded.model,
+        input_tokens = excluded.input_tokens,
+        cached_input_tokens = excluded.cached_input_tokens,
+        output_tokens = excluded.output_tokens,
+        total_tokens = excluded.total_tokens,
+        audio_ms = excluded.audio_ms,
+        characters = excluded.characters,
+        cost = excluded.cost,
+        created_at = excluded.created_at,
+        revision = excluded.revision
+    where d.revision < excluded.revision
+$$;
+
+revoke all on function voice_worker.apply_deleted_usage(jsonb, jsonb) from public;
+grant execute on function voice_worker.apply_deleted_usage(jsonb, jsonb) to voice_worker;
 $routine$;
 
     -- usage/apply_usage.sql
@@ -1448,24 +1695,65 @@ $routine$;
 
     -- usage/recount_usage.sql
     execute $routine$
--- Counts voice_worker.usage_totals anew from all requests: needed only after rows were loaded, or a
--- table emptied, without triggers.
+-- Makes voice_worker.usage_totals equal to the requests, those of deleted calls included: needed after
+-- rows were loaded, or a table emptied, without triggers, or with both triggers and totals.
 --
--- Locks: voice_usage against writers, until the transaction ends; usage_totals against everybody.
--- Called by: the owner.
+-- It adds what is missing, rather than count from nothing: requests and totals are read in one
+-- snapshot, in which each request that others are writing is in both or in neither. So it is right
+-- beside any load. The differences are in a slot of their own.
+-- Locks: none that a writer waits for; a second recount waits. Called by: the owner.
 create or replace procedure voice_worker.recount_usage()
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-    lock table public.voice_usage in share row exclusive mode;
-    truncate voice_worker.usage_totals;
-    insert into voice_worker.usage_totals
+    perform pg_advisory_xact_lock(hashtext('voice_worker'), hashtext('recount_usage'));
+    insert into voice_worker.usage_totals as t
     select
-        date_bin('15 minutes', created_at, 'epoch'), kind, provider, model, 0, count(*),
-        sum(input_tokens), sum(cached_input_tokens), sum(output_tokens), sum(total_tokens),
-        coalesce(sum(audio_ms), 0), coalesce(sum(characters), 0), coalesce(sum(cost), 0),
-        count(*) filter (where cost is null)
-    from public.voice_usage
-    group by 1, 2, 3, 4;
+        d.quarter_hour, d.kind, d.provider, d.model, -1, sum(d.requests), sum(d.input_tokens),
+        sum(d.cached_input_tokens), sum(d.output_tokens), sum(d.total_tokens), sum(d.audio_ms),
+        sum(d.characters), sum(d.cost), sum(d.unpriced_requests)
+    from (
+        select
+            date_bin('15 minutes', u.created_at, 'epoch') as quarter_hour, u.kind, u.provider,
+            u.model, count(*) as requests, sum(u.input_tokens) as input_tokens,
+            sum(u.cached_input_tokens) as cached_input_tokens,
+            sum(u.output_tokens) as output_tokens, sum(u.total_tokens) as total_tokens,
+            coalesce(sum(u.audio_ms), 0) as audio_ms, coalesce(sum(u.characters), 0) as characters,
+            coalesce(sum(u.cost), 0) as cost,
+            count(*) filter (where u.cost is null) as unpriced_requests
+        from (
+            select
+                created_at, kind, provider, model, input_tokens, cached_input_tokens,
+                output_tokens, total_tokens, audio_ms, characters, cost
+            from public.voice_usage
+            union all
+            select
+                created_at, kind, provider, model, input_tokens, cached_input_tokens,
+                output_tokens, total_tokens, audio_ms, characters, cost
+            from voice_worker.deleted_usage
+        ) u
+        group by 1, 2, 3, 4
+        union all
+        select
+            quarter_hour, kind, provider, model, -requests, -input_tokens, -cached_input_tokens,
+            -output_tokens, -total_tokens, -audio_ms, -characters, -cost, -unpriced_requests
+        from voice_worker.usage_totals
+    ) d
+    group by 1, 2, 3, 4
+    having (
+        sum(d.requests), sum(d.input_tokens), sum(d.cached_input_tokens), sum(d.output_tokens),
+        sum(d.total_tokens), sum(d.audio_ms), sum(d.characters), sum(d.cost),
+        sum(d.unpriced_requests)
+    ) <> (0, 0, 0, 0, 0, 0, 0, 0, 0)
+    on conflict (quarter_hour, kind, provider, model, slot) do update set
+        requests = t.requests + excluded.requests,
+        input_tokens = t.input_tokens + excluded.input_tokens,
+        cached_input_tokens = t.cached_input_tokens + excluded.cached_input_tokens,
+        output_tokens = t.output_tokens + excluded.output_tokens,
+        total_tokens = t.total_tokens + excluded.total_tokens,
+        audio_ms = t.audio_ms + excluded.audio_ms,
+        characters = t.characters + excluded.characters,
+        cost = t.cost + excluded.cost,
+        unpriced_requests = t.unpriced_requests + excluded.unpriced_requests;
 end
 $$;
 
@@ -1600,11 +1888,48 @@ revoke all on function voice_worker.open_calls() from public;
 grant execute on function voice_worker.open_calls() to voice_worker;
 $routine$;
 
+    -- workers/prune.sql
+    execute $routine$
+-- Deletes what nobody needs any more: workers that have been silent for a week and hold no call,
+-- tombstones and deleted rows of before 90 days (an outbox that is shipped later brings its rows back),
+-- and counts of users' writes of before an hour.
+--
+-- With the owner's rights: a worker may not delete tombstones itself. Locks: the rows it deletes; waits
+-- for none. Called by: voice_worker, by sweep.
+create or replace function voice_worker.prune() returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    delete from voice_worker.workers where id in (
+        select w.id from voice_worker.workers w
+        where w.heartbeat_at < now() - interval '7 days' and w.id not in (
+            select o.worker_id from voice_worker.open_calls() o where o.worker_id is not null
+        )
+        for update skip locked
+    );
+    delete from voice_worker.tombstones where call_id in (
+        select t.call_id from voice_worker.tombstones t
+        where t.deleted_at < now() - interval '90 days' limit 1000 for update skip locked
+    );
+    delete from voice_worker.deleted_rows where id in (
+        select d.id from voice_worker.deleted_rows d
+        where d.deleted_at < now() - interval '90 days' limit 1000 for update skip locked
+    );
+    delete from voice_worker.user_writes where (user_id, minute) in (
+        select u.user_id, u.minute from voice_worker.user_writes u
+        where u.minute < now() - interval '1 hour' limit 1000 for update skip locked
+    );
+end
+$$;
+
+revoke all on function voice_worker.prune() from public;
+grant execute on function voice_worker.prune() to voice_worker;
+$routine$;
+
     -- workers/sweep.sql
     execute $routine$
 -- One sweep: ends calls of workers that have been silent for longer than their limit. A bound of 100
--- workers and 500 calls keeps it short; as long as it finds something there may be more. Rows of
--- workers without open calls go after seven days.
+-- workers and 500 calls keeps it short; as long as it finds something there may be more. Prunes
+-- what nobody needs any more (prune).
 --
 -- sweeper: whoever sweeps; it must have watched for longer than the limits itself.
 -- Locks: one sweep at a time (an advisory lock, not waited for); the rows of the lost workers first,
@@ -1647,13 +1972,7 @@ begin
             lost_at = now(), swept_calls = w.swept_calls + (swept ->> w.id::text)::int
         where w.id = any (lost) and swept ? w.id::text;
     end if;
-    delete from voice_worker.workers where id in (
-        select w.id from voice_worker.workers w
-        where w.heartbeat_at < now() - interval '7 days' and w.id not in (
-            select o.worker_id from voice_worker.open_calls() o where o.worker_id is not null
-        )
-        for update skip locked
-    );
+    perform voice_worker.prune();
     return jsonb_build_object('state', 'swept', 'lost', swept);
 end
 $$;
@@ -1751,6 +2070,18 @@ $$;
 
 revoke all on function voice_worker.watched_for(uuid) from public;
 grant execute on function voice_worker.watched_for(uuid) to voice_worker;
+$routine$;
+
+    -- access/at_most_now.sql
+    execute $routine$
+-- A time that a browser's clock has given, put between a time and now. given: null stays
+-- null; earliest: null for none. Locks: none. Called by: the triggers, nobody else.
+create or replace function voice_worker.at_most_now(given timestamptz, earliest timestamptz)
+returns timestamptz
+language sql stable parallel safe
+return case when given is not null then least(greatest(given, earliest), now()) end;
+
+revoke all on function voice_worker.at_most_now(timestamptz, timestamptz) from public;
 $routine$;
 
     -- calls/on_one_line.sql
@@ -2108,7 +2439,7 @@ begin atomic
                 -- By the day, so that each call's few turns are looked at, not an index of time.
                 and (m.timestamp at time zone time_zone)::date >= since
                 and (m.timestamp at time zone time_zone)::date < until
-                and m.role in ('user', 'assistant')
+                and m.role in ('user', 'assistant') and m.revision > 0
         ) t
         group by 1, 2
     ) l
@@ -2280,7 +2611,7 @@ revoke all on function public.user_statistics(date, date, text, int) from public
 grant execute on function public.user_statistics(date, date, text, int)
     to authenticated, service_role, voice_reader;
 $routine$;
-    execute 'lock table public.call_participants, public.model_prices, public.voice_calls, public.voice_messages, public.voice_usage, voice_worker.latency_totals, voice_worker.usage_totals in access exclusive mode';
+    execute 'lock table public.call_participants, public.model_prices, public.voice_calls, public.voice_messages, public.voice_usage, voice_worker.deleted_usage, voice_worker.latency_totals, voice_worker.usage_totals in access exclusive mode';
 
     -- access/taken_back.sql
     execute $routine$
@@ -2657,6 +2988,58 @@ create or replace trigger voice_calls_calculate_duration_trigger
     execute function voice_worker.calculate_call_duration();
 $routine$;
 
+    -- calls/check_user_call.sql
+    execute $routine$
+-- Bounds what a user writes into a call of his: sizes, and times between its making and now (a wrong
+-- clock of a browser must not cost the end of a call, so a time is corrected). Marks the row as made by
+-- a user, whatever his role is called.
+--
+-- Trigger before insert or update of one row, with the owner's rights; only of who is bound
+-- (access/count_user_writes.sql). It fires, by its name, before the duration is computed. Locks: none.
+-- Nobody calls it.
+create or replace function voice_worker.check_user_call() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    was public.voice_calls;
+begin
+    perform voice_worker.bound_rows();
+    perform voice_worker.bound_size('transcript', octet_length(new.transcript), 1048576);
+    perform voice_worker.bound_size('metadata', octet_length(new.metadata::text), 65536);
+    perform voice_worker.bound_size('recording_url', octet_length(new.recording_url), 2048);
+    if tg_op = 'INSERT' then
+        new.made_by := 'authenticated';
+    else
+        was := old;
+    end if;
+    if new.started_at <> was.started_at or was.started_at is null then
+        new.started_at := voice_worker.at_most_now(new.started_at, new.created_at);
+    end if;
+    if new.connected_at <> was.connected_at or was.connected_at is null then
+        new.connected_at := voice_worker.at_most_now(new.connected_at, new.created_at);
+    end if;
+    if new.ended_at <> was.ended_at or was.ended_at is null then
+        new.ended_at := voice_worker.at_most_now(new.ended_at, new.created_at);
+    end if;
+    return new;
+end
+$$;
+
+revoke all on function voice_worker.check_user_call() from public;
+
+create or replace trigger voice_calls_bound_user_trigger
+    before insert or update on public.voice_calls
+    for each row when (not has_table_privilege('public.voice_calls', 'update'))
+    execute function voice_worker.check_user_call();
+create or replace trigger voice_calls_count_user_insert_trigger
+    after insert on public.voice_calls referencing new table as changed
+    for each statement when (not has_table_privilege('public.voice_calls', 'update'))
+    execute function voice_worker.count_user_writes();
+create or replace trigger voice_calls_count_user_update_trigger
+    after update on public.voice_calls referencing new table as changed
+    for each statement when (not has_table_privilege('public.voice_calls', 'update'))
+    execute function voice_worker.count_user_writes();
+$routine$;
+
     -- calls/comments.sql
     execute $routine$
 -- What the columns of voice_calls are, for whoever looks at them in a client.
@@ -2682,6 +3065,27 @@ comment on column public.voice_calls.unpriced_requests is
     'Requests whose model has no price: cost lacks them';
 comment on column public.voice_calls.transcript_digest is
     'md5 of the transcript as it was written here; any other, or none, is somebody''s own, and stays';
+$routine$;
+
+    -- calls/free_name_of_new_call.sql
+    execute $routine$
+-- Trigger before insert of one row: a row of the worker's or of a server takes the name from any user's,
+-- a user's row from those of other users. With the owner's rights. Locks: as free_name. Nobody calls it.
+create or replace function voice_worker.free_name_of_new_call() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    perform voice_worker.free_name(
+        new.session_id, case when new.made_by = 'authenticated' then new.user_id end
+    );
+    return new;
+end
+$$;
+
+revoke all on function voice_worker.free_name_of_new_call() from public;
+
+create or replace trigger voice_calls_free_name_trigger
+    before insert on public.voice_calls
+    for each row execute function voice_worker.free_name_of_new_call();
 $routine$;
 
     -- calls/grants.sql
@@ -2714,9 +3118,8 @@ $routine$;
 -- Reading: an admin all, a user his own calls and those he was in or called. Several policies are joined
 -- by OR, and an admin is recognized first: else each of his rows would cost what it costs to find out
 -- whose it is.
--- Writing: a user his own calls, an admin all, the worker all. A name of the form
--- call-<user>-<milliseconds> is taken for oneself alone: else somebody could take those of the next
--- minutes, and the other one could make no call. voice_reader reads the columns it is granted.
+-- Writing: a user his own calls, an admin all, the worker all. Whatever name he gives to a call, it
+-- holds up nobody else (calls/free_name.sql). voice_reader reads the columns it is granted.
 alter table public.voice_calls enable row level security;
 drop policy if exists voice_calls_select_own on public.voice_calls;
 create policy voice_calls_select_own on public.voice_calls for select to authenticated
@@ -2727,13 +3130,7 @@ create policy voice_calls_select_own on public.voice_calls for select to authent
     );
 drop policy if exists voice_calls_insert_own on public.voice_calls;
 create policy voice_calls_insert_own on public.voice_calls for insert to authenticated
-    with check (
-        user_id = (select auth.uid())
-        and (
-            session_id !~ '^call-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}-[0-9]+$'
-            or starts_with(session_id, 'call-' || (select auth.uid())::text || '-')
-        )
-    );
+    with check (user_id = (select auth.uid()));
 drop policy if exists voice_calls_update_own on public.voice_calls;
 create policy voice_calls_update_own on public.voice_calls for update to authenticated
     using (user_id = (select auth.uid())) with check (user_id = (select auth.uid()));
@@ -2804,12 +3201,17 @@ $routine$;
 -- written with their batch.
 --
 -- Trigger after update of one row, with the owner's rights, since a front end may not read all of the
--- call. Locks: the call's row. Nobody calls it.
+-- call. Locks: the call's row. Nobody calls it. Whatever is wrong with one call's turns, the call ends,
+-- and so do the others of a sweep: the error is a warning in Postgres' log.
 create or replace function voice_worker.write_transcript_at_end() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     if current_setting('voice_worker.applying', true) is distinct from 'on' then
-        perform voice_worker.write_transcripts(array[new.id]);
+        begin
+            perform voice_worker.write_transcripts(array[new.id]);
+        exception when others then
+            raise warning 'call % has ended without its transcript: % %', new.id, sqlstate, sqlerrm;
+        end;
     end if;
     return null;
 end
@@ -2827,7 +3229,7 @@ $routine$;
     -- figures/add_latency_totals.sql
     execute $routine$
 -- Keeps voice_worker.latency_totals, the latencies of turns by quarter of an hour and model, equal to
--- voice_messages, by adding each statement's rows.
+-- the worker's voice_messages, by adding each statement's rows.
 --
 -- Trigger after each statement, with the transition table "changed"; the argument is 1 to add the
 -- rows, -1 to take them away. An update takes the old rows away and adds the new ones.
@@ -2859,7 +3261,8 @@ begin
         sign * sum(voice_access.latency_mark(m.e2e_latency_ms, w -> 'e2e_latency_ms'))
     from changed m
     cross join lateral (select m.metadata -> 'implausible') as i (w)
-    where m.role in ('user', 'assistant') and (
+    -- What others than the worker write is nobody's measurement.
+    where m.role in ('user', 'assistant') and m.revision > 0 and (
         w is not null
         or num_nonnulls(
             m.transcription_delay_ms, m.end_of_turn_delay_ms, m.turn_completed_delay_ms,
@@ -2947,6 +3350,50 @@ create or replace trigger call_participants_calculate_duration_trigger
     before insert or update on public.call_participants
     for each row when (new.left_at is not null or new.duration_seconds is not null)
     execute function voice_worker.calculate_leg_duration();
+$routine$;
+
+    -- legs/check_user_leg.sql
+    execute $routine$
+-- Bounds what a user writes into a leg: the size of metadata, and times within the last day, corrected
+-- where a clock is wrong.
+--
+-- Trigger before insert or update of one row, with the owner's rights; only of who is bound
+-- (access/count_user_writes.sql). It fires, by its name, before the duration is computed. Locks: none.
+-- Nobody calls it.
+create or replace function voice_worker.check_user_leg() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    was public.call_participants;
+begin
+    perform voice_worker.bound_rows();
+    perform voice_worker.bound_size('metadata', octet_length(new.metadata::text), 65536);
+    if tg_op = 'UPDATE' then
+        was := old;
+    end if;
+    if new.joined_at <> was.joined_at or was.joined_at is null then
+        new.joined_at := voice_worker.at_most_now(new.joined_at, now() - interval '1 day');
+    end if;
+    if new.left_at <> was.left_at or was.left_at is null then
+        new.left_at := voice_worker.at_most_now(new.left_at, new.joined_at);
+    end if;
+    return new;
+end
+$$;
+
+revoke all on function voice_worker.check_user_leg() from public;
+
+create or replace trigger call_participants_bound_user_trigger
+    before insert or update on public.call_participants
+    for each row when (not has_table_privilege('public.call_participants', 'update'))
+    execute function voice_worker.check_user_leg();
+create or replace trigger call_participants_count_user_insert_trigger
+    after insert on public.call_participants referencing new table as changed
+    for each statement when (not has_table_privilege('public.call_participants', 'update'))
+    execute function voice_worker.count_user_writes();
+create or replace trigger call_participants_count_user_update_trigger
+    after update on public.call_participants referencing new table as changed
+    for each statement when (not has_table_privilege('public.call_participants', 'update'))
+    execute function voice_worker.count_user_writes();
 $routine$;
 
     -- legs/comments.sql
@@ -3049,6 +3496,46 @@ create or replace trigger voice_messages_tombstone_trigger
 create or replace trigger call_participants_tombstone_trigger
     after delete on public.call_participants referencing old table as deleted
     for each statement execute function voice_worker.bury_rows();
+$routine$;
+
+    -- messages/check_user_message.sql
+    execute $routine$
+-- Bounds what a user writes: sizes, and the time, which is within the last day (a wrong clock of a
+-- browser must not cost the message, so it is corrected). Notes who wrote the row. What was consumed is
+-- the worker's to say: tokens that a front end sends are not counted.
+--
+-- Trigger before insert or update of one row, with the owner's rights; only of who is bound
+-- (access/count_user_writes.sql). Locks: none. Nobody calls it.
+create or replace function voice_worker.check_user_message() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    perform voice_worker.bound_rows();
+    perform voice_worker.bound_size('content', octet_length(new.content), 65536);
+    perform voice_worker.bound_size('metadata', octet_length(new.metadata::text), 65536);
+    perform voice_worker.bound_size('audio_url', octet_length(new.audio_url), 2048);
+    if tg_op = 'INSERT' then
+        new.author_id := auth.uid();
+        new.tokens_used := 0;
+        new.timestamp := voice_worker.at_most_now(new.timestamp, now() - interval '1 day');
+    end if;
+    return new;
+end
+$$;
+
+revoke all on function voice_worker.check_user_message() from public;
+
+create or replace trigger voice_messages_bound_user_trigger
+    before insert or update on public.voice_messages
+    for each row when (not has_table_privilege('public.voice_messages', 'update'))
+    execute function voice_worker.check_user_message();
+create or replace trigger voice_messages_count_user_insert_trigger
+    after insert on public.voice_messages referencing new table as changed
+    for each statement when (not has_table_privilege('public.voice_messages', 'update'))
+    execute function voice_worker.count_user_writes();
+create or replace trigger voice_messages_count_user_update_trigger
+    after update on public.voice_messages referencing new table as changed
+    for each statement when (not has_table_privilege('public.voice_messages', 'update'))
+    execute function voice_worker.count_user_writes();
 $routine$;
 
     -- messages/comments.sql
@@ -3157,7 +3644,7 @@ grant select (
     id, call_id, role, audio_duration_ms, timestamp, sequence_number, tokens_used, model_used,
     interrupted, speech_id, speech_started_at, speech_ended_at, transcription_delay_ms,
     end_of_turn_delay_ms, turn_completed_delay_ms, llm_ttft_ms, first_sentence_ms, tts_ttfb_ms,
-    playout_delay_ms, e2e_latency_ms
+    playout_delay_ms, e2e_latency_ms, revision
 ) on public.voice_messages to voice_reader;
 $routine$;
 
@@ -3239,7 +3726,8 @@ $routine$;
     execute $routine$
 -- Which rows of voice_messages somebody sees and writes. A message is visible where its call is: the
 -- subquery is bound by the policies of voice_calls. An admin is recognized before a row's call is
--- looked up. A user writes what users say; what the agent said and did is written by the worker alone.
+-- looked up. A user writes what users say, into a call that goes on or is his own; what the agent
+-- said and did is written by the worker alone.
 alter table public.voice_messages enable row level security;
 drop policy if exists voice_messages_select_own on public.voice_messages;
 create policy voice_messages_select_own on public.voice_messages for select to authenticated
@@ -3251,8 +3739,11 @@ drop policy if exists voice_messages_insert_own on public.voice_messages;
 create policy voice_messages_insert_own on public.voice_messages for insert to authenticated
     with check (
         role = 'user'
-        and coalesce(tokens_used, 0) between 0 and 1000000
-        and exists (select from public.voice_calls c where c.id = call_id)
+        and exists (
+            select from public.voice_calls c
+            where c.id = call_id
+                and (c.user_id = (select auth.uid()) or c.status in ('pending', 'active'))
+        )
     );
 drop policy if exists voice_messages_admin_all on public.voice_messages;
 create policy voice_messages_admin_all on public.voice_messages for all to authenticated
@@ -3564,6 +4055,45 @@ grant select (
 grant select on voice_worker.usage_totals to authenticated, service_role, voice_reader;
 $routine$;
 
+    -- usage/keep_deleted_usage.sql
+    execute $routine$
+-- Keeps what deleted requests consumed, without their call or anything that leads to a person: the
+-- totals by model and day do not shrink when somebody deletes a call.
+--
+-- Trigger after delete, once a statement; with the owner's rights, since who deletes a call may not
+-- write there. Locks: none. Nobody calls it.
+create or replace function voice_worker.keep_deleted_usage() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    insert into voice_worker.deleted_usage (
+        id, kind, provider, model, input_tokens, cached_input_tokens, output_tokens, total_tokens,
+        audio_ms, characters, cost, created_at, revision
+    )
+    select
+        d.id, d.kind, d.provider, d.model, d.input_tokens, d.cached_input_tokens, d.output_tokens,
+        d.total_tokens, d.audio_ms, d.characters, d.cost, d.created_at, d.revision
+    from deleted d
+    on conflict (id) do nothing;
+    return null;
+end
+$$;
+
+revoke all on function voice_worker.keep_deleted_usage() from public;
+
+create or replace trigger voice_usage_keep_trigger
+    after delete on public.voice_usage referencing old table as deleted
+    for each statement execute function voice_worker.keep_deleted_usage();
+create or replace trigger deleted_usage_totals_trigger
+    after insert on voice_worker.deleted_usage referencing new table as changed
+    for each statement execute function voice_worker.add_usage_totals('1');
+create or replace trigger deleted_usage_totals_update_old_trigger
+    after update on voice_worker.deleted_usage referencing old table as changed
+    for each statement execute function voice_worker.add_usage_totals('-1');
+create or replace trigger deleted_usage_totals_update_new_trigger
+    after update on voice_worker.deleted_usage referencing new table as changed
+    for each statement execute function voice_worker.add_usage_totals('1');
+$routine$;
+
     -- usage/policies.sql
     execute $routine$
 -- Which rows of voice_usage and its totals somebody sees and writes. What a call consumed is shown to
@@ -3639,6 +4169,7 @@ drop function if exists voice_worker.end_call(uuid, jsonb);
 drop function if exists voice_worker.close_ledger(uuid, jsonb);
 drop function if exists voice_worker.price_usage(public.voice_usage, voice_worker.rates);
 drop function if exists voice_worker.units_of(public.voice_usage);
+drop function if exists voice_worker.recount_costs(uuid, int);
 drop function if exists voice_worker.seconds_between(timestamptz, timestamptz);
 
 -- Trigger functions of a database in which the enhanced schema was made by hand (012_adopt_enhanced.sql
@@ -3678,14 +4209,14 @@ $routine$;
 -- the old one stays for as long as oldest_worker is below this change, so that old and new workers run
 -- side by side while a release is rolled out. A change that every caller may find overnight keeps its
 -- name, and needs no new number.
-insert into voice_worker.schema_version as v (version, oldest_worker) values (102, 60)
+insert into voice_worker.schema_version as v (version, oldest_worker) values (103, 60)
 on conflict (only_row) do update set
     version = excluded.version,
     oldest_worker = excluded.oldest_worker,
     updated_at = now();
 $routine$;
 
-    update voice_worker.schema_version v set routines = 'c9125099766fe3e580477324a354be0b0baf57234032843c313069cd038ec86c' || ' '
+    update voice_worker.schema_version v set routines = 'b8d96639e45935b63a38629a28486070ab791710f9dff425fd0267407fb29545' || ' '
     || (select system_identifier from pg_control_system())::text || '/' || v.tableoid;
 end
 $routines$;

@@ -180,6 +180,7 @@ export type Database = {
         Row: {
           audio_duration_ms: number | null
           audio_url: string | null
+          author_id: string | null
           call_id: string
           content: string
           e2e_latency_ms: number | null

@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from callrecord.db.errors import Stop
+from callrecord.db.recount import recount_calls
 from callrecord.db.sql import sql
 
 UNITS: Final = (
@@ -28,7 +29,7 @@ UNITS: Final = (
     "request",
 )
 BATCH: Final = 5_000
-"""Requests, or calls, of one transaction of a recount."""
+"""Requests of one transaction."""
 _FIRST: Final = UUID(int=0)
 
 
@@ -117,18 +118,15 @@ async def recompute(
     """
     begin = _midnight(since) if since else datetime.min.replace(tzinfo=UTC)
     end = _midnight(until) if until else datetime.max.replace(tzinfo=UTC)
-    requests = changed = calls = 0
+    requests = changed = 0
     last: UUID | None = _FIRST
     while last is not None:
         (row,) = await connection.fetch(sql("reprice"), last, begin, end, model, BATCH)
         last = row["last_id"]
         requests, changed = requests + row["looked_at"], changed + row["changed"]
-        yield Progress(requests, changed, calls)
-    last = _FIRST
-    while last is not None:
-        last = await connection.fetchval(sql("recount_costs"), last, BATCH)
-        calls += BATCH if last is not None else 0
-        yield Progress(requests, changed, calls)
+        yield Progress(requests, changed)
+    async for calls in recount_calls(connection):
+        yield Progress(requests, changed, calls.calls)
 
 
 def _price(row: dict[str, str | None], place: str) -> Price:

@@ -7,7 +7,7 @@ import asyncpg
 from callrecord.db.errors import Stop
 from callrecord.db.sql import sql
 
-SCHEMA_VERSION_NEEDED = 102
+SCHEMA_VERSION_NEEDED = 103
 """Version of the schema that this worker was written for: `db/routines/version.sql` states it."""
 
 REMEDY = "run `uv run python -m db migrate` with DATABASE_URL set to the database's owner"

@@ -5,6 +5,7 @@ drop function if exists voice_worker.end_call(uuid, jsonb);
 drop function if exists voice_worker.close_ledger(uuid, jsonb);
 drop function if exists voice_worker.price_usage(public.voice_usage, voice_worker.rates);
 drop function if exists voice_worker.units_of(public.voice_usage);
+drop function if exists voice_worker.recount_costs(uuid, int);
 drop function if exists voice_worker.seconds_between(timestamptz, timestamptz);
 
 -- Trigger functions of a database in which the enhanced schema was made by hand (012_adopt_enhanced.sql

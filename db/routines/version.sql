@@ -8,7 +8,7 @@
 -- the old one stays for as long as oldest_worker is below this change, so that old and new workers run
 -- side by side while a release is rolled out. A change that every caller may find overnight keeps its
 -- name, and needs no new number.
-insert into voice_worker.schema_version as v (version, oldest_worker) values (102, 60)
+insert into voice_worker.schema_version as v (version, oldest_worker) values (103, 60)
 on conflict (only_row) do update set
     version = excluded.version,
     oldest_worker = excluded.oldest_worker,

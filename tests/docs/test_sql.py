@@ -35,7 +35,9 @@ async def test_a_query_shown_runs_and_finds_its_rows(pg: Connection, query: str)
     tool = await add_message(pg, call, "system")
     marked = 'update voice_messages set metadata = \'{"kind": "tool_call"}\' where id = $1'
     await pg.execute(marked, tool)
-    await pg.execute("update voice_messages set e2e_latency_ms = 900 where id = $1", spoken)
+    await pg.execute(
+        "update voice_messages set e2e_latency_ms = 900, revision = 1 where id = $1", spoken
+    )
     await add_leg(pg, call, user, "ada")
     await add_usage(pg, call, spoken, tokens=5)
     prepared = await pg.prepare(query)

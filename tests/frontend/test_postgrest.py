@@ -1,6 +1,7 @@
 """The habits once more as the statements that PostgREST itself sends, on both ends of Postgres."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -131,19 +132,22 @@ async def test_a_calls_life_in_postgrests_own_statements(pg: Connection, ann: UU
     call = {"user_id": str(ann), "session_id": "s", "room_name": "Support Call"}
     made = await postgrest.insert("voice_calls", call | {"ai_agent_used": True}, columns='"id"')
     assert list(made) == ["id"]
-    now = "2026-03-01T12:00:00.000Z"
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
     joined = await postgrest.update(made["id"], {"status": "active", "connected_at": now})
-    assert (joined["status"], joined["connected_at"]) == ("active", "2026-03-01T12:00:00+00:00")
+    assert joined["status"] == "active"
+    assert datetime.fromisoformat(joined["connected_at"]) == datetime.fromisoformat(now)
     said = {"call_id": made["id"], "role": "user", "content": "words", "sequence_number": 1}
     numbers = [
         (await postgrest.insert("voice_messages", said))["sequence_number"] for _ in range(2)
     ]
     assert numbers == [1, 2]
     assert await postgrest.send(COUNT.format(id=made["id"])) == 2
-    end = {"status": "completed", "ended_at": "2026-03-01T12:00:05.000Z"}
+    # A clock that is ahead is corrected: the call has not lasted for five seconds yet.
+    ahead = datetime.now(UTC) + timedelta(seconds=5)
+    end = {"status": "completed", "ended_at": ahead.isoformat()}
     over = await postgrest.update(made["id"], end)
-    assert (over["status"], over["duration_seconds"]) == ("completed", 5)
-    late = {"status": "completed", "ended_at": "2026-03-01T12:00:50.000Z"}
+    assert (over["status"], over["duration_seconds"]) == ("completed", 0)
+    late = {"status": "completed", "ended_at": (ahead + timedelta(minutes=1)).isoformat()}
     again = await postgrest.update(made["id"], late)
     assert again["transcript"].count("Caller: words") == 2  # written after the first end's answer
     told = {"transcript", "transcript_digest"}

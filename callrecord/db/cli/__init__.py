@@ -8,6 +8,7 @@ from callrecord.db.cli import (
     check_usage,
     migrate,
     prices,
+    recount,
     refused,
     replay,
     routines,
@@ -48,6 +49,7 @@ COMMANDS: tuple[Command, ...] = (
     replay,
     sweep,
     prices,
+    recount,
     types,
     routines,
 )

@@ -101,6 +101,7 @@ class Message:
     turn_completed_delay_ms: int | None
     first_sentence_ms: int | None
     playout_delay_ms: int | None
+    author_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@
 -- Locks: the rows of its calls first, in the order of their ids, so that two batches over the same
 -- calls cannot deadlock; then rows of those calls only. Waits for whoever holds one of them, as long
 -- as the login's lock_timeout allows.
--- Result: {"call_ids": {key: id}}. The id is null if the call's owner has deleted it: nothing of it
--- was stored.
+-- Result: {"call_ids": {key: id}}. The id is null if the call's owner has deleted it: of such a
+-- call only what it consumed is counted.
 -- Errors: 40001 if a call could not be claimed in five attempts (try again); anything else is the
 -- fault of a row.
 -- Runs with the caller's rights, under the policies of voice_worker. Called by: voice_worker.
@@ -22,6 +22,7 @@ declare
     ended uuid[];
     c jsonb;
     target uuid;
+    deleted boolean := false;
 begin
     perform set_config('voice_worker.applying', 'on', true);
     -- What is answered as stored is removed from the worker's disk: it must be on this one.
@@ -44,6 +45,7 @@ begin
         target := voice_worker.claim_call(c);
         ids := ids || jsonb_build_object(c ->> 'key', target);
         own := own || target;
+        deleted := deleted or target is null;
     end loop;
     if exists (
         select from voice_worker.deleted_rows d where d.call_id is null or d.call_id = any (own)
@@ -62,6 +64,9 @@ begin
     end if;
     if batch -> 'usage' <> '[]' then
         perform voice_worker.apply_usage(ids, batch -> 'usage');
+        if deleted then
+            perform voice_worker.apply_deleted_usage(ids, batch -> 'usage');
+        end if;
     end if;
     for c in select value from jsonb_array_elements(batch -> 'calls') loop
         perform voice_worker.progress_call((ids ->> (c ->> 'key'))::uuid, c);

@@ -45,7 +45,12 @@ begin
                             (3, own_key::text)
                         ) n (place, name)
                         where not exists (
-                            select from public.voice_calls where session_id = n.name
+                            select from public.voice_calls v where v.session_id = n.name
+                            -- Such a row gives the name up (free_name).
+                            and (
+                                v.room_sid is not null or v.worker_id is not null
+                                or v.made_by <> 'authenticated'
+                            )
                         )
                         order by n.place limit 1
                     ) as session_id,

@@ -4,9 +4,9 @@
 -- 3. the row whose session_id is the room's name.
 -- 2 and 3 only if no other room session has claimed the row, and it had not ended before our room was
 -- made (a row that was swept counts as one that has not ended). Never for a call that its owner has
--- deleted: what is left of it must not land in the next call of the same name. 3 for a row of a user's
--- own making only if his id is part of the name, as in call-<user>-<milliseconds>: otherwise he could
--- wait under the name of somebody's room and be given the call that is held there.
+-- deleted: what is left of it must not land in the next call of the same name. 3 never for a row that a
+-- user made himself: he could wait under the name of somebody's room and be given the call that is held
+-- there. Only the server that signs callId can give a call to him.
 --
 -- wanted_sid, wanted_session, room_made: LiveKit's id, name and time of the room. own_key: the
 -- recorder's key of the call. named: the id that the front end gave, or null.
@@ -37,7 +37,7 @@ begin
             ended_at is null or room_made is null or ended_at >= room_made
             or voice_worker.is_swept(status, end_reason, ended_at, swept_at)
         )
-        and (made_by <> 'authenticated' or strpos(session_id, user_id::text) > 0);
+        and made_by <> 'authenticated';
     end if;
     return found_id;
 end

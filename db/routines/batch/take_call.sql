@@ -4,7 +4,7 @@
 --
 -- target: the row. c: the call in the batch, with room_sid, job_id, at, worker_id, agent_identity,
 -- metadata.
--- Locks: the row, also if nothing changes: apply_messages counts on it.
+-- Locks: the row, also if nothing changes: apply_messages counts on it; one that holds its name in vain.
 -- Result: false if the row belongs to another room session by now, or is gone. Called by:
 -- voice_worker.
 create or replace function voice_worker.take_call(target uuid, c jsonb) returns boolean
@@ -19,7 +19,8 @@ begin
     select
         o.job_id, o.job_started_at, o.end_reason,
         voice_worker.is_swept(o.status, o.end_reason, o.ended_at, o.swept_at) as swept,
-        o.status = 'failed' and o.end_reason in ('worker_crashed', 'worker_lost') as died
+        o.status = 'failed' and o.end_reason in ('worker_crashed', 'worker_lost') as died,
+        o.session_id = left(c ->> 'session_id', 218) || '@' || o.id as name_taken
     into was from public.voice_calls o
     where o.id = target and (o.room_sid is null or o.room_sid = sid)
     for no key update;
@@ -28,8 +29,15 @@ begin
     end if;
     taken_over := coalesce(was.job_started_at < started, true);
     if taken_over then
+        if was.name_taken then
+            perform voice_worker.free_name(c ->> 'session_id', null);
+        end if;
         update public.voice_calls v set
             room_sid = sid,
+            -- Somebody had taken the name in the meantime (free_name): the room decides whose it is.
+            session_id = case when was.name_taken and not exists (
+                select from public.voice_calls o where o.session_id = c ->> 'session_id'
+            ) then c ->> 'session_id' else v.session_id end,
             started_at = coalesce(v.started_at, started),
             ai_agent_used = true,
             agent_identity = left(c ->> 'agent_identity', 255),

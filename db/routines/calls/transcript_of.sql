@@ -2,6 +2,9 @@
 -- turns were spoken. Seconds count from the connect. A caller who goes by the agent's name is
 -- "Caller", a caller by phone too (his name is a number). An agent without a name is "Agent".
 --
+-- It has at most 1 MiB of words, and of one turn at most 16,384 characters; what is more is left out,
+-- with a last line "[...]". So it costs little, whatever somebody has written into the call.
+--
 -- of_call: the call. Locks: none. Result: the text, null if nothing was said. Called by: voice_worker,
 -- and triggers.
 create or replace function voice_worker.transcript_of(of_call uuid) returns text
@@ -15,25 +18,35 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         where p.call_id = of_call and p.kind <> 'sip'
         order by p.participant_identity, p.joined_at desc
     ),
+    turns as materialized (
+        select
+            m.id, coalesce(m.speech_started_at, m.timestamp) as at,
+            -- The size is known without reading the words. Of two sessions that talk at once each
+            -- commits its turns when it likes, so "at" comes first.
+            sum(least(octet_length(m.content), 16384)) over (
+                order by coalesce(m.speech_started_at, m.timestamp), m.timestamp, m.sequence_number
+                rows unbounded preceding
+            ) as bytes
+        from public.voice_messages m
+        where m.call_id = of_call and m.role in ('user', 'assistant')
+    ),
     said as materialized (
         select
-            m.timestamp, m.sequence_number, m.interrupted, m.role,
-            voice_worker.on_one_line(m.content) as content,
+            m.timestamp, m.sequence_number, m.interrupted, m.role, t.at,
+            voice_worker.on_one_line(left(m.content, 16384)) as content,
             -- A caller who goes by the agent's name is a caller.
             case when m.role = 'assistant' or lower(n.name) not in (
                 select lower(a.name) from names a where a.is_agent and a.name is not null
                 union all select 'agent'
             ) then nullif(n.name, '') end as name,
-            -- Of two sessions that talk at once each commits its turns when it likes.
-            coalesce(m.speech_started_at, m.timestamp) as at,
             greatest(0, floor(extract(epoch from
-                coalesce(m.speech_started_at, m.timestamp)
-                - coalesce(v.connected_at, v.started_at, v.created_at)
+                t.at - coalesce(v.connected_at, v.started_at, v.created_at)
             )))::bigint as second
-        from public.voice_messages m
-        join public.voice_calls v on v.id = m.call_id
+        from turns t
+        join public.voice_messages m on m.id = t.id
+        join public.voice_calls v on v.id = of_call
         left join names n on n.identity = m.participant_identity
-        where m.call_id = of_call and m.role in ('user', 'assistant')
+        where t.bytes <= 1048576
     )
     select string_agg(
         format(
@@ -43,7 +56,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
             coalesce(s.name, case s.role when 'user' then 'Caller' else 'Agent' end),
             s.content, case when s.interrupted then ' (interrupted)' else '' end
         ), E'\n' order by s.at, s.timestamp, s.sequence_number
-    )
+    ) || case when exists (select from turns t where t.bytes > 1048576) then E'\n[...]' else '' end
     from said s
     where s.content <> ''
 $$;

@@ -2,12 +2,17 @@
 -- written with their batch.
 --
 -- Trigger after update of one row, with the owner's rights, since a front end may not read all of the
--- call. Locks: the call's row. Nobody calls it.
+-- call. Locks: the call's row. Nobody calls it. Whatever is wrong with one call's turns, the call ends,
+-- and so do the others of a sweep: the error is a warning in Postgres' log.
 create or replace function voice_worker.write_transcript_at_end() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
     if current_setting('voice_worker.applying', true) is distinct from 'on' then
-        perform voice_worker.write_transcripts(array[new.id]);
+        begin
+            perform voice_worker.write_transcripts(array[new.id]);
+        exception when others then
+            raise warning 'call % has ended without its transcript: % %', new.id, sqlstate, sqlerrm;
+        end;
     end if;
     return null;
 end

@@ -1,5 +1,5 @@
 -- Keeps voice_worker.latency_totals, the latencies of turns by quarter of an hour and model, equal to
--- voice_messages, by adding each statement's rows.
+-- the worker's voice_messages, by adding each statement's rows.
 --
 -- Trigger after each statement, with the transition table "changed"; the argument is 1 to add the
 -- rows, -1 to take them away. An update takes the old rows away and adds the new ones.
@@ -31,7 +31,8 @@ begin
         sign * sum(voice_access.latency_mark(m.e2e_latency_ms, w -> 'e2e_latency_ms'))
     from changed m
     cross join lateral (select m.metadata -> 'implausible') as i (w)
-    where m.role in ('user', 'assistant') and (
+    -- What others than the worker write is nobody's measurement.
+    where m.role in ('user', 'assistant') and m.revision > 0 and (
         w is not null
         or num_nonnulls(
             m.transcription_delay_ms, m.end_of_turn_delay_ms, m.turn_completed_delay_ms,

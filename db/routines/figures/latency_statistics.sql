@@ -77,7 +77,7 @@ begin atomic
                 -- By the day, so that each call's few turns are looked at, not an index of time.
                 and (m.timestamp at time zone time_zone)::date >= since
                 and (m.timestamp at time zone time_zone)::date < until
-                and m.role in ('user', 'assistant')
+                and m.role in ('user', 'assistant') and m.revision > 0
         ) t
         group by 1, 2
     ) l

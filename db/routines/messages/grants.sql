@@ -17,5 +17,5 @@ grant select (
     id, call_id, role, audio_duration_ms, timestamp, sequence_number, tokens_used, model_used,
     interrupted, speech_id, speech_started_at, speech_ended_at, transcription_delay_ms,
     end_of_turn_delay_ms, turn_completed_delay_ms, llm_ttft_ms, first_sentence_ms, tts_ttfb_ms,
-    playout_delay_ms, e2e_latency_ms
+    playout_delay_ms, e2e_latency_ms, revision
 ) on public.voice_messages to voice_reader;

@@ -1,6 +1,6 @@
 -- One sweep: ends calls of workers that have been silent for longer than their limit. A bound of 100
--- workers and 500 calls keeps it short; as long as it finds something there may be more. Rows of
--- workers without open calls go after seven days.
+-- workers and 500 calls keeps it short; as long as it finds something there may be more. Prunes
+-- what nobody needs any more (prune).
 --
 -- sweeper: whoever sweeps; it must have watched for longer than the limits itself.
 -- Locks: one sweep at a time (an advisory lock, not waited for); the rows of the lost workers first,
@@ -43,13 +43,7 @@ begin
             lost_at = now(), swept_calls = w.swept_calls + (swept ->> w.id::text)::int
         where w.id = any (lost) and swept ? w.id::text;
     end if;
-    delete from voice_worker.workers where id in (
-        select w.id from voice_worker.workers w
-        where w.heartbeat_at < now() - interval '7 days' and w.id not in (
-            select o.worker_id from voice_worker.open_calls() o where o.worker_id is not null
-        )
-        for update skip locked
-    );
+    perform voice_worker.prune();
     return jsonb_build_object('state', 'swept', 'lost', swept);
 end
 $$;

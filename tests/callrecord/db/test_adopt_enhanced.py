@@ -12,7 +12,7 @@ import pytest
 from callrecord.db.migrate import migrate
 from tests.callrecord.db.by_psql import apply_with_psql
 from tests.callrecord.db.catalogue import catalogue, differences
-from tests.callrecord.db.rows import add_leg, add_message
+from tests.callrecord.db.rows import add_leg, add_message, add_usage
 from tests.callrecord.db.seed import apply_seed
 from tests.postgres import Connection, as_role, as_user
 
@@ -180,6 +180,8 @@ async def test_it_works_as_ours(by_hand: Connection, empty_database_url: str) ->
         message = await add_message(by_hand, call, tokens=7, number=2)
         number = "select sequence_number from voice_messages where id = $1"
         assert await by_hand.fetchval(number, message) == 7
+    assert await by_hand.fetchval(total, call) == before
+    await add_usage(by_hand, call, None, tokens=7)
     assert await by_hand.fetchval(total, call) == before + 7
     assert message.version == 7
 

@@ -8,7 +8,7 @@ from callrecord.db.store import Store
 from tests.callrecord.db.calls import batch, message, started, usage
 from tests.callrecord.db.people import People
 from tests.callrecord.db.rows import add_message, total_tokens
-from tests.postgres import Connection, as_user
+from tests.postgres import Connection, as_role, as_user
 
 pytestmark = pytest.mark.every_postgres
 
@@ -54,10 +54,10 @@ async def test_a_message_reads_no_more_of_a_long_call_than_of_a_short_one(
 
 
 @pytest.mark.parametrize("numbered", [False, True], ids=["no numbers", "numbers counted before"])
-async def test_a_user_adds_many_messages_at_once(
+async def test_a_server_adds_many_messages_at_once(
     pg: Connection, people: People, *, numbered: bool
 ) -> None:
-    async with as_user(pg, people.bob):
+    async with as_role(pg, "service_role", {}):
         await pg.execute(
             """
             insert into voice_messages (call_id, role, content, tokens_used, sequence_number)

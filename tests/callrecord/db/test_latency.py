@@ -32,14 +32,15 @@ STEPS = {
 ADD_TURNS = """
 insert into voice_messages (
     call_id, role, content, timestamp, model_used, transcription_delay_ms, end_of_turn_delay_ms,
-    llm_ttft_ms, e2e_latency_ms, metadata
+    llm_ttft_ms, e2e_latency_ms, metadata, revision
 )
 select
     id, case when n % 2 = 0 then 'user' else 'assistant' end::message_role, 'words',
     created_at + n * interval '4 minutes', (array['small', 'large', null])[1 + n % 3],
     case when n % 2 = 0 then n * n * 7 end, case when n % 4 = 0 then 60000 end,
     case when n % 2 = 1 then n * 13 end, case when n % 8 = 3 then 0 end,
-    case when n % 8 = 5 then '{"implausible": {"e2e_latency_ms": 203400}}'::jsonb else '{}' end
+    case when n % 8 = 5 then '{"implausible": {"e2e_latency_ms": 203400}}'::jsonb else '{}' end,
+    1
 from (select id, created_at from voice_calls order by session_id) c, generate_series(0, 15) n
 """
 ASK = "select * from latency_statistics($1, $2, $3, $4, $5)"

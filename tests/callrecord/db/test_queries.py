@@ -30,9 +30,9 @@ select ('00000000-0000-4000-8000-' || lpad((1 + n % 100)::text, 12, '0'))::uuid,
     'RM_' || n, now() - n * interval '1 hour', now(), n
 from generate_series(1, 4000) n;
 insert into voice_messages
-    (call_id, role, content, sequence_number, tokens_used, timestamp, e2e_latency_ms)
+    (call_id, role, content, sequence_number, tokens_used, timestamp, e2e_latency_ms, revision)
 select id, case when n % 2 = 0 then 'user' else 'assistant' end::message_role, repeat('x', 80), n,
-    5, created_at, 900
+    5, created_at, 900, 1
 from voice_calls, generate_series(1, 6) n;
 insert into call_participants (call_id, user_id, participant_identity)
 select id, user_id, 'u' from voice_calls;
@@ -205,7 +205,8 @@ async def test_a_statement_of_the_read_functions_uses_its_index(
     filled: Connection, name: str, arguments: str, index: str
 ) -> None:
     values = arguments.format(**await ids(filled))
-    await filled.execute(f"prepare reading as {sql(name)}")
+    statement = sql(name).replace("{columns}", "id")
+    await filled.execute(f"prepare reading as {statement}")
     try:
         plan = await explain(filled, f"execute reading({values})" if values else "execute reading")
     finally:

@@ -160,17 +160,31 @@ async def test_an_id_that_is_there_is_not_taken_over(
     assert await pg.fetch(rows, people.call) == before
 
 
-async def test_a_name_made_for_somebody_is_not_taken_before_him(
-    pg: Connection, people: People
+@pytest.mark.parametrize("form", ["call-{}-1767225600000", "support-{}-1", "room"])
+@pytest.mark.parametrize("who", ["ann", "service_role"])
+async def test_a_name_that_is_taken_ahead_holds_nobody_up(
+    pg: Connection, people: People, form: str, who: str
 ) -> None:
-    insert = "insert into voice_calls (user_id, session_id, room_name) values ($1, $2, 'r')"
+    """A row that a user made, and no room has claimed, gives its name up to whoever needs it."""
+    name = form.format(people.ann)
+    insert = """
+    insert into voice_calls (user_id, session_id, room_name) values ($1, $2, 'r') returning id
+    """
     async with as_user(pg, people.eve):
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await pg.execute(insert, people.eve, f"call-{people.ann}-1767225600000")
-        for name in (f"call-{people.eve}-1767225600000", f"call-{people.ann}-notes", "room"):
-            await pg.execute(insert, people.eve, name)
-    async with as_user(pg, people.root):
-        await pg.execute(insert, people.ann, f"call-{people.ann}-1767225600000")
+        ahead = await pg.fetchval(insert, people.eve, name)
+    acting = as_user(pg, people.ann) if who == "ann" else as_role(pg, who, {})
+    async with acting:
+        call = await pg.fetchval(insert, people.ann, name)
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await pg.execute(insert, people.ann, name)
+    names = await pg.fetch(
+        "select id, session_id from voice_calls where id = any ($1)", [ahead, call]
+    )
+    assert dict(map(tuple, names)) == {ahead: f"{name}@{ahead}", call: name}
+    if who != "ann":
+        async with as_user(pg, people.eve):
+            with pytest.raises(asyncpg.UniqueViolationError):
+                await pg.execute(insert, people.eve, name)
 
 
 async def test_nobody_but_the_owner_holds_a_lock_on_a_call(pg: Connection, people: People) -> None:

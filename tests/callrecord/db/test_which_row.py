@@ -47,7 +47,7 @@ async def test_the_front_ends_row_is_claimed_by_call_id_and_by_name(
 
 
 async def test_nobody_waits_under_the_name_of_somebodys_room(store: Store, pg: Connection) -> None:
-    """A user's own row is found by the room's name only if that name is his own."""
+    """A row that a user made himself is found by callId alone, which a server has signed."""
     eve = await add_user(pg, "eve")
     theirs, hers = started(), started(room_name=f"call-{eve}-1764060000000")
     insert = """
@@ -59,10 +59,35 @@ async def test_nobody_waits_under_the_name_of_somebodys_room(store: Store, pg: C
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await pg.execute("update voice_calls set made_by = 'postgres'")
     assert await apply(store, batch(theirs, message("a secret"))) == theirs.key
-    assert await apply(store, batch(hers, message())) == own
+    assert await apply(store, batch(hers, message("a secret"))) == hers.key
     async with as_user(pg, eve):
-        assert await pg.fetch("select from voice_messages where call_id = $1", trap) == []
-        assert await pg.fetchval("select count(*) from voice_messages") == 1
+        assert await pg.fetch("select from voice_messages") == []
+    names = dict(map(tuple, await pg.fetch("select id, session_id from voice_calls")))
+    assert names == {
+        theirs.key: theirs.room_name,
+        hers.key: hers.room_name,
+        trap: f"{theirs.room_name}@{trap}",
+        own: f"{hers.room_name}@{own}",
+    }
+    signed = started(room_name=hers.room_name, call_id=str(own))
+    assert await apply(store, batch(signed, message())) == own
+
+
+async def test_who_takes_a_name_meanwhile_gives_it_back_to_the_call_of_the_room(
+    store: Store, pg: Connection
+) -> None:
+    """Eve takes Ann's name after Ann; the room's signed callId decides."""
+    ann, eve = await add_user(pg, "ann"), await add_user(pg, "eve")
+    insert = """
+    insert into voice_calls (user_id, session_id, room_name) values ($1, 'dm', 'r') returning id
+    """
+    async with as_user(pg, ann):
+        call = await pg.fetchval(insert, ann)
+    async with as_user(pg, eve):
+        trap = await pg.fetchval(insert, eve)
+    assert await apply(store, batch(started(room_name="dm", call_id=str(call)), message())) == call
+    names = dict(map(tuple, await pg.fetch("select id, session_id from voice_calls")))
+    assert names == {call: "dm", trap: f"dm@{trap}"}
 
 
 @pytest.mark.parametrize("call_id", ["no uuid", "", "01a20650-a8d2-7616-a934-2540a468c500"])

@@ -1,0 +1,1 @@
+select last_id, changed from voice_worker.recount_calls($1, $2)

@@ -1,1 +1,0 @@
-select voice_worker.recount_costs($1, $2)

@@ -1,0 +1,1 @@
+call voice_worker.recount_latency()

@@ -1,0 +1,8 @@
+-- A time that a browser's clock has given, put between a time and now. given: null stays
+-- null; earliest: null for none. Locks: none. Called by: the triggers, nobody else.
+create or replace function voice_worker.at_most_now(given timestamptz, earliest timestamptz)
+returns timestamptz
+language sql stable parallel safe
+return case when given is not null then least(greatest(given, earliest), now()) end;
+
+revoke all on function voice_worker.at_most_now(timestamptz, timestamptz) from public;

@@ -1,0 +1,48 @@
+-- Bounds what a user writes into a call of his: sizes, and times between its making and now (a wrong
+-- clock of a browser must not cost the end of a call, so a time is corrected). Marks the row as made by
+-- a user, whatever his role is called.
+--
+-- Trigger before insert or update of one row, with the owner's rights; only of who is bound
+-- (access/count_user_writes.sql). It fires, by its name, before the duration is computed. Locks: none.
+-- Nobody calls it.
+create or replace function voice_worker.check_user_call() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    was public.voice_calls;
+begin
+    perform voice_worker.bound_rows();
+    perform voice_worker.bound_size('transcript', octet_length(new.transcript), 1048576);
+    perform voice_worker.bound_size('metadata', octet_length(new.metadata::text), 65536);
+    perform voice_worker.bound_size('recording_url', octet_length(new.recording_url), 2048);
+    if tg_op = 'INSERT' then
+        new.made_by := 'authenticated';
+    else
+        was := old;
+    end if;
+    if new.started_at <> was.started_at or was.started_at is null then
+        new.started_at := voice_worker.at_most_now(new.started_at, new.created_at);
+    end if;
+    if new.connected_at <> was.connected_at or was.connected_at is null then
+        new.connected_at := voice_worker.at_most_now(new.connected_at, new.created_at);
+    end if;
+    if new.ended_at <> was.ended_at or was.ended_at is null then
+        new.ended_at := voice_worker.at_most_now(new.ended_at, new.created_at);
+    end if;
+    return new;
+end
+$$;
+
+revoke all on function voice_worker.check_user_call() from public;
+
+create or replace trigger voice_calls_bound_user_trigger
+    before insert or update on public.voice_calls
+    for each row when (not has_table_privilege('public.voice_calls', 'update'))
+    execute function voice_worker.check_user_call();
+create or replace trigger voice_calls_count_user_insert_trigger
+    after insert on public.voice_calls referencing new table as changed
+    for each statement when (not has_table_privilege('public.voice_calls', 'update'))
+    execute function voice_worker.count_user_writes();
+create or replace trigger voice_calls_count_user_update_trigger
+    after update on public.voice_calls referencing new table as changed
+    for each statement when (not has_table_privilege('public.voice_calls', 'update'))
+    execute function voice_worker.count_user_writes();
