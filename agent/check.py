@@ -18,6 +18,7 @@ from agent.settings import Settings, require_database, require_livekit, require_
 from agent.settings.secrets import without_secrets
 from agent.speech_cache import SpeechCache
 from callrecord.db.errors import Transient, VoiceError
+from callrecord.db.holes import holes_of
 from callrecord.db.outbox_home import OutboxHome
 from callrecord.db.privacy import describe
 from callrecord.db.store import check_schema
@@ -95,10 +96,14 @@ async def _livekit(settings: Settings) -> str:
 
 
 async def _postgres(settings: Settings) -> str:
+    url = require_database(settings)
     try:
-        await check_schema(require_database(settings))
+        await check_schema(url)
+        holes = await holes_of(url)
     except Transient as error:
         raise VoiceError(f"no answer from the host of DATABASE_URL: {error}") from error
+    if holes:
+        raise VoiceError("; ".join(map(str, holes)) + ": see `python -m db migrate --help`")
     return "reachable, schema and rights do"
 
 

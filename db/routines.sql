@@ -117,7 +117,7 @@ declare
         coalesce(nullif(current_setting('voice_worker.rows_written', true), '')::bigint, 0) + 1;
 begin
     perform set_config('voice_worker.rows_written', written::text, true);
-    if written > voice_worker.user_limit('user_rows_per_minute', 600) then
+    if written > (select rows_per_minute from voice_worker.user_limits) then
         raise sqlstate 'PT429' using
             message = 'too many rows in one transaction',
             hint = 'Write fewer at once, or have your server write them (service_role).';
@@ -184,9 +184,10 @@ begin
     on conflict (user_id, minute) do update set
         rows = w.rows + excluded.rows, bytes = w.bytes + excluded.bytes
     returning w.rows, w.bytes into written;
-    if written.rows > voice_worker.user_limit('user_rows_per_minute', 600)
-        or written.bytes > voice_worker.user_limit('user_bytes_per_minute', 4194304)
-    then
+    if exists (
+        select from voice_worker.user_limits l
+        where written.rows > l.rows_per_minute or written.bytes > l.bytes_per_minute
+    ) then
         raise sqlstate 'PT429' using
             message = format(
                 'too much in one minute: %s rows with %s bytes', written.rows, written.bytes
@@ -208,19 +209,33 @@ $routine$;
 -- login: a role that inherits the rights granted to it; error 42704 otherwise, with the statement that
 -- makes one. Again changes nothing.
 -- Neither the login nor its limits are in a dump: call this again after one was restored in another
--- cluster. Locks: none. Called by: the owner, who must be allowed to grant voice_worker.
+-- cluster. Where another database of the cluster has made the roles, its owner alone may grant them:
+-- error 42501 then, with the statements for an administrator (db/roles.sql lasts for good).
+-- Locks: none. Called by: the owner, who must be allowed to grant voice_worker.
 create or replace function voice_worker.enlist(login name) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    quoted constant text := '"' || replace(login, '"', '""') || '"';
+    step text;
+    steps constant text[] := array[
+        'grant voice_worker to ' || quoted,
+        'alter role ' || quoted || ' set statement_timeout = ''30s''',
+        'alter role ' || quoted || ' set lock_timeout = ''5s''',
+        'alter role ' || quoted || ' set idle_in_transaction_session_timeout = ''10s'''
+    ];
 begin
     if not exists (select from pg_catalog.pg_roles where rolname = login and rolinherit) then
         raise exception 'there is no role "%" that inherits the rights granted to it', login
             using errcode = 'undefined_object',
             hint = format('create role %I login inherit password ''...'';', login);
     end if;
-    execute format('grant voice_worker to %I', login);
-    execute format('alter role %I set statement_timeout = ''30s''', login);
-    execute format('alter role %I set lock_timeout = ''5s''', login);
-    execute format('alter role %I set idle_in_transaction_session_timeout = ''10s''', login);
+    foreach step in array steps loop
+        execute step;
+    end loop;
+exception when insufficient_privilege then
+    raise exception 'the login % may not give away the role voice_worker', current_user
+        using errcode = 'insufficient_privilege',
+        hint = 'Have an administrator run: ' || array_to_string(steps, '; ');
 end
 $$;
 
@@ -275,20 +290,6 @@ revoke all on function voice_worker.user_is_admin(uuid) from public;
 grant execute on function voice_worker.user_is_admin(uuid) to voice_worker;
 $routine$;
 
-    -- access/user_limit.sql
-    execute $routine$
--- A limit of rows or bytes a minute. what: its name, user_rows_per_minute or
--- user_bytes_per_minute; it is changed by
--- `alter database ... set voice_worker.user_rows_per_minute = 1000`. normally: what it is else.
--- Locks: none. Called by: the triggers, nobody else.
-create or replace function voice_worker.user_limit(what text, normally bigint) returns bigint
-language sql stable set search_path = pg_catalog, pg_temp as $$
-    select coalesce(nullif(current_setting('voice_worker.' || what, true), '')::bigint, normally)
-$$;
-
-revoke all on function voice_worker.user_limit(text, bigint) from public;
-$routine$;
-
     -- access/uuid_v7.sql
     execute $routine$
 -- Time-ordered ids: neighbours in time are neighbours in the index. The same function on every version
@@ -339,7 +340,9 @@ language sql stable security definer set search_path = pg_catalog, pg_temp rows 
             select from pg_catalog.pg_roles r, pg_catalog.pg_class c
             where c.oid = 'public.users'::regclass
             and r.rolname = coalesce(nullif(current_setting('role'), 'none'), session_user)
-            and (r.rolsuper or r.rolbypassrls or r.oid = c.relowner)
+            and (
+                r.rolsuper or r.rolbypassrls or r.oid = c.relowner or r.rolname = 'service_role'
+            )
         )
     )
 $$;
@@ -2880,6 +2883,8 @@ begin
     revoke all on public.users from public, anon, authenticated;
     grant select on public.users to authenticated;
     grant all on public.users to service_role;
+    create policy users_service_all on public.users for all to service_role
+        using (true) with check (true);
     create policy users_select_own on public.users for select to authenticated
         using (id = (select auth.uid()));
 end
@@ -3092,7 +3097,8 @@ $routine$;
     execute $routine$
 -- Rights to voice_calls: reading by table for users, because front ends ask for all columns, writing
 -- by column; the policies say which rows. The worker deletes nothing that was recorded. voice_reader
--- reads figures: nothing that was said, and nothing that names a person.
+-- reads figures: nothing that was said, and nothing that names a person. (session_id is the room's name,
+-- in which a phone number may stand.)
 grant select, delete on public.voice_calls to authenticated;
 grant insert (
     id, user_id, session_id, room_name, status, started_at, connected_at, ended_at, recording_url,
@@ -3102,8 +3108,9 @@ grant update (status, started_at, connected_at, ended_at, recording_url, transcr
     on public.voice_calls to authenticated;
 grant select, insert, update, delete on public.voice_calls to service_role;
 grant select, insert, update on public.voice_calls to voice_worker;
+revoke select (session_id) on public.voice_calls from voice_reader;
 grant select (
-    id, user_id, callee_id, session_id, status, started_at, connected_at, ended_at,
+    id, user_id, callee_id, status, started_at, connected_at, ended_at,
     duration_seconds, ai_agent_used, agent_identity, total_tokens_used, created_at, updated_at,
     room_sid, job_id, job_started_at, worker_id, end_reason, swept_at, usage_complete, usage_gaps,
     cost, unpriced_requests, made_by
@@ -3120,6 +3127,7 @@ $routine$;
 -- whose it is.
 -- Writing: a user his own calls, an admin all, the worker all. Whatever name he gives to a call, it
 -- holds up nobody else (calls/free_name.sql). voice_reader reads the columns it is granted.
+-- service_role has a policy too: where a managed Postgres gives it no BYPASSRLS it would see no row.
 alter table public.voice_calls enable row level security;
 drop policy if exists voice_calls_select_own on public.voice_calls;
 create policy voice_calls_select_own on public.voice_calls for select to authenticated
@@ -3142,6 +3150,9 @@ create policy voice_calls_admin_all on public.voice_calls for all to authenticat
     using ((select voice_access.is_admin())) with check ((select voice_access.is_admin()));
 drop policy if exists voice_calls_worker_all on public.voice_calls;
 create policy voice_calls_worker_all on public.voice_calls for all to voice_worker
+    using (true) with check (true);
+drop policy if exists voice_calls_service_all on public.voice_calls;
+create policy voice_calls_service_all on public.voice_calls for all to service_role
     using (true) with check (true);
 drop policy if exists voice_calls_reader_select on public.voice_calls;
 create policy voice_calls_reader_select on public.voice_calls for select to voice_reader
@@ -3321,7 +3332,7 @@ drop policy if exists latency_totals_admin_select on voice_worker.latency_totals
 create policy latency_totals_admin_select on voice_worker.latency_totals for select to authenticated
     using ((select voice_access.is_admin()));
 drop policy if exists latency_totals_reader_select on voice_worker.latency_totals;
-create policy latency_totals_reader_select on voice_worker.latency_totals for select to voice_reader
+create policy latency_totals_reader_select on voice_worker.latency_totals for select to voice_reader, service_role
     using (true);
 
 grant select on voice_worker.latency_totals to authenticated, service_role, voice_reader;
@@ -3461,6 +3472,9 @@ create policy call_participants_admin_all on public.call_participants for all to
     using ((select voice_access.is_admin())) with check ((select voice_access.is_admin()));
 drop policy if exists call_participants_worker_all on public.call_participants;
 create policy call_participants_worker_all on public.call_participants for all to voice_worker
+    using (true) with check (true);
+drop policy if exists call_participants_service_all on public.call_participants;
+create policy call_participants_service_all on public.call_participants for all to service_role
     using (true) with check (true);
 drop policy if exists call_participants_reader_select on public.call_participants;
 create policy call_participants_reader_select on public.call_participants for select
@@ -3751,6 +3765,9 @@ create policy voice_messages_admin_all on public.voice_messages for all to authe
 drop policy if exists voice_messages_worker_all on public.voice_messages;
 create policy voice_messages_worker_all on public.voice_messages for all to voice_worker
     using (true) with check (true);
+drop policy if exists voice_messages_service_all on public.voice_messages;
+create policy voice_messages_service_all on public.voice_messages for all to service_role
+    using (true) with check (true);
 drop policy if exists voice_messages_reader_select on public.voice_messages;
 create policy voice_messages_reader_select on public.voice_messages for select to voice_reader
     using (true);
@@ -3821,6 +3838,9 @@ create policy model_prices_select_all on public.model_prices
 drop policy if exists model_prices_admin_all on public.model_prices;
 create policy model_prices_admin_all on public.model_prices for all to authenticated
     using ((select voice_access.is_admin())) with check ((select voice_access.is_admin()));
+drop policy if exists model_prices_service_all on public.model_prices;
+create policy model_prices_service_all on public.model_prices for all to service_role
+    using (true) with check (true);
 drop policy if exists model_prices_reader_select on public.model_prices;
 create policy model_prices_reader_select on public.model_prices for select to voice_reader
     using (true);
@@ -4115,6 +4135,9 @@ create policy voice_usage_admin_all on public.voice_usage for all to authenticat
 drop policy if exists voice_usage_worker_all on public.voice_usage;
 create policy voice_usage_worker_all on public.voice_usage for all to voice_worker
     using (true) with check (true);
+drop policy if exists voice_usage_service_all on public.voice_usage;
+create policy voice_usage_service_all on public.voice_usage for all to service_role
+    using (true) with check (true);
 drop policy if exists voice_usage_reader_select on public.voice_usage;
 create policy voice_usage_reader_select on public.voice_usage for select to voice_reader
     using (true);
@@ -4124,7 +4147,7 @@ drop policy if exists usage_totals_admin_select on voice_worker.usage_totals;
 create policy usage_totals_admin_select on voice_worker.usage_totals for select to authenticated
     using ((select voice_access.is_admin()));
 drop policy if exists usage_totals_reader_select on voice_worker.usage_totals;
-create policy usage_totals_reader_select on voice_worker.usage_totals for select to voice_reader
+create policy usage_totals_reader_select on voice_worker.usage_totals for select to voice_reader, service_role
     using (true);
 $routine$;
 
@@ -4216,7 +4239,7 @@ on conflict (only_row) do update set
     updated_at = now();
 $routine$;
 
-    update voice_worker.schema_version v set routines = 'b8d96639e45935b63a38629a28486070ab791710f9dff425fd0267407fb29545' || ' '
+    update voice_worker.schema_version v set routines = '1f15f0cc2f0801665e5fac7ce371a3bf457ea00f8c14fde378bd26fb12dd8dc5' || ' '
     || (select system_identifier from pg_control_system())::text || '/' || v.tableoid;
 end
 $routines$;

@@ -38,7 +38,7 @@ begin
                 'voice_calls', 'voice_messages', 'call_participants', 'voice_usage', 'model_prices'
             ]) t (name), unnest(array[
                 'select_own', 'insert_own', 'update_own', 'delete_own', 'select_all', 'admin_all',
-                'worker_all', 'reader_select'
+                'worker_all', 'service_all', 'reader_select'
             ]) s (name)
         )
     loop

@@ -26,7 +26,7 @@ begin
         return;
     end if;
     -- Rather fail and be run again than have everybody queue behind a long query.
-    perform set_config('lock_timeout', '10s', true);
+    perform set_config('lock_timeout', '2s', true);
     create schema if not exists voice_before;
     revoke all on schema voice_before from public;
     foreach name in array basic loop

@@ -14,7 +14,7 @@ begin
     ) then
         return;
     end if;
-    perform set_config('lock_timeout', '10s', true);
+    perform set_config('lock_timeout', '2s', true);
     lock table public.voice_calls in access exclusive mode;
     create schema if not exists voice_before;
     revoke all on schema voice_before from public;
@@ -120,7 +120,7 @@ begin
     then
         return;
     end if;
-    perform set_config('lock_timeout', '10s', true);
+    perform set_config('lock_timeout', '2s', true);
     lock table public.voice_messages in access exclusive mode;
     alter table public.voice_messages
         add column if not exists interrupted boolean not null default false,
@@ -182,7 +182,7 @@ begin
     then
         return;
     end if;
-    perform set_config('lock_timeout', '10s', true);
+    perform set_config('lock_timeout', '2s', true);
     for once in
         select conname from pg_constraint
         where conrelid = 'public.call_participants'::regclass and contype = 'u'

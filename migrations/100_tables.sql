@@ -3,11 +3,11 @@
 -- left as it is, but for columns, checks and indexes that an earlier version did not have. Roles,
 -- functions, triggers, views, policies and grants are in db/routines.
 --
--- Whatever is here takes no lock where there is nothing to do, and gives up after 10 s where there is,
+-- Whatever is here takes no lock where there is nothing to do, and gives up after 2 s where there is,
 -- rather than have everybody queue behind a long query: it can be run again.
 do $$
 begin
-    perform set_config('lock_timeout', '10s', true);
+    perform set_config('lock_timeout', '2s', true);
     if to_regclass('public.voice_calls') is not null and not exists (
         select from pg_attribute
         where attrelid = to_regclass('public.voice_calls') and attname = 'session_id'
@@ -361,7 +361,7 @@ begin
         )
         group by c.home
     loop
-        perform set_config('lock_timeout', '10s', true);
+        perform set_config('lock_timeout', '2s', true);
         execute format('alter table %s %s', missing.home, missing.columns);
     end loop;
 end
@@ -372,7 +372,7 @@ do $$
 declare
     given record;
 begin
-    perform set_config('lock_timeout', '10s', true);
+    perform set_config('lock_timeout', '2s', true);
     if not exists (
         select from pg_constraint
         where conrelid = 'public.voice_usage'::regclass and conname = 'voice_usage_message_id_fkey'
@@ -428,7 +428,7 @@ do $$
 declare
     missing text;
 begin
-    perform set_config('lock_timeout', '10s', true);
+    perform set_config('lock_timeout', '2s', true);
     if (
         select a.amname from pg_class c join pg_am a on a.oid = c.relam
         where c.oid = to_regclass('public.idx_voice_usage_created_at')

@@ -2,7 +2,7 @@
 -- What bounds users who write rows themselves, and keeps what deleted calls have consumed.
 do $$
 begin
-    perform set_config('lock_timeout', '10s', true);
+    perform set_config('lock_timeout', '2s', true);
     if not exists (
         select from pg_attribute
         where attrelid = 'public.voice_messages'::regclass and attname = 'author_id'
@@ -21,6 +21,14 @@ create table if not exists voice_worker.user_writes (
     bytes bigint not null,
     primary key (user_id, minute)
 ) with (fillfactor = 50);  -- a row changes with every statement of its user
+
+-- What a user may write in a minute; the team's to change.
+create table if not exists voice_worker.user_limits (
+    only_row boolean primary key default true check (only_row),
+    rows_per_minute bigint not null default 600,
+    bytes_per_minute bigint not null default 4194304
+);
+insert into voice_worker.user_limits default values on conflict do nothing;
 
 -- Requests of deleted calls, without anything that leads to a call or a person: what was consumed
 -- stays counted.
@@ -44,7 +52,7 @@ do $$
 declare
     missing text;
 begin
-    perform set_config('lock_timeout', '10s', true);
+    perform set_config('lock_timeout', '2s', true);
     -- For who prunes them.
     for missing in
         select i.definition from (values

@@ -43,12 +43,12 @@ def embedded_18() -> Path | None:
     return Path(spec.submodule_search_locations[0], "pginstall", "bin")
 
 
-def _account() -> str | None:
+def account() -> str | None:
     """Postgres refuses to run as root: root lends it an account without rights."""
     return "nobody" if os.geteuid() == 0 else None
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -57,7 +57,7 @@ def _free_port() -> int:
 
 def _run(*command: str | Path, cwd: Path) -> None:
     done = subprocess.run(
-        command, check=False, capture_output=True, text=True, user=_account(), cwd=cwd
+        command, check=False, capture_output=True, text=True, user=account(), cwd=cwd
     )
     if done.returncode:
         raise RuntimeError(f"{command[0]} failed: {done.stdout}{done.stderr}")
@@ -66,7 +66,7 @@ def _run(*command: str | Path, cwd: Path) -> None:
 def _within_reach(programs: Path, home: Path) -> Path:
     """Copies the wheel's programs beside the data if the project lies below root's home."""
     places = (programs, *programs.resolve().parents)
-    if _account() is None or all(place.stat().st_mode & 0o001 for place in places):
+    if account() is None or all(place.stat().st_mode & 0o001 for place in places):
         return programs
     package = programs.parents[1]
     for source in (package, package.with_name(f"{package.name}.libs")):
@@ -87,8 +87,8 @@ def server(programs: Path, settings: dict[str, str] | None = None) -> Iterator[s
     """
     home = Path(tempfile.mkdtemp(prefix="pg-"))
     try:
-        if account := _account():
-            shutil.chown(home, account)
+        if user := account():
+            shutil.chown(home, user)
         programs = _within_reach(programs, home)
         data, log, password = home / "data", home / "log", home / "password"
         secret = secrets.token_urlsafe(12)
@@ -97,7 +97,7 @@ def server(programs: Path, settings: dict[str, str] | None = None) -> Iterator[s
         initdb = programs / "initdb"
         auth = ["-U", "postgres", "--auth=scram-sha-256", f"--pwfile={password}"]
         _run(initdb, "-D", data, *auth, "--no-sync", "-E", "UTF8", "--locale=C", cwd=home)
-        port = _free_port()
+        port = free_port()
         options = {**SETTINGS, **(settings or {}), "port": port, "listen_addresses": "127.0.0.1"}
         options["unix_socket_directories"] = home
         flags = " ".join(f"-c {name}={value}" for name, value in options.items())

@@ -12,12 +12,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
+from uuid import uuid4
 
 import asyncpg
 
 from callrecord.db.connection import connect, writable_url
 from callrecord.db.database_url import BadDatabaseUrl, checked_url, read_url, with_options
 from callrecord.db.errors import Stop, Transient, Unusable, VoiceError
+from callrecord.db.lock_holders import watching
+from callrecord.db.preflight import preflight
 from callrecord.db.privacy import private_logger, without_values
 from callrecord.db.routines import apply_routines, too_new
 from callrecord.db.schema import SCHEMA_VERSION_NEEDED, read_version
@@ -32,6 +35,9 @@ TABLE = "voice_worker.schema_migrations"
 MOVES_ROWS = "102_bring_over.sql"
 """Moves rows, which may take minutes. It runs after the routines, so that calls go on meanwhile."""
 _RETRY_S = 0.5
+_RETRY_LOCK_S = 1.0
+_LOCKED = "canceling statement due to lock timeout"
+_LOCK_OF_DBMATE = "migration lock"
 
 _CONNECT_TIMEOUT_S = 10.0
 _ASYNCPGS_OWN = {
@@ -64,8 +70,10 @@ class Migrated:
     version: int
 
 
-def url_for_dbmate(url: str) -> str:
+def url_for_dbmate(url: str, application: str | None = None) -> str:
     """Return the URL as dbmate's driver takes it, with libpq's default `sslmode=prefer`.
+
+    `application` takes the place of its application_name.
 
     Other than every other client of Postgres, it would insist on TLS.
     """
@@ -76,20 +84,29 @@ def url_for_dbmate(url: str) -> str:
         options.append(("sslrootcert", ssl.get_default_verify_paths().cafile or "system"))
     if "PGSSLMODE" not in os.environ and "sslmode" not in dict(options):
         options.append(("sslmode", "verify-full" if wanted.system_ca else "prefer"))
+    if application is not None:
+        options = [pair for pair in options if pair[0] != "application_name"]
+        options.append(("application_name", application))
     return with_options(wanted.dsn, options)
 
 
-async def migrate(url: str | None, *, patience_s: float = 30.0) -> Migrated:
+async def migrate(
+    url: str | None, *, patience_s: float = 30.0, mend: bool = False, as_is: bool = False
+) -> Migrated:
     """Apply the migrations that the database lacks, and the routines if it has others.
 
     Args:
-        url: A direct connection of the database's owner; a pooler in transaction mode would
-            lose the lock that keeps two runs apart.
-        patience_s: How long to wait for a Postgres that does not answer yet, in seconds.
+        url: A connection of the database's owner; not through a pooler in transaction mode.
+        patience_s: How long to wait for a Postgres that does not answer yet, and for whoever
+            holds a lock, in seconds each.
+        mend: Take out rules of others that let people at calls, or at users.role.
+        as_is: Leave them.
 
     Raises:
         BadDatabaseUrl: A setting has to change first.
-        MigrationError: Postgres stayed away, refused a migration, or is newer than the files.
+        Stop: The connection, rights or rules of others have to change first.
+        MigrationError: Postgres stayed away, refused a migration, is newer than the files, or
+            somebody held a lock all the time.
         RoutinesError: Somebody held a lock all the time, or Postgres refused a routine.
     """
     url = checked_url(url)
@@ -97,15 +114,16 @@ async def migrate(url: str | None, *, patience_s: float = 30.0) -> Migrated:
         found = await read_version(connection)
         if found is not None and found.version > SCHEMA_VERSION_NEEDED:
             raise MigrationError(too_new(found.version))
+        await preflight(connection, url, mend=mend, as_is=as_is)
         new = not await _has_routines(connection)
     one_host = await writable_url(url)
     applied: list[str] = []
     routines = False
     if new:
-        applied += await _run_dbmate(one_host, without=MOVES_ROWS)
+        applied += await _run_dbmate(one_host, patience_s, without=MOVES_ROWS)
         async with _connected(url, patience_s) as connection:
             routines = await apply_routines(connection)
-    applied += await _run_dbmate(one_host)
+    applied += await _run_dbmate(one_host, patience_s)
     async with _connected(url, patience_s) as connection:
         routines = await apply_routines(connection) or routines
         found = await read_version(connection)
@@ -161,19 +179,50 @@ async def connect_patiently(url: str, patience_s: float) -> "asyncpg.Connection[
         await asyncio.sleep(_RETRY_S)
 
 
-async def _run_dbmate(url: str, *, without: str | None = None) -> list[str]:
-    if without is None:
-        return await _apply_folder(url, MIGRATIONS)
+async def _run_dbmate(url: str, patience_s: float, *, without: str | None = None) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         for path in MIGRATIONS.glob("*.sql"):
             if path.name != without:
                 shutil.copy(path, folder)
-        return await _apply_folder(url, Path(folder))
+        return await _apply_folder(url, Path(folder), patience_s)
 
 
-async def _apply_folder(url: str, folder: Path) -> list[str]:
+async def _apply_folder(url: str, folder: Path, patience_s: float) -> list[str]:
+    """Run dbmate until it is done; each file waits for a lock for two seconds at a time.
+
+    In between others go on: no statement of theirs queues behind ours for longer.
+    """
+    application = f"voice migrate {uuid4().hex[:8]}"
+    applied: list[str] = []
+    deadline = time.monotonic() + patience_s
+    while True:
+        async with watching(url, application) as blockers:
+            code, lines, errors = await _dbmate_once(url, folder, application, patience_s)
+        done = "Applied: "
+        applied += [
+            each.removeprefix(done).split(" in ")[0] for each in lines if each.startswith(done)
+        ]
+        if code == 0:
+            return applied
+        said = _without_password("\n".join([*lines, errors]), url)
+        if _LOCKED not in said and _LOCK_OF_DBMATE not in said:
+            raise MigrationError(said)
+        holder = blockers.seen or "somebody"
+        if time.monotonic() > deadline:
+            raise MigrationError(
+                f"{holder} held a lock for {patience_s:g} s: the file that needs it was not "
+                "applied; end that session, or run migrate again with a longer --wait"
+            )
+        logger.warning("%s holds a lock: trying again", holder)
+        await asyncio.sleep(_RETRY_LOCK_S)
+
+
+async def _dbmate_once(
+    url: str, folder: Path, application: str, patience_s: float
+) -> tuple[int, list[str], str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("DBMATE_")}
-    environment["DATABASE_URL"] = url_for_dbmate(url)  # not an argument: others see those
+    # Not an argument: others see those.
+    environment["DATABASE_URL"] = url_for_dbmate(url, application)
     process = await asyncio.create_subprocess_exec(
         _dbmate(),
         *("--env-file", os.devnull),
@@ -181,6 +230,7 @@ async def _apply_folder(url: str, folder: Path) -> list[str]:
         *("--migrations-table", TABLE),
         "--no-dump-schema",
         "--migration-lock",
+        *("--migration-lock-timeout", f"{max(1, round(patience_s))}s"),
         "migrate",
         env=environment,
         stdin=asyncio.subprocess.DEVNULL,
@@ -189,11 +239,7 @@ async def _apply_folder(url: str, folder: Path) -> list[str]:
     )
     output, errors = await process.communicate()
     lines = output.decode(errors="replace").splitlines()
-    if process.returncode:
-        said = "\n".join([*lines, errors.decode(errors="replace").strip()])
-        raise MigrationError(_without_password(said, url))
-    done = "Applied: "
-    return [line.removeprefix(done).split(" in ")[0] for line in lines if line.startswith(done)]
+    return process.returncode or 0, lines, errors.decode(errors="replace").strip()
 
 
 def _dbmate() -> str:

@@ -14,6 +14,7 @@ from typing import Final
 import asyncpg
 
 from callrecord.db.errors import VoiceError
+from callrecord.db.lock_holders import holders_of
 from callrecord.db.privacy import private_logger
 from callrecord.db.schema import SCHEMA_VERSION_NEEDED
 from callrecord.db.sql import sql
@@ -157,7 +158,7 @@ async def apply_routines(
             Postgres refused a routine.
     """
     routines = routines or read_routines()
-    waited_for = routines.tables[0]
+    waited_for, holder = routines.tables[0], ""
     for attempt in range(ATTEMPTS):
         if attempt:
             await asyncio.sleep(PAUSE_S)
@@ -167,11 +168,13 @@ async def apply_routines(
             async with connection.transaction():
                 return await _apply(connection, routines, waited_for)
         except _Held as error:
-            logger.warning("somebody holds a lock on %s: waiting", error.on)
+            on_table = error.on in routines.tables
+            holder = await holders_of(connection, error.on) if on_table else ""
+            logger.warning("%s holds a lock on %s: waiting", holder or "somebody", error.on)
             waited_for = error.on if error.on in routines.tables else waited_for
     raise RoutinesError(
-        f"somebody held a lock on {waited_for} at each of {ATTEMPTS} attempts: no routine was "
-        "changed; run it again when that has ended"
+        f"{holder or 'somebody'} held a lock on {waited_for} at each of {ATTEMPTS} attempts: no "
+        "routine was changed; run it again when that has ended"
     )
 
 

@@ -5,6 +5,8 @@ from typing import Literal
 import asyncpg
 import msgspec
 
+from callrecord.db.holes import find_holes
+from callrecord.db.schema import check
 from callrecord.db.sql import sql
 
 BACKLOG_LATE_S = 60.0
@@ -62,12 +64,17 @@ class OpenCalls(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it, of one moment."""
+    """All of it, of one moment.
+
+    Attributes:
+        holes: Rules of others that let people at calls, a line each.
+    """
 
     schema_version: int
     refused_events: int
     workers: list[Worker]
     open_calls: list[OpenCalls]
+    holes: list[str] = []
 
     def troubles(self) -> list[str]:
         """Return what a person should look at, a line for each; empty if all is well."""
@@ -82,12 +89,19 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
                 )
         if self.refused_events:
             found.append(f"{self.refused_events} events were refused")
-        return found
+        return found + self.holes
 
 
 async def read_status(conn: "asyncpg.Connection[asyncpg.Record]") -> Status:
-    """Return how it stands."""
-    return msgspec.json.decode(await conn.fetchval(sql("status")), type=Status)
+    """Return how it stands.
+
+    Raises:
+        Stop: Every worker of this version would refuse the schema or the login.
+    """
+    await check(conn)
+    found = msgspec.json.decode(await conn.fetchval(sql("status")), type=Status)
+    holes = [str(hole) for hole in await find_holes(conn)]
+    return msgspec.structs.replace(found, holes=holes)
 
 
 def _troubles_of(worker: Worker) -> list[str]:

@@ -7,7 +7,7 @@ declare
         coalesce(nullif(current_setting('voice_worker.rows_written', true), '')::bigint, 0) + 1;
 begin
     perform set_config('voice_worker.rows_written', written::text, true);
-    if written > voice_worker.user_limit('user_rows_per_minute', 600) then
+    if written > (select rows_per_minute from voice_worker.user_limits) then
         raise sqlstate 'PT429' using
             message = 'too many rows in one transaction',
             hint = 'Write fewer at once, or have your server write them (service_role).';

@@ -18,9 +18,10 @@ begin
     on conflict (user_id, minute) do update set
         rows = w.rows + excluded.rows, bytes = w.bytes + excluded.bytes
     returning w.rows, w.bytes into written;
-    if written.rows > voice_worker.user_limit('user_rows_per_minute', 600)
-        or written.bytes > voice_worker.user_limit('user_bytes_per_minute', 4194304)
-    then
+    if exists (
+        select from voice_worker.user_limits l
+        where written.rows > l.rows_per_minute or written.bytes > l.bytes_per_minute
+    ) then
         raise sqlstate 'PT429' using
             message = format(
                 'too much in one minute: %s rows with %s bytes', written.rows, written.bytes

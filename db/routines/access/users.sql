@@ -22,6 +22,8 @@ begin
     revoke all on public.users from public, anon, authenticated;
     grant select on public.users to authenticated;
     grant all on public.users to service_role;
+    create policy users_service_all on public.users for all to service_role
+        using (true) with check (true);
     create policy users_select_own on public.users for select to authenticated
         using (id = (select auth.uid()));
 end

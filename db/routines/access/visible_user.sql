@@ -15,7 +15,9 @@ language sql stable security definer set search_path = pg_catalog, pg_temp rows 
             select from pg_catalog.pg_roles r, pg_catalog.pg_class c
             where c.oid = 'public.users'::regclass
             and r.rolname = coalesce(nullif(current_setting('role'), 'none'), session_user)
-            and (r.rolsuper or r.rolbypassrls or r.oid = c.relowner)
+            and (
+                r.rolsuper or r.rolbypassrls or r.oid = c.relowner or r.rolname = 'service_role'
+            )
         )
     )
 $$;

@@ -1,6 +1,7 @@
 -- Rights to voice_calls: reading by table for users, because front ends ask for all columns, writing
 -- by column; the policies say which rows. The worker deletes nothing that was recorded. voice_reader
--- reads figures: nothing that was said, and nothing that names a person.
+-- reads figures: nothing that was said, and nothing that names a person. (session_id is the room's name,
+-- in which a phone number may stand.)
 grant select, delete on public.voice_calls to authenticated;
 grant insert (
     id, user_id, session_id, room_name, status, started_at, connected_at, ended_at, recording_url,
@@ -10,8 +11,9 @@ grant update (status, started_at, connected_at, ended_at, recording_url, transcr
     on public.voice_calls to authenticated;
 grant select, insert, update, delete on public.voice_calls to service_role;
 grant select, insert, update on public.voice_calls to voice_worker;
+revoke select (session_id) on public.voice_calls from voice_reader;
 grant select (
-    id, user_id, callee_id, session_id, status, started_at, connected_at, ended_at,
+    id, user_id, callee_id, status, started_at, connected_at, ended_at,
     duration_seconds, ai_agent_used, agent_identity, total_tokens_used, created_at, updated_at,
     room_sid, job_id, job_started_at, worker_id, end_reason, swept_at, usage_complete, usage_gaps,
     cost, unpriced_requests, made_by

@@ -28,6 +28,9 @@ create policy call_participants_admin_all on public.call_participants for all to
 drop policy if exists call_participants_worker_all on public.call_participants;
 create policy call_participants_worker_all on public.call_participants for all to voice_worker
     using (true) with check (true);
+drop policy if exists call_participants_service_all on public.call_participants;
+create policy call_participants_service_all on public.call_participants for all to service_role
+    using (true) with check (true);
 drop policy if exists call_participants_reader_select on public.call_participants;
 create policy call_participants_reader_select on public.call_participants for select
     to voice_reader using (true);

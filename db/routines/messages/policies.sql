@@ -25,6 +25,9 @@ create policy voice_messages_admin_all on public.voice_messages for all to authe
 drop policy if exists voice_messages_worker_all on public.voice_messages;
 create policy voice_messages_worker_all on public.voice_messages for all to voice_worker
     using (true) with check (true);
+drop policy if exists voice_messages_service_all on public.voice_messages;
+create policy voice_messages_service_all on public.voice_messages for all to service_role
+    using (true) with check (true);
 drop policy if exists voice_messages_reader_select on public.voice_messages;
 create policy voice_messages_reader_select on public.voice_messages for select to voice_reader
     using (true);

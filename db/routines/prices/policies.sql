@@ -7,6 +7,9 @@ create policy model_prices_select_all on public.model_prices
 drop policy if exists model_prices_admin_all on public.model_prices;
 create policy model_prices_admin_all on public.model_prices for all to authenticated
     using ((select voice_access.is_admin())) with check ((select voice_access.is_admin()));
+drop policy if exists model_prices_service_all on public.model_prices;
+create policy model_prices_service_all on public.model_prices for all to service_role
+    using (true) with check (true);
 drop policy if exists model_prices_reader_select on public.model_prices;
 create policy model_prices_reader_select on public.model_prices for select to voice_reader
     using (true);

@@ -17,6 +17,9 @@ create policy voice_usage_admin_all on public.voice_usage for all to authenticat
 drop policy if exists voice_usage_worker_all on public.voice_usage;
 create policy voice_usage_worker_all on public.voice_usage for all to voice_worker
     using (true) with check (true);
+drop policy if exists voice_usage_service_all on public.voice_usage;
+create policy voice_usage_service_all on public.voice_usage for all to service_role
+    using (true) with check (true);
 drop policy if exists voice_usage_reader_select on public.voice_usage;
 create policy voice_usage_reader_select on public.voice_usage for select to voice_reader
     using (true);
@@ -26,5 +29,5 @@ drop policy if exists usage_totals_admin_select on voice_worker.usage_totals;
 create policy usage_totals_admin_select on voice_worker.usage_totals for select to authenticated
     using ((select voice_access.is_admin()));
 drop policy if exists usage_totals_reader_select on voice_worker.usage_totals;
-create policy usage_totals_reader_select on voice_worker.usage_totals for select to voice_reader
+create policy usage_totals_reader_select on voice_worker.usage_totals for select to voice_reader, service_role
     using (true);

@@ -26,7 +26,9 @@ select c.oid::regclass::text as name from pg_class c
 where c.relnamespace in (
     select oid from pg_namespace
     where nspname in ('public', 'voice_worker', 'voice_access', 'voice_before')
-) and c.relkind in ('r', 'p') and c.relname not in ('schema_version', 'schema_migrations')
+) and c.relkind in ('r', 'p') and c.relname not in (
+    'schema_version', 'schema_migrations', 'user_limits'
+)
 """
 CHECKSUM = """
 select count(*), md5(string_agg(r.row, '|' order by r.row))

@@ -84,7 +84,7 @@ async def owner_url(empty_database_url: str) -> AsyncIterator[str]:
 @pytest.mark.usefixtures("database_url")  # the roles are there, and somebody else's
 async def test_its_owner_need_not_be_a_superuser(owner_url: str, empty_database_url: str) -> None:
     apply_seed(owner_url, "supabase", "users", "enhanced", "enhanced_rows")
-    await migrate(owner_url)
+    await migrate(owner_url, mend=True)
     connection = await asyncpg.connect(empty_database_url)
     try:
         async with as_user(connection, ANN):
@@ -106,12 +106,12 @@ async def test_no_row_is_lost_and_again_is_a_no_op(
 ) -> None:
     before = await rows_of(by_hand)
     assert before[3:] == (60, 359, 120)
-    await migrate(empty_database_url)
+    await migrate(empty_database_url, mend=True)
     assert await rows_of(by_hand) == before
     whole = "select md5(string_agg(c::text, '|' order by id)) from voice_calls c"
     first = await by_hand.fetchval(whole), await catalogue(empty_database_url)
     apply_with_psql(empty_database_url)
-    assert (await migrate(empty_database_url)).applied == []
+    assert (await migrate(empty_database_url, mend=True)).applied == []
     assert (await by_hand.fetchval(whole), await catalogue(empty_database_url)) == first
     assert await rows_of(by_hand) == before
 
@@ -119,7 +119,7 @@ async def test_no_row_is_lost_and_again_is_a_no_op(
 async def test_its_schema_is_that_of_a_fresh_database(
     by_hand: Connection, empty_database_url: str, database_url: str
 ) -> None:
-    await migrate(empty_database_url)
+    await migrate(empty_database_url, mend=True)
     theirs, ours = await catalogue(empty_database_url), await catalogue(database_url)
     # Supabase's default grants to service_role are its own; users are the team's.
     different = differences(theirs, ours)
@@ -131,7 +131,7 @@ async def test_its_faults_are_mended(by_hand: Connection, empty_database_url: st
     async with as_user(by_hand, ANN):
         with pytest.raises(asyncpg.InvalidObjectDefinitionError, match="infinite recursion"):
             await by_hand.fetch("select * from voice_calls")
-    await migrate(empty_database_url)
+    await migrate(empty_database_url, mend=True)
     async with as_user(by_hand, ANN):
         assert await by_hand.fetchval("select count(*) from voice_calls") == 3
         assert await by_hand.fetchval("select count(*) from call_analytics") == 3
@@ -170,7 +170,7 @@ async def test_its_faults_are_mended(by_hand: Connection, empty_database_url: st
 
 
 async def test_it_works_as_ours(by_hand: Connection, empty_database_url: str) -> None:
-    await migrate(empty_database_url)
+    await migrate(empty_database_url, mend=True)
     call = UUID(await by_hand.fetchval("select md5('call60')"))
     await add_leg(by_hand, call, ANN, "ann")
     await add_leg(by_hand, call, ANN, "ann")  # the old schema took one only
@@ -195,7 +195,7 @@ async def test_functions_of_the_teams_own_that_use_the_same_triggers_stay(
             for each row when (false) execute function update_voice_calls_updated_at()
         """
     )
-    await migrate(empty_database_url)
+    await migrate(empty_database_url, mend=True)
     kept = """
         select proname from pg_proc
         where pronamespace = 'public'::regnamespace and prorettype = 'trigger'::regtype

@@ -84,7 +84,7 @@ async def test_supabases_own_stays_and_its_default_grants_are_taken_back(
     connection = await asyncpg.connect(empty_database_url)
     try:
         await connection.execute(SUPABASE)
-        assert (await run(empty_database_url, "migrate"))[0] == 0
+        assert (await run(empty_database_url, "migrate", "--mend"))[0] == 0
         source = "select prosrc from pg_proc where oid = 'auth.uid'::regproc"
         assert "Supabase's own" in await connection.fetchval(source)
         rows = await connection.fetch(

@@ -102,7 +102,8 @@ async def test_bytes_of_a_minute_are_counted_and_the_limits_are_the_teams_to_set
         for _ in range(63):
             await pg.execute(ADD_MESSAGE, people.call, "x" * (64 * KIB))
         assert "minute" in await refused(pg, "PT429", ADD_MESSAGE, people.call, "x" * (64 * KIB))
-        await pg.execute("set voice_worker.user_bytes_per_minute = 8000000")
+    await pg.execute("update voice_worker.user_limits set bytes_per_minute = 8000000")
+    async with as_user(pg, people.ann):
         await pg.execute(ADD_MESSAGE, people.call, "x" * (64 * KIB))
 
 

@@ -1,0 +1,66 @@
+"""What lets people at calls beside this schema's own policies: rules of others, rights to users.
+
+Such a rule may have been there before the schema, as one that a script made for service_role and
+gave to everybody; or somebody adds it later. It is never passed over in silence: `migrate` refuses
+or mends it, `status` and the worker's check tell of it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from callrecord.db.connection import connect
+from callrecord.db.sql import sql
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """One rule or right that is wider than this schema's.
+
+    Attributes:
+        place: What it is, such as `policy "open" on voice_calls`.
+        says: What it lets people do.
+        severe: Anybody may use it; otherwise it has a condition, and may be meant.
+        mend: The statements that take it out.
+    """
+
+    place: str
+    says: str
+    severe: bool
+    mend: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return it as one line."""
+        return f"{self.place} {self.says}"
+
+
+async def find_holes(connection: "asyncpg.Connection[Any]") -> list[Hole]:
+    """Return them, in the order of their places; none where Supabase's roles are not there."""
+    rows = await connection.fetch(sql("holes"))
+    return [Hole(r["place"], r["says"], r["severe"], tuple(r["mend"])) for r in rows]
+
+
+async def holes_of(url: str) -> list[Hole]:
+    """Return those of a database.
+
+    Raises:
+        Transient: It is away.
+    """
+    connection = await connect(url)
+    try:
+        return await find_holes(connection)
+    finally:
+        await connection.close()
+
+
+async def mend_holes(connection: "asyncpg.Connection[Any]", holes: list[Hole]) -> None:
+    """Take them out, all or none.
+
+    Raises:
+        asyncpg.PostgresError: The login may not, or somebody holds a lock.
+    """
+    async with connection.transaction():
+        statements = [each for hole in holes for each in hole.mend]
+        await connection.fetchrow(sql("note_statements"), statements)
+        await connection.execute(sql("run_noted_statements"))

@@ -1,0 +1,99 @@
+"""What migrate looks at before it changes or locks anything: connection, rights, others' rules."""
+
+from typing import Any
+
+import asyncpg
+
+from callrecord.db.connection import connect
+from callrecord.db.errors import Stop
+from callrecord.db.holes import Hole, find_holes, mend_holes
+from callrecord.db.privacy import private_logger
+from callrecord.db.sql import sql
+
+logger = private_logger("voice.migrate")
+
+POOLED = (
+    "DATABASE_URL leads through a pooler in transaction mode, which would keep a lock of ours for "
+    "good: give migrate a direct connection, or one in session mode"
+)
+
+
+async def preflight(
+    connection: "asyncpg.Connection[Any]", url: str, *, mend: bool, as_is: bool
+) -> None:
+    """Return if a migration can begin.
+
+    Args:
+        connection: Of the database's owner.
+        url: It leads to the same database.
+        mend: Take out what lets people at the calls of others.
+        as_is: Leave it; it is only logged.
+
+    Raises:
+        Stop: Something has to change first; one line each that says what. Nothing was changed.
+    """
+    await _no_transaction_pooler(connection, url)
+    await _rights(connection)
+    await _no_holes(connection, mend=mend, as_is=as_is)
+
+
+async def _no_transaction_pooler(connection: "asyncpg.Connection[Any]", url: str) -> None:
+    """Raise Stop if two connections of ours share one of Postgres'.
+
+    A pooler tells a key of its own in place of the process id; one in transaction mode lends the
+    same process to the next who asks.
+    """
+    process = await connection.fetchval(sql("backend_pid"))
+    if process == connection.get_server_pid():
+        return
+    other = await connect(url)
+    try:
+        shared = process == await other.fetchval(sql("backend_pid"))
+    finally:
+        await other.close()
+    if shared:
+        raise Stop(POOLED)
+
+
+async def _rights(connection: "asyncpg.Connection[Any]") -> None:
+    found = await connection.fetchrow(sql("rights_to_migrate"))
+    assert found is not None  # noqa: S101 - a select without from
+    if found["missing_roles"] and not found["makes_roles"]:
+        missing = ", ".join(found["missing_roles"])
+        raise Stop(
+            f"the roles {missing} are missing, and the login of DATABASE_URL may make none: have "
+            "an administrator run db/roles.sql (psql -v owner=<this login> -f db/roles.sql)"
+        )
+    if found["not_owned"]:
+        tables = ", ".join(found["not_owned"])
+        raise Stop(f"the login of DATABASE_URL does not own {tables}: use the login of their owner")
+    if not found["makes_schemas"] or not found["makes_tables"]:
+        raise Stop(
+            "the login of DATABASE_URL may not make schemas in this database, or tables in public: "
+            "use the database's owner, or grant create on both"
+        )
+
+
+async def _no_holes(connection: "asyncpg.Connection[Any]", *, mend: bool, as_is: bool) -> None:
+    holes = await find_holes(connection)
+    severe = [hole for hole in holes if hole.severe]
+    if severe and mend:
+        await _mend(connection, severe)
+        holes = [hole for hole in holes if not hole.severe]
+    elif severe and not as_is:
+        listed = "; ".join(map(str, severe))
+        raise Stop(
+            f"{listed}: run it with --mend to take that out, or with --as-is to keep it; nothing "
+            "was changed"
+        )
+    for hole in holes:
+        logger.warning("%s", hole)
+
+
+async def _mend(connection: "asyncpg.Connection[Any]", holes: list[Hole]) -> None:
+    try:
+        await mend_holes(connection, holes)
+    except asyncpg.PostgresError as error:
+        raise Stop(f"it could not be mended: {error}; nothing was changed") from error
+    for hole in holes:
+        logger.warning("taken out: %s", hole)
