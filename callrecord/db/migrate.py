@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import ssl
 import sysconfig
@@ -204,7 +205,7 @@ async def _apply_folder(url: str, folder: Path, patience_s: float) -> list[str]:
         ]
         if code == 0:
             return applied
-        said = _without_password("\n".join([*lines, errors]), url)
+        said = _without_password(_refusal(lines, errors), url)
         if _LOCKED not in said and _LOCK_OF_DBMATE not in said:
             raise MigrationError(said)
         holder = blockers.seen or "somebody"
@@ -240,6 +241,13 @@ async def _dbmate_once(
     output, errors = await process.communicate()
     lines = output.decode(errors="replace").splitlines()
     return process.returncode or 0, lines, errors.decode(errors="replace").strip()
+
+
+def _refusal(lines: list[str], errors: str) -> str:
+    """Return which file Postgres refused and why, in one line; else all that dbmate has said."""
+    files = [line.removeprefix("Applying: ") for line in lines if line.startswith("Applying: ")]
+    refused = re.fullmatch(r"Error: (?:line: .*?: )?pq: (.+) \(\w{5}\)", errors)
+    return f"{files[-1]}: {refused[1]}" if files and refused else "\n".join([*lines, errors])
 
 
 def _dbmate() -> str:
