@@ -4,6 +4,8 @@ import asyncio
 import os
 from argparse import ArgumentParser, Namespace
 
+from callrecord.db.before import drop_before, names_before, tables_before
+from callrecord.db.database_url import checked_url
 from callrecord.db.migrate import migrate
 
 NAME = "migrate"
@@ -11,7 +13,7 @@ HELP = "bring the database of DATABASE_URL to the newest schema"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Declare how long to wait for Postgres."""
+    """Declare how long to wait for Postgres, and whether to drop what is left from before."""
     parser.add_argument(
         "--wait",
         type=float,
@@ -27,17 +29,21 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="take out policies and rights of others that let people at calls or users.role",
     )
     rules.add_argument("--as-is", action="store_true", help="leave them; they are listed")
+    parser.add_argument(
+        "--drop-before",
+        action="store_true",
+        help="then drop the tables from before the upgrade, whose rows are in the new ones",
+    )
 
 
 def run(arguments: Namespace) -> int:
-    """Apply what is missing and say what was applied."""
-    done = asyncio.run(
-        migrate(
-            os.environ.get("DATABASE_URL"),
-            patience_s=arguments.wait,
-            mend=arguments.mend,
-            as_is=arguments.as_is,
-        )
+    """Apply what is missing and say what was applied; drop what is left from before, if told."""
+    return asyncio.run(_run(checked_url(os.environ.get("DATABASE_URL")), arguments))
+
+
+async def _run(url: str, arguments: Namespace) -> int:
+    done = await migrate(
+        url, patience_s=arguments.wait, mend=arguments.mend, as_is=arguments.as_is
     )
     for name in done.applied:
         print(f"applied {name}")
@@ -45,4 +51,22 @@ def run(arguments: Namespace) -> int:
         print("applied the routines")
     nothing = not done.applied and not done.routines
     print(f"schema version {done.version}" + (" (nothing to apply)" if nothing else ""))
+    if arguments.drop_before:
+        await _drop_before(url)
+    elif kept := await names_before(url):
+        print(
+            f"the tables from before are kept in voice_before ({', '.join(kept)}): "
+            "`migrate --drop-before` drops them"
+        )
     return 0
+
+
+async def _drop_before(url: str) -> None:
+    tables = await tables_before(url)
+    for table in tables:
+        print(f"voice_before.{table.name}: {table.rows} rows", flush=True)
+    if not tables:
+        print("no tables from before are kept")
+        return
+    await drop_before(url)
+    print("dropped")

@@ -1,0 +1,66 @@
+"""The tables of the basic schema, which stay after an upgrade until their owner drops them."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg
+
+from callrecord.db.errors import VoiceError
+from callrecord.db.migrate import connect_patiently
+from callrecord.db.sql import sql
+
+
+class DropError(VoiceError):
+    """The tables from before are still needed: nothing was dropped."""
+
+
+_COUNTS: Final = {
+    "voice_calls": "count_calls_before",
+    "call_participants": "count_participants_before",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OldTable:
+    """A table in `voice_before`, and how many rows it holds."""
+
+    name: str
+    rows: int
+
+
+async def names_before(url: str, *, patience_s: float = 30.0) -> list[str]:
+    """Return the names of the tables that are kept in `voice_before`."""
+    connection = await connect_patiently(url, patience_s)
+    try:
+        return [row["name"] for row in await connection.fetch(sql("names_before"))]
+    finally:
+        await connection.close()
+
+
+async def tables_before(url: str, *, patience_s: float = 30.0) -> list[OldTable]:
+    """Return the tables that are kept in `voice_before`, with their rows counted."""
+    names = await names_before(url, patience_s=patience_s)
+    connection = await connect_patiently(url, patience_s)
+    try:
+        found = []
+        for name in names:
+            count = _COUNTS[name]
+            found.append(OldTable(name, int(await connection.fetchval(sql(count)))))
+        return found
+    finally:
+        await connection.close()
+
+
+async def drop_before(url: str, *, patience_s: float = 30.0) -> None:
+    """Drop the tables from before, all or none.
+
+    Raises:
+        DropError: A row of theirs is not in public, or something depends on them.
+    """
+    connection = await connect_patiently(url, patience_s)
+    try:
+        await connection.execute(sql("drop_before"))
+    except asyncpg.PostgresError as error:
+        raise DropError(str(error), sqlstate=error.sqlstate or "") from error
+    finally:
+        await connection.close()

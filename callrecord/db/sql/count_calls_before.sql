@@ -1,0 +1,1 @@
+select count(*) from voice_before.voice_calls

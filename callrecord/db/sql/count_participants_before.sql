@@ -1,0 +1,1 @@
+select count(*) from voice_before.call_participants
