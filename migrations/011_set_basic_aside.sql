@@ -1,8 +1,8 @@
 -- migrate:up
--- Tables of the basic schema go into a schema of their own: a moment's lock, whatever their size. The
--- enhanced tables then come empty and take calls at once, and 102 brings the rows over. What is there is
--- examined first, in the same transaction: what could not be brought over is refused with one line that
--- says what to change, and nothing has moved. Everywhere else this changes nothing.
+-- Tables of the basic schema go into a schema of their own: a moment's lock, whatever their size.
+-- The enhanced tables then come empty and take calls at once, and 102 brings the rows over. What is
+-- there is examined first, in the same transaction: what could not be brought over is refused with
+-- one line that says what to change, and nothing has moved. Everywhere else this changes nothing.
 
 -- Whether a table has a column.
 create function pg_temp.has_column(home regclass, name text) returns boolean
@@ -17,13 +17,15 @@ $$;
 create function pg_temp.is_key(home regclass, name text) returns boolean
 language sql stable as $$
     select exists (
-        select from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+        select from pg_index i
+        join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
         where i.indrelid = home and i.indisunique and i.indimmediate and i.indisvalid
         and i.indpred is null and i.indnkeyatts = 1 and a.attname = name
     )
 $$;
 
--- What cannot be brought over, one line each, whoever reads the rows: the first that is found is told.
+-- What cannot be brought over, one line each, whoever reads the rows: the first that is found is
+-- told.
 create function pg_temp.faults_of_table(home regclass) returns setof text
 language sql stable as $$
     select format('%s is no plain table: make it one (create table ... as select ...)', home)
@@ -45,7 +47,9 @@ language sql stable as $$
     )
     from pg_attribute a join pg_type t on t.oid = a.atttypid
     where a.attrelid = home and not a.attisdropped and t.typcategory <> 'S'
-    and a.attname in ('started_at', 'connected_at', 'ended_at', 'created_at', 'joined_at', 'left_at')
+    and a.attname in (
+        'started_at', 'connected_at', 'ended_at', 'created_at', 'joined_at', 'left_at'
+    )
     and (case when t.typtype = 'd' then t.typbasetype else t.oid end)
         not in ('timestamptz'::regtype, 'timestamp'::regtype, 'date'::regtype)
 $$;
@@ -223,7 +227,8 @@ begin
     then
         select f into fault from pg_temp.faults_of_kind(calls, array[
             'id', 'user_id', 'session_id', 'room_name', 'status', 'started_at', 'connected_at',
-            'ended_at', 'duration_seconds', 'metadata', 'total_tokens_used', 'created_at', 'updated_at'
+            'ended_at', 'duration_seconds', 'metadata', 'total_tokens_used', 'created_at',
+            'updated_at'
         ]) f where calls is not null;
         calls := null;
     end if;
@@ -246,8 +251,13 @@ begin
             select from pg_class b join pg_class c on c.relname = b.relname
             where c.oid = home and b.relnamespace = 'voice_before'::regnamespace
         ) then
-            raise exception '% and the one in voice_before are both of the basic schema; nothing '
-                'was changed: one of them has to go, or its rows into the other', home;
+            raise exception '% and the one in voice_before are both of the basic schema: one has '
+                'to go, or its rows into the other; nothing was changed', home;
+        end if;
+        -- Brought back by hand after an upgrade: its rows come over again.
+        if to_regclass('voice_before.brought_over') is not null then
+            delete from voice_before.brought_over b using pg_class c
+            where c.oid = home and b.name = c.relname;
         end if;
         execute format('alter table %s set schema voice_before', home);
     end loop;

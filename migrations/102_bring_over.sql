@@ -1,13 +1,14 @@
 -- migrate:up
 -- Rows that were there before. Those of the basic schema, which 011 has set aside, come into the
--- enhanced tables: all or nothing, and nothing of a row is lost, what has no column of its own, or can't
--- be read as what its column holds, is in metadata. The old tables stay until their owner drops them
--- (`db migrate --drop-before`); voice_before.brought_over says that their rows are here. Those of an
--- enhanced schema made by hand, which 012 has adopted, get their totals and durations. Where there is
--- nothing to bring over this changes nothing.
+-- enhanced tables: all or nothing, and nothing of a row is lost, what has no column of its own, or
+-- can't be read as what its column holds, is in metadata. The old tables stay until their owner
+-- drops them (`db migrate --drop-before`); voice_before.brought_over says that their rows are here.
+-- Those of an enhanced schema made by hand, which 012 has adopted, get their totals and durations.
+-- Where there is nothing to bring over this changes nothing.
 --
--- It can take minutes, and works with the routines (db/routines) and without them: `db migrate` applies
--- them first, so that calls go on meanwhile. The functions here are this file's own, and gone at its end.
+-- It can take minutes, and works with the routines (db/routines) and without them: `db migrate`
+-- applies them first, so that calls go on meanwhile. The functions here are this file's own, and
+-- gone at its end.
 
 -- Whole seconds; 0 when a clock stepped back; null while it lasts.
 create function pg_temp.seconds_between(since timestamptz, until timestamptz) returns int
@@ -27,24 +28,30 @@ language sql immutable as $$
     )::uuid
 $$;
 
--- What the user wrote stays as it is; the columns that the team added, and ours, come beside it: where
--- names meet, as wholes under names of their own.
+-- What the user wrote stays as it is; the columns that the team added, and ours, come beside it:
+-- where names meet, as wholes under names of their own.
 create function pg_temp.before_metadata(theirs jsonb, columns jsonb, ours jsonb) returns jsonb
-language sql immutable as $$
-    select case
-        when theirs is null or theirs in ('{}', 'null') then o.all_of_it
+language plpgsql immutable as $$
+declare
+    beside jsonb := ours;
+begin
+    if columns <> '{}' then
+        beside := ours || case when columns ?| array(select jsonb_object_keys(ours))
+            then jsonb_build_object('basic_columns', columns) else columns end;
+    end if;
+    if theirs is null or theirs in ('{}', 'null') then
+        return beside;
+    end if;
+    return case
         when jsonb_typeof(theirs) <> 'object' then
-            o.all_of_it || jsonb_build_object('metadata', theirs)
+            beside || jsonb_build_object('metadata', theirs)
         when theirs ? 'basic_schema' then
-            jsonb_build_object('metadata', theirs, 'basic_schema', o.all_of_it)
-        when theirs ?| array(select jsonb_object_keys(o.all_of_it)) then
-            theirs || jsonb_build_object('basic_schema', o.all_of_it)
-        else theirs || o.all_of_it
-    end
-    from (
-        select ours || case when columns ?| array(select jsonb_object_keys(ours))
-            then jsonb_build_object('basic_columns', columns) else columns end as all_of_it
-    ) o
+            jsonb_build_object('metadata', theirs, 'basic_schema', beside)
+        when theirs ?| array(select jsonb_object_keys(beside)) then
+            theirs || jsonb_build_object('basic_schema', beside)
+        else theirs || beside
+    end;
+end
 $$;
 
 -- Any value as JSON; as text where JSON has no such value (a json column may hold "\u0000").
@@ -91,8 +98,8 @@ language sql immutable as $$
 $$;
 
 -- The expression that reads one column of an old table, b, as a type: text, uuid, boolean, jsonb or
--- timestamptz. Null where there is no such column, or no such value in it. Times without a zone are of
--- UTC.
+-- timestamptz. Null where there is no such column, or no such value in it. Times without a zone are
+-- of UTC.
 create function pg_temp.reading(home regclass, name text, wanted text) returns text
 language plpgsql stable as $$
 declare
@@ -128,8 +135,8 @@ end
 $$;
 
 -- An old table, or none, as a view that has the columns that we know, each of its type, whatever is
--- there. unread holds what could not be read of them, by basic_<name>; more the columns that the team
--- added; place tells one row from another. No value of a row makes it fail.
+-- there. unread holds what could not be read of them, by basic_<name>; more the columns that the
+-- team added; place tells one row from another. No value of a row makes it fail.
 create procedure pg_temp.read_old(home regclass, name text, known text[], kinds text[])
 language plpgsql as $$
 declare
@@ -162,12 +169,13 @@ begin
 end
 $$;
 
--- One id belongs to one call: a row without one, or with that of another row, is given its own. Where
--- the id is the table's key nothing has to be compared.
+-- One id belongs to one call: a row without one, or with that of another row, is given its own.
+-- Where the id is the table's key nothing has to be compared.
 create procedure pg_temp.read_old_calls(home regclass) language plpgsql as $$
 declare
     is_key constant boolean := exists (
-        select from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+        select from pg_index i
+        join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
         where i.indrelid = home and i.indisunique and i.indisvalid and i.indpred is null
         and i.indnkeyatts = 1 and a.attname = 'id' and a.attnotnull and a.atttypid = 'uuid'::regtype
     );
@@ -200,9 +208,10 @@ begin
 end
 $$;
 
--- A call that is under way stays so if something is known of it in the last 24 hours, and the workers
--- look for its room (ai_agent_used: voice_worker.unserved). Any other ends as rows that nobody serves
--- do, when it was last heard of: a guess (swept_at), which gives way to who knows better.
+-- A call that is under way stays so if something is known of it in the last 24 hours, and the
+-- workers look for its room (ai_agent_used: voice_worker.unserved). Any other ends as rows that
+-- nobody serves do, when it was last heard of: a guess (swept_at), which gives way to who knows
+-- better.
 create procedure pg_temp.bring_calls_over() language plpgsql as $$
 declare
     before bigint;
@@ -216,7 +225,8 @@ begin
     )
     select
         b.new_id, caller.id, callee.id,
-        -- A room's name belongs to its newest call. One that ends as ours do could be another call's.
+        -- A room's name belongs to its newest call. One that ends as ours do could be another
+        -- call's.
         case when b.room_name <> '' and length(b.room_name) <= 255 and b.nth = 1
             and taken.id is null and b.room_name !~* '@[0-9a-f-]{36}$'
             then b.room_name else left(coalesce(b.room_name, ''), 218) || '@' || b.new_id end,
@@ -264,7 +274,8 @@ begin
         ('ongoing', 'active', null), ('answered', 'active', null),
         ('completed', 'completed', null), ('complete', 'completed', null),
         ('ended', 'completed', null), ('finished', 'completed', null), ('done', 'completed', null),
-        ('missed', 'failed', 'missed'), ('error', 'failed', 'error'), ('busy', 'failed', 'rejected'),
+        ('missed', 'failed', 'missed'), ('error', 'failed', 'error'),
+        ('busy', 'failed', 'rejected'),
         ('rejected', 'failed', 'rejected'), ('declined', 'failed', 'rejected'),
         ('no-answer', 'failed', 'no_answer')
     ) word (said, status, reason) on word.said = translate(lower(btrim(b.status)), ' _', '--')
@@ -403,8 +414,8 @@ begin
 end
 $$;
 
--- The old tables stay, with what hangs on them, until their owner drops them; empty ones are of no use
--- to anybody, unless something of his hangs on them.
+-- The old tables stay, with what hangs on them, until their owner drops them; empty ones are of no
+-- use to anybody, unless something of his hangs on them.
 create procedure pg_temp.let_go_of_empty() language plpgsql as $$
 begin
     if exists (select from voice_before.brought_over where rows > 0) then
@@ -440,7 +451,17 @@ begin
     call pg_temp.read_old_calls(calls);
     call pg_temp.read_old_legs(legs);
     if calls is not null and 'voice_calls' <> all (came) then
-        call pg_temp.bring_calls_over();
+        for attempt in 1..5 loop
+            begin
+                call pg_temp.bring_calls_over();
+                exit;
+            exception when unique_violation then
+                -- A call has just begun in a room that was used before: the name is that call's.
+                if attempt = 5 then
+                    raise;
+                end if;
+            end;
+        end loop;
         call pg_temp.turn_references_over();
     end if;
     if legs is not null and 'call_participants' <> all (came) then
@@ -503,7 +524,8 @@ drop function pg_temp.before_metadata(jsonb, jsonb, jsonb);
 drop function pg_temp.before_id(timestamptz, text);
 drop function pg_temp.seconds_between(timestamptz, timestamptz);
 
--- An empty schema goes; the routines may still need voice_before.functions, and take the schema with it.
+-- An empty schema goes; the routines may still need voice_before.functions, and take the schema
+-- with it.
 do $$
 begin
     if to_regnamespace('voice_before') is null then

@@ -1,19 +1,20 @@
--- Drops the tables of the basic schema, whose rows 102_bring_over.sql has brought over: all of it is
--- done or nothing. Each old row has to be in public, or to have been deleted there since.
+-- Drops the tables of the basic schema, whose rows 102_bring_over.sql has brought over: all of it
+-- is done or nothing. Each old row has to be in public, or to have been deleted there since.
 do $$
 declare
     calls constant regclass := to_regclass('voice_before.voice_calls');
     legs constant regclass := to_regclass('voice_before.call_participants');
     brought bigint := 0;
-    leg_id text;
+    old_id text := 'null::text';
+    new_id text := 'null::text';
     missing bigint;
     hangs_on text;
 begin
     perform set_config('lock_timeout', '10s', true);
     perform set_config('row_security', 'off', true);
     if to_regclass('voice_before.brought_over') is not null then
-        select count(*) from voice_before.brought_over
-        where name in ('voice_calls', 'call_participants') into brought;
+        select count(*) into brought from voice_before.brought_over
+        where name in ('voice_calls', 'call_participants');
     end if;
     if brought < num_nonnulls(calls, legs) then
         raise exception 'rows in voice_before were not brought over: nothing was dropped';
@@ -41,9 +42,12 @@ begin
     end if;
     if legs is not null then
         lock table voice_before.call_participants in access exclusive mode;
-        leg_id := case when exists (
+        if exists (
             select from pg_attribute where attrelid = legs and attname = 'id' and not attisdropped
-        ) then 'id::text' else 'null::text' end;
+        ) then
+            old_id := 'id::text';
+            new_id := $id$coalesce(metadata -> 'basic_schema', metadata) ->> 'basic_id'$id$;
+        end if;
         execute format($query$
             select coalesce(sum(greatest(0, gone.n - (
                 select count(*) from voice_worker.deleted_rows r where r.call_id = gone.call_id
@@ -57,8 +61,7 @@ begin
                 ) o
                 left join public.voice_calls c on replace(c.id::text, '-', '') = o.call_key
                 left join (
-                    select call_id, coalesce(metadata -> 'basic_schema', metadata) ->> 'basic_id' as id,
-                        count(*) as n
+                    select call_id, %s as id, count(*) as n
                     from public.call_participants group by 1, 2
                 ) p on p.call_id = c.id and p.id is not distinct from o.id
                 where c.id is not null or not exists (
@@ -67,7 +70,7 @@ begin
                 )
                 group by c.id
             ) gone
-        $query$, leg_id) into missing;
+        $query$, old_id, new_id) into missing;
         if missing > 0 then
             raise exception '% row(s) of voice_before.call_participants are not in '
                 'public.call_participants: nothing was dropped', missing;

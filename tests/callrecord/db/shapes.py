@@ -130,6 +130,8 @@ def _in_metadata(name: str, text: str, place: dict[str, object], whole: dict[str
 
 
 def _same(text: str, value: object) -> bool:
+    if isinstance(value, str) and _plain(text) == _plain(value):
+        return True  # an id, which may be written in several ways
     return value == text or _read(text) == value or _time(text) == _time(str(value))
 
 

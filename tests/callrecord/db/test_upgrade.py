@@ -1,5 +1,6 @@
 """From the basic schema to the enhanced one, with all that is in it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -7,10 +8,11 @@ import pytest
 
 from callrecord.db.before import drop_before
 from callrecord.db.migrate import MIGRATIONS, MOVES_ROWS, migrate
-from tests.callrecord.db.by_psql import FILES, PSQL_ROUTINES, apply_with_psql
+from tests.callrecord.db.by_psql import FILES, PSQL_ROUTINES, UNINSTALL, apply_with_psql
 from tests.callrecord.db.catalogue import catalogue
 from tests.callrecord.db.seed import apply_seed
 from tests.postgres import Connection, as_user, psql
+from tests.waiting import until
 
 pytestmark = pytest.mark.every_postgres
 
@@ -253,3 +255,63 @@ async def test_calls_go_on_while_rows_wait(basic: Connection, empty_database_url
         await basic.fetchval("select room_name from voice_calls where session_id = 'support'")
         == "Support Call"
     )
+
+
+async def test_a_call_that_begins_meanwhile_keeps_the_name_of_its_room(
+    basic: Connection, empty_database_url: str
+) -> None:
+    *tables, move = FILES
+    apply_with_psql(empty_database_url, files=[*tables, PSQL_ROUTINES])
+    waits = "select count(*) from pg_locks where not granted"
+    async with basic.transaction():
+        await basic.execute(
+            "insert into voice_calls (session_id, room_name) values ('support', 'Support Call')"
+        )
+        moving = asyncio.create_task(
+            asyncio.to_thread(apply_with_psql, empty_database_url, files=[move])
+        )
+        await until(lambda: basic.fetchval(waits), what="the old call of that name to wait")
+    await moving
+    assert await basic.fetchval("select count(*) from voice_calls") == 241
+    newest = "select room_name from voice_calls where session_id = 'support'"
+    assert await basic.fetchval(newest) == "Support Call"
+
+
+async def test_basic_legs_beside_enhanced_calls_come_over(empty_database_url: str) -> None:
+    apply_seed(empty_database_url, "users", "auth_by_hand", "enhanced", "enhanced_rows")
+    connection = await asyncpg.connect(empty_database_url)
+    try:
+        await connection.execute(
+            """
+            drop table call_participants cascade;
+            create table call_participants (call_id uuid, user_id text);
+            insert into call_participants select id, 'guest' from voice_calls;
+            """
+        )
+        await migrate(empty_database_url)
+        legs = "select count(*) from call_participants where participant_identity = 'guest'"
+        assert await connection.fetchval(legs) == 60
+        await drop_before(empty_database_url)
+        assert await connection.fetchval("select to_regnamespace('voice_before')") is None
+    finally:
+        await connection.close()
+
+
+async def test_tables_put_back_by_hand_come_over_again(
+    basic: Connection, empty_database_url: str
+) -> None:
+    """Also where the mark was left that they are there already."""
+    await migrate(empty_database_url)
+    psql(empty_database_url, "-f", str(UNINSTALL))
+    await basic.execute(
+        """
+        drop table voice_calls, voice_messages, call_participants, voice_usage, model_prices;
+        alter table voice_before.voice_calls set schema public;
+        alter table voice_before.call_participants set schema public;
+        """
+    )
+    await migrate(empty_database_url)
+    counts = "select count(distinct c.id), count(*) from voice_calls c join call_participants p "
+    row = await basic.fetchrow(counts + "on p.call_id = c.id")
+    assert row is not None
+    assert tuple(row) == (240, 720)
