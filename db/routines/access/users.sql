@@ -1,20 +1,10 @@
--- Rights to our own table of users, which 100_tables.sql makes where there is none: who is signed in
--- reads his own row, service_role everything. A team's table of users is its own and not touched: ours
--- is known by its columns, and by having row level security without any policy.
+-- Rights to our own table of users: who is signed in reads his own row, service_role everything. A
+-- team's table is its own and not touched, nor is ours once this was done.
 --
 -- Locks: users against everybody, for a moment, once: when it is new, or restored where no roles were.
 do $$
 begin
-    if (
-        select array_agg(attname || ' ' || format_type(atttypid, atttypmod) order by attnum)
-        from pg_attribute
-        where attrelid = 'public.users'::regclass and attnum > 0 and not attisdropped
-    ) is distinct from array[
-        'id uuid', 'name character varying(255)', 'email character varying(255)',
-        'role character varying(50)'
-    ] or not (
-        select relrowsecurity from pg_class where oid = 'public.users'::regclass
-    ) or exists (
+    if not voice_access.users_are_ours() or exists (
         select from pg_policy where polrelid = 'public.users'::regclass
     ) then
         return;

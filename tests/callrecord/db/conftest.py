@@ -1,7 +1,11 @@
 """What the tests of the database share."""
 
+import secrets
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from callrecord.db.store import Store
@@ -16,6 +20,25 @@ async def dsn(database_url: str) -> AsyncIterator[str]:
     """URL of a login that was only enlisted."""
     async with enlisted(database_url) as url:
         yield url
+
+
+@pytest.fixture
+async def owner_url(empty_database_url: str) -> AsyncIterator[str]:
+    """URL of the database's owner, who is no superuser, as Supabase's `postgres` is not."""
+    name, password = f"owner_{uuid4().hex}", secrets.token_urlsafe(12)
+    parts = urlsplit(empty_database_url)
+    admin = await asyncpg.connect(empty_database_url)
+    try:
+        await admin.execute(f"create role {name} login createrole password '{password}'")
+        await admin.execute(f"alter database {parts.path.removeprefix('/')} owner to {name}")
+        await admin.execute("grant usage on schema public to public")
+        await admin.execute(f"alter schema public owner to {name}")
+        yield parts._replace(netloc=f"{name}:{password}@{parts.hostname}:{parts.port}").geturl()
+        await admin.execute(f"reassign owned by {name} to current_user")
+        await admin.execute(f"drop owned by {name}")
+        await admin.execute(f"drop role {name}")
+    finally:
+        await admin.close()
 
 
 @pytest.fixture

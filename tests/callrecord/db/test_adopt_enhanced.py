@@ -1,10 +1,8 @@
 """A database in which somebody applied the enhanced schema by hand becomes ours, rows and all."""
 
 import re
-import secrets
 from collections.abc import AsyncIterator
-from urllib.parse import urlsplit
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -60,25 +58,6 @@ async def by_hand(
     connection = await asyncpg.connect(empty_database_url)
     yield connection
     await connection.close()
-
-
-@pytest.fixture
-async def owner_url(empty_database_url: str) -> AsyncIterator[str]:
-    """URL of the database's owner, who is no superuser, as Supabase's `postgres` is not."""
-    name, password = f"owner_{uuid4().hex}", secrets.token_urlsafe(12)
-    parts = urlsplit(empty_database_url)
-    admin = await asyncpg.connect(empty_database_url)
-    try:
-        await admin.execute(f"create role {name} login createrole password '{password}'")
-        await admin.execute(f"alter database {parts.path.removeprefix('/')} owner to {name}")
-        await admin.execute("grant usage on schema public to public")
-        await admin.execute(f"alter schema public owner to {name}")
-        yield parts._replace(netloc=f"{name}:{password}@{parts.hostname}:{parts.port}").geturl()
-        await admin.execute(f"reassign owned by {name} to current_user")
-        await admin.execute(f"drop owned by {name}")
-        await admin.execute(f"drop role {name}")
-    finally:
-        await admin.close()
 
 
 @pytest.mark.usefixtures("database_url")  # the roles are there, and somebody else's

@@ -1,5 +1,6 @@
 """What Supabase Realtime needs, so that a front end sees a conversation while it goes on.
 
+The tables are put into its publication by `migrate`; what it shows to whom is in test_supabase.py.
 Realtime reads changes through wal2json, of the tables that its publication lists, and compares a
 change's table with the one that a client has subscribed to. wal2json names the partition, not the
 table (its issue 259), so a partitioned table sends nothing to anybody
@@ -16,6 +17,7 @@ from callrecord.db.migrate import migrate
 from callrecord.db.store import Store
 from tests.callrecord.db.applied import apply
 from tests.callrecord.db.calls import batch, enlisted, leg, message, started
+from tests.callrecord.db.seed import apply_seed
 from tests.postgres import DEBIAN_15, Connection, database, server
 
 WAL2JSON = DEBIAN_15.parent / "lib" / "wal2json.so"
@@ -38,6 +40,7 @@ async def logical() -> AsyncIterator[str]:
     settings = {"wal_level": "logical", "synchronous_commit": "on"}
     with server(DEBIAN_15, settings) as url:
         async with database(url) as made:
+            apply_seed(made, "supabase", "supabase_project")
             await migrate(made)
             yield made
 
@@ -45,12 +48,13 @@ async def logical() -> AsyncIterator[str]:
 async def test_each_change_of_a_call_reaches_whoever_has_subscribed(logical: str) -> None:
     pg = await asyncpg.connect(logical)
     try:
-        await pg.execute(f"create publication supabase_realtime for table {', '.join(WATCHED)}")
         await pg.execute("select pg_create_logical_replication_slot('realtime', 'wal2json')")
         async with enlisted(logical) as dsn:
             store = Store(dsn)
             await apply(store, batch(started(), leg(), message("hello")))
             await store.close()
+        await pg.execute("update voice_calls set status = 'completed'")
+        await pg.execute("delete from voice_calls")
         changes = await pg.fetch(
             """
             select data from pg_logical_slot_get_changes(
@@ -65,4 +69,10 @@ async def test_each_change_of_a_call_reaches_whoever_has_subscribed(logical: str
         await pg.execute("select pg_drop_replication_slot('realtime')")
     finally:
         await pg.close()
-    assert {json.loads(each["data"])["table"] for each in changes} == set(WATCHED)
+    seen: dict[str, set[str]] = {"I": set(), "U": set(), "D": set()}
+    for change in (json.loads(each["data"]) for each in changes):
+        seen[change["action"]].add(change["table"])
+        if change["action"] == "D":  # a subscriber is told which row has gone
+            assert [column["name"] for column in change["identity"]] == ["id"]
+    assert seen["I"] == seen["D"] == set(WATCHED)
+    assert "voice_calls" in seen["U"]

@@ -1,0 +1,42 @@
+-- On Supabase, whoever signs up gets a row in our own table of users (follow_auth_user), and whoever
+-- had signed up before gets his when the trigger is made, once. A team's table of users is filled by
+-- the team. The trigger's name is its place: after those of a team, which may insert the same row.
+--
+-- Locks: auth.users against writers while the trigger is made and rows are brought over, once. For that
+-- lock nobody is waited for (50 ms): our tables are locked already. Called by: nobody; it is applied by
+-- the owner. Where he lacks rights to auth.users, a warning says what to do, and all else is applied.
+do $$
+declare
+    patience constant text := current_setting('lock_timeout');
+begin
+    if 'auth_users' = any (voice_worker.left_out()) or not voice_access.users_are_ours() or (
+        select count(*) from pg_attribute a
+        join pg_class c on c.oid = a.attrelid and c.relname = 'users'
+        join pg_namespace n on n.oid = c.relnamespace and n.nspname = 'auth'
+        where not a.attisdropped and (a.attname, a.atttypid) in (
+            ('id', 'uuid'::regtype), ('email', 'text'::regtype), ('email', 'varchar'::regtype),
+            ('raw_user_meta_data', 'jsonb'::regtype)
+        )
+    ) < 3 or exists (
+        select from pg_trigger where tgfoid = 'voice_worker.follow_auth_user()'::regprocedure
+    ) then
+        return;
+    end if;
+    perform set_config('lock_timeout', '50ms', true);
+    create trigger zz_voice_users_trigger
+        after insert or delete or update of email, raw_user_meta_data on auth.users
+        for each row execute function voice_worker.follow_auth_user();
+    perform set_config('lock_timeout', patience, true), set_config('row_security', 'off', true);
+    insert into public.users (id, name, email)
+    select id, voice_access.name_of(raw_user_meta_data), nullif(email, '') from auth.users
+    on conflict do nothing;
+    insert into public.users (id, name)  -- whose e-mail another row has
+    select id, voice_access.name_of(raw_user_meta_data) from auth.users
+    on conflict do nothing;
+    perform set_config('row_security', 'on', true);
+exception when insufficient_privilege then
+    raise warning 'users who sign up get no row in public.users: % may not make a trigger on auth.users '
+        'and read all of it; grant it usage on schema auth, and trigger and select on auth.users, make '
+        'it bypassrls, and run db/routines.sql with psql', current_user;
+end
+$$;

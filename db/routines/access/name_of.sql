@@ -1,0 +1,10 @@
+-- The name that a user of auth.users has told of himself, or a provider of him.
+--
+-- told: raw_user_meta_data, which the user may write himself: a name is all that is taken from there.
+-- Locks: none. Result: null if there is none. Called by: follow_auth_user, and the owner.
+create or replace function voice_access.name_of(told jsonb) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+    select left(coalesce(nullif(told ->> 'full_name', ''), nullif(told ->> 'name', '')), 255)
+$$;
+
+revoke all on function voice_access.name_of(jsonb) from public;

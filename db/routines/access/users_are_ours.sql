@@ -1,0 +1,22 @@
+-- Whether public.users is our own table, which 100_tables.sql makes where there is none. A team's table
+-- of users is its own and not touched: ours is known by its columns, and by having row level security
+-- without any policy but ours.
+--
+-- Locks: none. Called by: the owner, while routines are applied.
+create or replace function voice_access.users_are_ours() returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select c.relrowsecurity
+        and not exists (
+            select from pg_policy where polrelid = c.oid and polname <> 'users_select_own'
+        )
+        and (
+            select array_agg(attname || ' ' || format_type(atttypid, atttypmod) order by attnum)
+            from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped
+        ) = array[
+            'id uuid', 'name character varying(255)', 'email character varying(255)',
+            'role character varying(50)'
+        ]
+    from pg_class c where c.oid = 'public.users'::regclass
+$$;
+
+revoke all on function voice_access.users_are_ours() from public;
