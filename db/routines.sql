@@ -52,26 +52,51 @@ $routine$;
 
     -- access/auth_uid.sql
     execute $routine$
--- auth.uid(): the id of the signed-in user, or null. Supabase has it; it is made where it is absent.
+-- auth.uid(): the id of the signed-in user, or null. Supabase has it; it is made where it is absent, and
+-- where it is an earlier one of ours replaced.
 --
--- PostgREST 9 and newer give all claims as one JSON setting, older ones a setting for each.
+-- PostgREST 9 and newer give all claims as one JSON setting, older ones a setting for each. A sub that
+-- is no uuid (another sign-in service's own id) is an error that says so, 22P02: auth.uid_of is asked
+-- for whatever does not look like one. auth.uid() itself is an expression which Postgres takes into
+-- each query; in PL/pgSQL it cost each query more than all policies together.
 -- Locks: none. Called by: everybody who may use the schema auth.
 do $$
 declare
-    body constant text := $body$
-        select coalesce(
+    uid_of constant text := $body$
+begin
+    return sub::uuid;
+exception when invalid_text_representation then
+    raise exception 'the token''s sub must be a uuid, the users.id of who is signed in; it is "%"',
+        left(sub, 64)
+        using errcode = 'invalid_text_representation',
+        hint = 'Give PostgREST a token of your own whose sub is the users.id.';
+end
+$body$;
+    sub constant text := $sub$coalesce(
             nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub',
             nullif(current_setting('request.jwt.claim.sub', true), '')
-        )::uuid
-    $body$;
+        )$sub$;
+    body constant text := '
+        select case when ' || sub || ' like ''________-____-____-____-____________''
+        then ' || sub || '::uuid
+        else auth.uid_of(' || sub || ') end
+    ';
+    earlier constant text := '
+        select ' || sub || '::uuid
+    ';
+    found text := (select prosrc from pg_proc where oid = to_regprocedure('auth.uid()'));
 begin
-    if to_regprocedure('auth.uid()') is null then
-        if to_regnamespace('auth') is null then
-            create schema auth;
-        end if;
-        execute format('create function auth.uid() returns uuid language sql stable as %L', body);
+    if to_regnamespace('auth') is null then
+        create schema auth;
     end if;
-    if (select prosrc from pg_proc where oid = to_regprocedure('auth.uid()')) = body then
+    if found is null or found in (body, earlier) then
+        execute format(
+            'create or replace function auth.uid_of(sub text) returns uuid '
+            'language plpgsql immutable strict as %L', uid_of
+        );
+        execute format(
+            'create or replace function auth.uid() returns uuid language sql stable as %L', body
+        );
         grant usage on schema auth to anon, authenticated, service_role;
     end if;
 end
@@ -4428,7 +4453,7 @@ on conflict (only_row) do update set
     updated_at = now();
 $routine$;
 
-    update voice_worker.schema_version v set routines = '81223a929b07dedee27e12f86891934c1c0d6472683224246c71e7efeafc4e1d' || ' '
+    update voice_worker.schema_version v set routines = '5246179d5927a7473bcae74920bf10df43dcb57af0838f012ca96bf1a81e11dc' || ' '
     || (select system_identifier from pg_control_system())::text || '/' || v.tableoid;
 end
 $routines$;

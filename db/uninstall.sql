@@ -5,8 +5,9 @@
 --
 -- What stays, and is yours: voice_calls, voice_messages, call_participants, voice_usage, model_prices
 -- and users, with rows, indexes, checks and grants; their types; the tables from before an upgrade, in
--- voice_before (docs/schema.md has the way back); auth.uid() where it was made; roles, which belong to
--- the cluster (drop role voice_worker, voice_reader, once no database needs them).
+-- voice_before (docs/schema.md has the way back); auth.uid() and auth.uid_of() where they were made;
+-- roles, which belong to the cluster (drop role voice_worker, voice_reader, once no database needs
+-- them).
 -- Row level security stays on, without our policies: nobody but the owner and service_role reads rows
 -- until you make policies of your own. New ids come from gen_random_uuid().
 --

@@ -38,15 +38,18 @@ class FrontEnd:
         self._numbers = count()
         self._waiting: dict[int, asyncio.Future[Any]] = {}
 
-    async def do(self, user: UUID, habit: str, *arguments: object) -> Any:
+    async def do(self, user: UUID | str | None, habit: str, *arguments: object) -> Any:
         """Do one of habits.ts as a signed-in user, and return what it returns.
+
+        What docs/front-end.md shows is done likewise: "start" and "conversation"; None has not
+        signed in.
 
         Raises:
             RefusedError: The database refused.
         """
         number = next(self._numbers)
         answer = self._waiting[number] = asyncio.get_running_loop().create_future()
-        asked = {"id": number, "user": str(user), "habit": habit, "with": arguments}
+        asked = {"id": number, "user": str(user or ""), "habit": habit, "with": arguments}
         self._asks.write(json.dumps(asked, default=str).encode() + b"\n")
         return await answer
 

@@ -172,3 +172,11 @@ async def test_what_is_the_workers_is_refused_with_postgres_code(house: House) -
     with pytest.raises(RefusedError) as refused:
         await house.front_end.do(ann, "createCall", ann, room)
     assert refused.value.code == "23505"
+
+
+async def test_another_services_id_in_the_token_is_refused_in_words(house: House) -> None:
+    ann = await house.user()
+    await house.call(ann)
+    with pytest.raises(RefusedError, match="22P02: the token's sub must be a uuid") as refused:
+        await house.front_end.do("user_2abNSNd3oLEJ3lNqh5FQzDcOe2C", "callsOf", ann)
+    assert refused.value.code == "22P02"

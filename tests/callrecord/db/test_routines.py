@@ -231,6 +231,7 @@ async def test_uninstalling_leaves_the_rows(
     ours = ("function", "trigger", "policy", "schema")
     assert sorted(name for name in left if name.split()[0] in ours) == [
         "function auth.uid()",
+        "function auth.uid_of(text)",
         "policy users.users_select_own",
         "schema auth",
     ]
