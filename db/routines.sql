@@ -422,7 +422,8 @@ create or replace function voice_access.users_are_ours() returns boolean
 language sql stable set search_path = pg_catalog, pg_temp as $$
     select c.relrowsecurity
         and not exists (
-            select from pg_policy where polrelid = c.oid and polname <> 'users_select_own'
+            select from pg_policy where polrelid = c.oid
+                and polname not in ('users_select_own', 'users_service_all')
         )
         and (
             select array_agg(attname || ' ' || format_type(atttypid, atttypmod) order by attnum)
@@ -2847,7 +2848,8 @@ $routine$;
 -- Calls with the number of their messages. To be asked for a user's calls or for a span of time: it
 -- counts messages call by call.
 --
--- With the reader's rights. Read by: authenticated, service_role, voice_reader.
+-- With the reader's rights. Read by: authenticated, service_role. Not by voice_reader: session_id is the
+-- room's name, in which a phone number may stand.
 create or replace view public.call_analytics with (security_invoker = true) as
 select
     c.id,
@@ -2872,8 +2874,8 @@ left join lateral (
     where v.call_id = c.id
 ) m on true;
 
-revoke all on public.call_analytics from public, anon, authenticated;
-grant select on public.call_analytics to authenticated, service_role, voice_reader;
+revoke all on public.call_analytics from public, anon, authenticated, voice_reader;
+grant select on public.call_analytics to authenticated, service_role;
 $routine$;
 
     -- figures/turn_costs.sql
@@ -3088,19 +3090,25 @@ $routine$;
 --
 -- Locks: users against everybody, for a moment, once: when it is new, or restored where no roles were.
 do $$
+declare
+    policies constant name[] := array(
+        select polname from pg_policy where polrelid = 'public.users'::regclass
+    );
 begin
-    if not voice_access.users_are_ours() or exists (
-        select from pg_policy where polrelid = 'public.users'::regclass
-    ) then
+    if not voice_access.users_are_ours() then
         return;
     end if;
-    revoke all on public.users from public, anon, authenticated;
-    grant select on public.users to authenticated;
-    grant all on public.users to service_role;
-    create policy users_service_all on public.users for all to service_role
-        using (true) with check (true);
-    create policy users_select_own on public.users for select to authenticated
-        using (id = (select auth.uid()));
+    if policies = '{}' then
+        revoke all on public.users from public, anon, authenticated;
+        grant select on public.users to authenticated;
+        grant all on public.users to service_role;
+        create policy users_select_own on public.users for select to authenticated
+            using (id = (select auth.uid()));
+    end if;
+    if 'users_service_all' <> all (policies) then
+        create policy users_service_all on public.users for all to service_role
+            using (true) with check (true);
+    end if;
 end
 $$;
 $routine$;
@@ -3546,7 +3554,8 @@ drop policy if exists latency_totals_admin_select on voice_worker.latency_totals
 create policy latency_totals_admin_select on voice_worker.latency_totals for select to authenticated
     using ((select voice_access.is_admin()));
 drop policy if exists latency_totals_reader_select on voice_worker.latency_totals;
-create policy latency_totals_reader_select on voice_worker.latency_totals for select to voice_reader, service_role
+create policy latency_totals_reader_select on voice_worker.latency_totals for select
+    to voice_reader, service_role
     using (true);
 
 grant select on voice_worker.latency_totals to authenticated, service_role, voice_reader;
@@ -4361,7 +4370,8 @@ drop policy if exists usage_totals_admin_select on voice_worker.usage_totals;
 create policy usage_totals_admin_select on voice_worker.usage_totals for select to authenticated
     using ((select voice_access.is_admin()));
 drop policy if exists usage_totals_reader_select on voice_worker.usage_totals;
-create policy usage_totals_reader_select on voice_worker.usage_totals for select to voice_reader, service_role
+create policy usage_totals_reader_select on voice_worker.usage_totals for select
+    to voice_reader, service_role
     using (true);
 $routine$;
 
@@ -4453,7 +4463,7 @@ on conflict (only_row) do update set
     updated_at = now();
 $routine$;
 
-    update voice_worker.schema_version v set routines = '5246179d5927a7473bcae74920bf10df43dcb57af0838f012ca96bf1a81e11dc' || ' '
+    update voice_worker.schema_version v set routines = '8efb986755c45dfa455395c1ce2725904e7c1ae4c60760d6f57d02fe29137e18' || ' '
     || (select system_identifier from pg_control_system())::text || '/' || v.tableoid;
 end
 $routines$;

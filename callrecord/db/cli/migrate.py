@@ -42,9 +42,7 @@ def run(arguments: Namespace) -> int:
 
 
 async def _run(url: str, arguments: Namespace) -> int:
-    done = await migrate(
-        url, patience_s=arguments.wait, mend=arguments.mend, as_is=arguments.as_is
-    )
+    done = await migrate(url, patience_s=arguments.wait, mend=arguments.mend, as_is=arguments.as_is)
     for name in done.applied:
         print(f"applied {name}")
     if done.routines:

@@ -67,8 +67,8 @@ select
         where p.home = t.home and p.command in ('r', '*') and p.is_open
     ) || array[
         'alter table public.users enable row level security',
-        'drop policy if exists users_select_own on public.users',
-        'create policy users_select_own on public.users for select to authenticated '
+        'drop policy if exists users_read_own on public.users',
+        'create policy users_read_own on public.users for select to authenticated '
             || 'using (id = (select auth.uid()))'
     ]
 from team t

@@ -7,7 +7,8 @@ create or replace function voice_access.users_are_ours() returns boolean
 language sql stable set search_path = pg_catalog, pg_temp as $$
     select c.relrowsecurity
         and not exists (
-            select from pg_policy where polrelid = c.oid and polname <> 'users_select_own'
+            select from pg_policy where polrelid = c.oid
+                and polname not in ('users_select_own', 'users_service_all')
         )
         and (
             select array_agg(attname || ' ' || format_type(atttypid, atttypmod) order by attnum)

@@ -1,7 +1,8 @@
 -- Calls with the number of their messages. To be asked for a user's calls or for a span of time: it
 -- counts messages call by call.
 --
--- With the reader's rights. Read by: authenticated, service_role, voice_reader.
+-- With the reader's rights. Read by: authenticated, service_role. Not by voice_reader: session_id is the
+-- room's name, in which a phone number may stand.
 create or replace view public.call_analytics with (security_invoker = true) as
 select
     c.id,
@@ -26,5 +27,5 @@ left join lateral (
     where v.call_id = c.id
 ) m on true;
 
-revoke all on public.call_analytics from public, anon, authenticated;
-grant select on public.call_analytics to authenticated, service_role, voice_reader;
+revoke all on public.call_analytics from public, anon, authenticated, voice_reader;
+grant select on public.call_analytics to authenticated, service_role;

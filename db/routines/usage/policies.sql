@@ -29,5 +29,6 @@ drop policy if exists usage_totals_admin_select on voice_worker.usage_totals;
 create policy usage_totals_admin_select on voice_worker.usage_totals for select to authenticated
     using ((select voice_access.is_admin()));
 drop policy if exists usage_totals_reader_select on voice_worker.usage_totals;
-create policy usage_totals_reader_select on voice_worker.usage_totals for select to voice_reader, service_role
+create policy usage_totals_reader_select on voice_worker.usage_totals for select
+    to voice_reader, service_role
     using (true);

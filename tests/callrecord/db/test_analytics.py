@@ -130,13 +130,16 @@ async def test_without_a_user_id_there_are_no_figures(pg: Connection) -> None:
 async def test_a_dashboards_role_reads_figures_and_nothing_said_or_named(pg: Connection) -> None:
     async with as_role(pg, "voice_reader", {}):
         assert (await counted(pg))["usage_statistics"] == 80
-        assert await pg.fetchval("select count(*) from call_analytics") == 40
+        assert await pg.fetchval("select count(duration_seconds) from voice_calls") > 0
         assert await pg.fetchval("select count(*) from voice_worker.table_sizes") > 4
         names = "select user_name from user_statistics('2026-01-01', '2027-01-01')"
         assert {row["user_name"] for row in await pg.fetch(names)} == {None}
         for statement in (
             "select content from voice_messages",
             "select transcript from voice_calls",
+            "select session_id from voice_calls",
+            "select * from call_analytics",
+            "select room_name from voice_calls",
             "select participant_name from call_participants",
             "select metadata from voice_usage",
             "select email from users",

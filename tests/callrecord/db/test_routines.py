@@ -233,6 +233,7 @@ async def test_uninstalling_leaves_the_rows(
         "function auth.uid()",
         "function auth.uid_of(text)",
         "policy users.users_select_own",
+        "policy users.users_service_all",
         "schema auth",
     ]
     await add_message(pg, await add_call(pg, None, "completed"))
