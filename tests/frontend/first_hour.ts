@@ -26,6 +26,7 @@ function serveRooms(): Promise<string> {
     response.setHeader('Content-Type', 'application/json')
     response.end(JSON.stringify({ sid: 'RM_1', name: asked.name, metadata: asked.metadata }))
   })
+  server.keepAliveTimeout = 60_000 // a client must not use a connection that is closed just then
   return new Promise((resolve) => {
     server.listen(0, '127.0.0.1', () => {
       const address = server.address()

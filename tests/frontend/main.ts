@@ -38,8 +38,8 @@ async function answer(asked: Asked): Promise<object> {
   try {
     return { id: asked.id, result: (await result(asked)) ?? null }
   } catch (error) {
-    const { code, message } = error as { code?: string; message: string }
-    return { id: asked.id, error: { code: code ?? '', message } }
+    const { code, message, cause } = error as { code?: string; message: string; cause?: unknown }
+    return { id: asked.id, error: { code: code ?? '', message: cause ? `${message}: ${cause}` : message } }
   }
 }
 
