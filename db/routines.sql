@@ -1239,6 +1239,7 @@ begin
         sum(d.transcription), sum(d.end_of_turn), sum(d.turn_completed), sum(d.first_token),
         sum(d.first_sentence), sum(d.first_audio), sum(d.playout), sum(d.end_to_end)
     ) <> (0, 0, 0, 0, 0, 0, 0, 0)
+    order by 1, 2  -- so that a span's rows lie together
     on conflict (quarter_hour, model, slot) do update set
         transcription = t.transcription + excluded.transcription,
         end_of_turn = t.end_of_turn + excluded.end_of_turn,
@@ -1895,6 +1896,7 @@ begin
         sum(d.total_tokens), sum(d.audio_ms), sum(d.characters), sum(d.cost),
         sum(d.unpriced_requests)
     ) <> (0, 0, 0, 0, 0, 0, 0, 0, 0)
+    order by 1, 2  -- so that a span's rows lie together
     on conflict (quarter_hour, kind, provider, model, slot) do update set
         requests = t.requests + excluded.requests,
         input_tokens = t.input_tokens + excluded.input_tokens,
@@ -2517,9 +2519,9 @@ $routine$;
 --
 -- since, until: days; until is not included. unit: day, week, month, quarter or year. time_zone: in
 -- which a day begins. of_user: whose calls, null for everybody's.
--- Locks: none. Result: a row for each period, model and step, with percentiles within 2 %. implausible
--- counts what cannot be true, among everybody's only: of a user's it stands in metadata, which a
--- reader of figures cannot read.
+-- Locks: none. Result: a row for each period, model and step, with percentiles: everybody's within 2 %,
+-- a user's exactly. implausible counts what cannot be true, among everybody's only: of a user's it
+-- stands in metadata, which a reader of figures cannot read.
 -- Everybody's figures come from latency_totals, a user's from the messages of his calls. With the
 -- caller's rights, bound when it is made ("begin atomic"). Called by: authenticated, service_role,
 -- voice_reader.
@@ -2551,47 +2553,18 @@ create or replace function public.latency_statistics(
 )
 language sql stable
 begin atomic
-    select l.period, l.model, s.step, p.turns, p.p50_ms, p.p95_ms, p.p99_ms,
-        -- Among everybody's: it stands in metadata, which a reader of figures cannot read.
-        case when (select voice_access.whose_figures(of_user)) is null then p.implausible end
+    select l.period, l.model, s.step, p.turns, p.p50_ms, p.p95_ms, p.p99_ms, p.implausible
     from (
         select
-            voice_access.period_of(t.at, unit, time_zone) as period, t.model,
+            voice_access.period_of(t.quarter_hour, unit, time_zone) as period, t.model,
             sum(t.transcription) as transcription, sum(t.end_of_turn) as end_of_turn,
             sum(t.turn_completed) as turn_completed, sum(t.first_token) as first_token,
             sum(t.first_sentence) as first_sentence, sum(t.first_audio) as first_audio,
             sum(t.playout) as playout, sum(t.end_to_end) as end_to_end
-        from (
-            select
-                t.quarter_hour as at, t.model, t.transcription, t.end_of_turn, t.turn_completed,
-                t.first_token, t.first_sentence, t.first_audio, t.playout, t.end_to_end
-            from voice_worker.latency_totals t
-            where (select voice_access.whose_figures(of_user)) is null
-                and t.quarter_hour >= since::timestamp at time zone time_zone
-                and t.quarter_hour < until::timestamp at time zone time_zone
-            union all
-            select
-                m.timestamp, m.model_used,
-                voice_access.latency_mark(m.transcription_delay_ms, null),
-                voice_access.latency_mark(m.end_of_turn_delay_ms, null),
-                voice_access.latency_mark(m.turn_completed_delay_ms, null),
-                voice_access.latency_mark(m.llm_ttft_ms, null),
-                voice_access.latency_mark(m.first_sentence_ms, null),
-                voice_access.latency_mark(m.tts_ttfb_ms, null),
-                voice_access.latency_mark(m.playout_delay_ms, null),
-                voice_access.latency_mark(m.e2e_latency_ms, null)
-            from public.voice_calls v
-            join public.voice_messages m on m.call_id = v.id
-            where v.user_id = (select voice_access.whose_figures(of_user))
-                -- A turn is not said before its call, nor a day after its end.
-                and v.created_at < until::timestamp at time zone time_zone
-                and coalesce(v.ended_at, 'infinity')
-                    >= since::timestamp at time zone time_zone - interval '1 day'
-                -- By the day, so that each call's few turns are looked at, not an index of time.
-                and (m.timestamp at time zone time_zone)::date >= since
-                and (m.timestamp at time zone time_zone)::date < until
-                and m.role in ('user', 'assistant') and m.revision > 0
-        ) t
+        from voice_worker.latency_totals t
+        where (select voice_access.whose_figures(of_user)) is null
+            and t.quarter_hour >= since::timestamp at time zone time_zone
+            and t.quarter_hour < until::timestamp at time zone time_zone
         group by 1, 2
     ) l
     cross join lateral (values
@@ -2606,11 +2579,41 @@ begin atomic
     ) as s (step, histogram)
     cross join lateral voice_access.latency_percentiles(s.histogram) p
     where s.histogram > 0
+    union all
+    select u.period, u.model, u.step, u.turns, u.marks[1], u.marks[2], u.marks[3], null
+    from (
+        select
+            voice_access.period_of(m.timestamp, unit, time_zone) as period, m.model_used as model,
+            s.step, count(*) as turns,
+            percentile_disc(array[0.5, 0.95, 0.99]) within group (order by s.ms) as marks
+        from public.voice_calls v
+        join public.voice_messages m on m.call_id = v.id
+        cross join lateral (values
+            ('transcription', m.transcription_delay_ms),
+            ('end_of_turn', m.end_of_turn_delay_ms),
+            ('turn_completed', m.turn_completed_delay_ms),
+            ('first_token', m.llm_ttft_ms),
+            ('first_sentence', m.first_sentence_ms),
+            ('first_audio', m.tts_ttfb_ms),
+            ('playout', m.playout_delay_ms),
+            ('end_to_end', m.e2e_latency_ms)
+        ) as s (step, ms)
+        where v.user_id = (select voice_access.whose_figures(of_user))
+            -- A turn is not said before its call, nor a day after its end.
+            and v.created_at < until::timestamp at time zone time_zone
+            and coalesce(v.ended_at, 'infinity')
+                >= since::timestamp at time zone time_zone - interval '1 day'
+            -- By the day, so that each call's few turns are looked at, not an index of time.
+            and (m.timestamp at time zone time_zone)::date >= since
+            and (m.timestamp at time zone time_zone)::date < until
+            and m.role in ('user', 'assistant') and m.revision > 0 and s.ms is not null
+        group by 1, 2, 3
+    ) u
     order by 1, 2, 3;
 end;
 
 comment on function public.latency_statistics(date, date, text, text, uuid) is
-    'Percentiles, within 2 %, of the steps from a caller''s last word to the first sound';
+    'Percentiles of the steps from a caller''s last word to the first sound, of all within 2 %';
 revoke all on function public.latency_statistics(date, date, text, text, uuid) from public, anon;
 grant execute on function public.latency_statistics(date, date, text, text, uuid)
     to authenticated, service_role, voice_reader;
@@ -2652,40 +2655,36 @@ create or replace function public.usage_statistics(
 language sql stable
 begin atomic
     select
-        voice_access.period_of(u.at, unit, time_zone), u.kind, u.provider, u.model,
-        sum(u.requests)::bigint, sum(u.input_tokens)::bigint, sum(u.cached_input_tokens)::bigint,
-        sum(u.output_tokens)::bigint, sum(u.total_tokens)::bigint, sum(u.audio_ms)::bigint,
-        sum(u.characters)::bigint,
+        voice_access.period_of(t.quarter_hour, unit, time_zone), t.kind, t.provider, t.model,
+        sum(t.requests)::bigint, sum(t.input_tokens)::bigint, sum(t.cached_input_tokens)::bigint,
+        sum(t.output_tokens)::bigint, sum(t.total_tokens)::bigint, sum(t.audio_ms)::bigint,
+        sum(t.characters)::bigint,
         -- Of the requests that have a price; null if none has.
-        case when sum(u.requests) > sum(u.unpriced_requests) then sum(u.cost) end,
-        sum(u.unpriced_requests)::bigint
-    from (
-        select
-            t.quarter_hour as at, t.kind, t.provider, t.model, t.requests, t.input_tokens,
-            t.cached_input_tokens, t.output_tokens, t.total_tokens, t.audio_ms, t.characters,
-            t.cost, t.unpriced_requests
-        from voice_worker.usage_totals t
-        where (select voice_access.whose_figures(of_user)) is null
-            and t.quarter_hour >= since::timestamp at time zone time_zone
-            and t.quarter_hour < until::timestamp at time zone time_zone
-        union all
-        select
-            r.created_at, r.kind, r.provider, r.model, 1, r.input_tokens, r.cached_input_tokens,
-            r.output_tokens, r.total_tokens, coalesce(r.audio_ms, 0), coalesce(r.characters, 0),
-            coalesce(r.cost, 0), (r.cost is null)::int
-        from public.voice_calls v
-        join public.voice_usage r on r.call_id = v.id
-        where v.user_id = (select voice_access.whose_figures(of_user))
-            -- A request is not made before its call, nor a day after its end.
-            and v.created_at < until::timestamp at time zone time_zone
-            and coalesce(v.ended_at, 'infinity')
-                >= since::timestamp at time zone time_zone - interval '1 day'
-            -- By the day, so that each call's few requests are looked at instead of an index of time.
-            and (r.created_at at time zone time_zone)::date >= since
-            and (r.created_at at time zone time_zone)::date < until
-    ) u
+        case when sum(t.requests) > sum(t.unpriced_requests) then sum(t.cost) end,
+        sum(t.unpriced_requests)::bigint
+    from voice_worker.usage_totals t
+    where (select voice_access.whose_figures(of_user)) is null
+        and t.quarter_hour >= since::timestamp at time zone time_zone
+        and t.quarter_hour < until::timestamp at time zone time_zone
     group by 1, 2, 3, 4
-    having sum(u.requests) <> 0  -- all of them deleted
+    having sum(t.requests) <> 0
+    union all
+    select
+        voice_access.period_of(r.created_at, unit, time_zone), r.kind, r.provider, r.model,
+        count(*), sum(r.input_tokens), sum(r.cached_input_tokens), sum(r.output_tokens),
+        sum(r.total_tokens), coalesce(sum(r.audio_ms), 0), coalesce(sum(r.characters), 0),
+        sum(r.cost), count(*) - count(r.cost)
+    from public.voice_calls v
+    join public.voice_usage r on r.call_id = v.id
+    where v.user_id = (select voice_access.whose_figures(of_user))
+        -- A request is not made before its call, nor a day after its end.
+        and v.created_at < until::timestamp at time zone time_zone
+        and coalesce(v.ended_at, 'infinity')
+            >= since::timestamp at time zone time_zone - interval '1 day'
+        -- By the day, so that each call's few requests are looked at instead of an index of time.
+        and (r.created_at at time zone time_zone)::date >= since
+        and (r.created_at at time zone time_zone)::date < until
+    group by 1, 2, 3, 4
     order by 1, 2, 3, 4;
 end;
 
@@ -4463,7 +4462,7 @@ on conflict (only_row) do update set
     updated_at = now();
 $routine$;
 
-    update voice_worker.schema_version v set routines = '8efb986755c45dfa455395c1ce2725904e7c1ae4c60760d6f57d02fe29137e18' || ' '
+    update voice_worker.schema_version v set routines = 'e8d167b3f303a02f00af5224a96f2898bcb356cd913634b8a1443efe848a44ad' || ' '
     || (select system_identifier from pg_control_system())::text || '/' || v.tableoid;
 end
 $routines$;

@@ -4,7 +4,7 @@ insert into public.voice_messages (
     call_id, role, content, timestamp, sequence_number, tokens_used, model_used,
     participant_identity, speech_id, speech_started_at, speech_ended_at, audio_duration_ms,
     transcription_delay_ms, end_of_turn_delay_ms, turn_completed_delay_ms, llm_ttft_ms,
-    first_sentence_ms, tts_ttfb_ms, playout_delay_ms, e2e_latency_ms
+    first_sentence_ms, tts_ttfb_ms, playout_delay_ms, e2e_latency_ms, revision
 )
 select
     p.id,
@@ -18,7 +18,7 @@ select
     case when not t.agent then 150 + t.slow end, case when not t.agent then 500 + t.slow end,
     case when not t.agent then 2 end, case when t.agent then 180 + t.slow end,
     case when t.agent then 320 + 2 * t.slow end, case when t.agent then 120 + t.slow / 2 end,
-    case when t.agent then 20 + t.slow / 10 end, case when t.agent then 600 + 3 * t.slow end
+    case when t.agent then 20 + t.slow / 10 end, case when t.agent then 600 + 3 * t.slow end, 1
 from part p
 cross join lateral (
     select

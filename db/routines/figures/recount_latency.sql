@@ -50,6 +50,7 @@ begin
         sum(d.transcription), sum(d.end_of_turn), sum(d.turn_completed), sum(d.first_token),
         sum(d.first_sentence), sum(d.first_audio), sum(d.playout), sum(d.end_to_end)
     ) <> (0, 0, 0, 0, 0, 0, 0, 0)
+    order by 1, 2  -- so that a span's rows lie together
     on conflict (quarter_hour, model, slot) do update set
         transcription = t.transcription + excluded.transcription,
         end_of_turn = t.end_of_turn + excluded.end_of_turn,

@@ -32,40 +32,36 @@ create or replace function public.usage_statistics(
 language sql stable
 begin atomic
     select
-        voice_access.period_of(u.at, unit, time_zone), u.kind, u.provider, u.model,
-        sum(u.requests)::bigint, sum(u.input_tokens)::bigint, sum(u.cached_input_tokens)::bigint,
-        sum(u.output_tokens)::bigint, sum(u.total_tokens)::bigint, sum(u.audio_ms)::bigint,
-        sum(u.characters)::bigint,
+        voice_access.period_of(t.quarter_hour, unit, time_zone), t.kind, t.provider, t.model,
+        sum(t.requests)::bigint, sum(t.input_tokens)::bigint, sum(t.cached_input_tokens)::bigint,
+        sum(t.output_tokens)::bigint, sum(t.total_tokens)::bigint, sum(t.audio_ms)::bigint,
+        sum(t.characters)::bigint,
         -- Of the requests that have a price; null if none has.
-        case when sum(u.requests) > sum(u.unpriced_requests) then sum(u.cost) end,
-        sum(u.unpriced_requests)::bigint
-    from (
-        select
-            t.quarter_hour as at, t.kind, t.provider, t.model, t.requests, t.input_tokens,
-            t.cached_input_tokens, t.output_tokens, t.total_tokens, t.audio_ms, t.characters,
-            t.cost, t.unpriced_requests
-        from voice_worker.usage_totals t
-        where (select voice_access.whose_figures(of_user)) is null
-            and t.quarter_hour >= since::timestamp at time zone time_zone
-            and t.quarter_hour < until::timestamp at time zone time_zone
-        union all
-        select
-            r.created_at, r.kind, r.provider, r.model, 1, r.input_tokens, r.cached_input_tokens,
-            r.output_tokens, r.total_tokens, coalesce(r.audio_ms, 0), coalesce(r.characters, 0),
-            coalesce(r.cost, 0), (r.cost is null)::int
-        from public.voice_calls v
-        join public.voice_usage r on r.call_id = v.id
-        where v.user_id = (select voice_access.whose_figures(of_user))
-            -- A request is not made before its call, nor a day after its end.
-            and v.created_at < until::timestamp at time zone time_zone
-            and coalesce(v.ended_at, 'infinity')
-                >= since::timestamp at time zone time_zone - interval '1 day'
-            -- By the day, so that each call's few requests are looked at instead of an index of time.
-            and (r.created_at at time zone time_zone)::date >= since
-            and (r.created_at at time zone time_zone)::date < until
-    ) u
+        case when sum(t.requests) > sum(t.unpriced_requests) then sum(t.cost) end,
+        sum(t.unpriced_requests)::bigint
+    from voice_worker.usage_totals t
+    where (select voice_access.whose_figures(of_user)) is null
+        and t.quarter_hour >= since::timestamp at time zone time_zone
+        and t.quarter_hour < until::timestamp at time zone time_zone
     group by 1, 2, 3, 4
-    having sum(u.requests) <> 0  -- all of them deleted
+    having sum(t.requests) <> 0
+    union all
+    select
+        voice_access.period_of(r.created_at, unit, time_zone), r.kind, r.provider, r.model,
+        count(*), sum(r.input_tokens), sum(r.cached_input_tokens), sum(r.output_tokens),
+        sum(r.total_tokens), coalesce(sum(r.audio_ms), 0), coalesce(sum(r.characters), 0),
+        sum(r.cost), count(*) - count(r.cost)
+    from public.voice_calls v
+    join public.voice_usage r on r.call_id = v.id
+    where v.user_id = (select voice_access.whose_figures(of_user))
+        -- A request is not made before its call, nor a day after its end.
+        and v.created_at < until::timestamp at time zone time_zone
+        and coalesce(v.ended_at, 'infinity')
+            >= since::timestamp at time zone time_zone - interval '1 day'
+        -- By the day, so that each call's few requests are looked at instead of an index of time.
+        and (r.created_at at time zone time_zone)::date >= since
+        and (r.created_at at time zone time_zone)::date < until
+    group by 1, 2, 3, 4
     order by 1, 2, 3, 4;
 end;
 

@@ -47,6 +47,7 @@ begin
         sum(d.total_tokens), sum(d.audio_ms), sum(d.characters), sum(d.cost),
         sum(d.unpriced_requests)
     ) <> (0, 0, 0, 0, 0, 0, 0, 0, 0)
+    order by 1, 2  -- so that a span's rows lie together
     on conflict (quarter_hour, kind, provider, model, slot) do update set
         requests = t.requests + excluded.requests,
         input_tokens = t.input_tokens + excluded.input_tokens,
