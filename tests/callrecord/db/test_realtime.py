@@ -16,7 +16,7 @@ import pytest
 from callrecord.db.migrate import migrate
 from callrecord.db.store import Store
 from tests.callrecord.db.applied import apply
-from tests.callrecord.db.calls import batch, enlisted, leg, message, started
+from tests.callrecord.db.calls import batch, ended, enlisted, leg, message, started, usage
 from tests.callrecord.db.seed import apply_seed
 from tests.postgres import DEBIAN_15, Connection, database, server
 
@@ -35,8 +35,8 @@ async def test_the_tables_that_a_front_end_watches_are_plain(pg: Connection) -> 
 @pytest.fixture
 async def logical() -> AsyncIterator[str]:
     """URL of a migrated database on a server that decodes its log."""
-    if not WAL2JSON.exists():
-        pytest.skip("no wal2json (Debian's package postgresql-15-wal2json)")
+    if not DEBIAN_15.is_dir():
+        pytest.skip(f"no Postgres 15 in {DEBIAN_15} (Debian's package postgresql-15)")
     settings = {"wal_level": "logical", "synchronous_commit": "on"}
     with server(DEBIAN_15, settings) as url:
         async with database(url) as made:
@@ -45,6 +45,7 @@ async def logical() -> AsyncIterator[str]:
             yield made
 
 
+@pytest.mark.skipif(not WAL2JSON.exists(), reason="no wal2json (postgresql-15-wal2json)")
 async def test_each_change_of_a_call_reaches_whoever_has_subscribed(logical: str) -> None:
     pg = await asyncpg.connect(logical)
     try:
@@ -76,3 +77,32 @@ async def test_each_change_of_a_call_reaches_whoever_has_subscribed(logical: str
             assert [column["name"] for column in change["identity"]] == ["id"]
     assert seen["I"] == seen["D"] == set(WATCHED)
     assert "voice_calls" in seen["U"]
+
+
+async def test_a_publication_of_all_tables_stops_no_batch(logical: str) -> None:
+    """Without a key or an identity, a table in it refuses each update (55000)."""
+    pg = await asyncpg.connect(logical)
+    try:
+        await pg.execute("create publication everything for all tables")
+        async with enlisted(logical) as dsn:
+            store, header = Store(dsn), started()
+            for first in (3, 9):
+                turn = batch(header, leg(), message("words", tokens=3), usage(5), first=first)
+                assert await apply(store, turn)
+            assert await apply(store, batch(header, ended(), first=20))
+            await store.close()
+        await pg.execute("call voice_worker.recount_usage()")
+        await pg.execute("select voice_worker.prune()")
+        await pg.execute("update voice_usage set cost = 1")
+        assert await pg.execute("delete from voice_calls") == "DELETE 1"
+        without = await pg.fetch(
+            """
+            select oid::regclass::text from pg_class c
+            where relkind = 'r' and relreplident = 'd' and relnamespace in (
+                'public'::regnamespace, 'voice_worker'::regnamespace
+            ) and not exists (select from pg_index where indrelid = c.oid and indisprimary)
+            """
+        )
+    finally:
+        await pg.close()
+    assert without == []
