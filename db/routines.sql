@@ -2580,12 +2580,15 @@ begin atomic
     cross join lateral voice_access.latency_percentiles(s.histogram) p
     where s.histogram > 0
     union all
-    select u.period, u.model, u.step, u.turns, u.marks[1], u.marks[2], u.marks[3], null
+    select
+        u.period, u.model, u.step, u.turns, u.marks[1]::double precision,
+        u.marks[2]::double precision, u.marks[3]::double precision, null::bigint
     from (
         select
             voice_access.period_of(m.timestamp, unit, time_zone) as period, m.model_used as model,
             s.step, count(*) as turns,
-            percentile_disc(array[0.5, 0.95, 0.99]) within group (order by s.ms) as marks
+            percentile_disc('{0.5, 0.95, 0.99}'::double precision[])
+                within group (order by s.ms) as marks
         from public.voice_calls v
         join public.voice_messages m on m.call_id = v.id
         cross join lateral (values
@@ -4462,7 +4465,38 @@ on conflict (only_row) do update set
     updated_at = now();
 $routine$;
 
-    update voice_worker.schema_version v set routines = 'e8d167b3f303a02f00af5224a96f2898bcb356cd913634b8a1443efe848a44ad' || ' '
-    || (select system_identifier from pg_control_system())::text || '/' || v.tableoid;
+    update voice_worker.schema_version v set routines = '8164bb61ea114671ac26fc10c68879fd89e5a679f5d182fc07e03ca525379fc3' || ' ' || (
+    -- Where they were applied, and how many there are: in a restored dump some are missing, and
+    -- "drop ... cascade" of something else takes some along.
+    select
+        (select system_identifier from pg_control_system()) || '/' || v.tableoid || '/'
+        || (
+            select count(*) from pg_proc
+            where pronamespace in (
+                select oid from pg_namespace where nspname in ('voice_worker', 'voice_access')
+            ) or oid in (
+                select p.oid from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+                where n.nspname = 'public' and p.proname in (
+                    'call_statistics', 'usage_statistics', 'user_statistics', 'latency_statistics'
+                )
+            )
+        ) || '/' || (
+            select count(*) from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+            join pg_namespace n on n.oid = p.pronamespace
+            where n.nspname = 'voice_worker' and not t.tgisinternal
+        ) || '/' || (
+            select count(*) from pg_policy p join pg_class c on c.oid = p.polrelid
+            where p.polname ~ (
+                '^' || c.relname || '_(select_own|insert_own|update_own|delete_own|select_all'
+                || '|admin_all|worker_all|service_all|admin_select|reader_select)$'
+            )
+        ) || '/' || (
+            select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+            where c.relkind = 'v' and n.nspname in ('public', 'voice_worker') and c.relname in (
+                'active_calls_summary', 'call_analytics', 'turn_costs', 'turn_latency',
+                'table_sizes', 'index_usage'
+            )
+        )
+);
 end
 $routines$;

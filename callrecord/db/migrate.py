@@ -24,7 +24,7 @@ from callrecord.db.lock_holders import watching
 from callrecord.db.preflight import preflight
 from callrecord.db.privacy import private_logger, without_values
 from callrecord.db.routines import apply_routines, too_new
-from callrecord.db.schema import SCHEMA_VERSION_NEEDED, read_version
+from callrecord.db.schema import SCHEMA_VERSION_NEEDED, check_columns, read_version
 from callrecord.db.sql import sql
 
 logger = private_logger("voice.migrate")
@@ -105,7 +105,7 @@ async def migrate(
 
     Raises:
         BadDatabaseUrl: A setting has to change first.
-        Stop: The connection, rights or rules of others have to change first.
+        Stop: The connection, rights or rules of others have to change first, or columns are gone.
         MigrationError: Postgres stayed away, refused a migration, is newer than the files, or
             somebody held a lock all the time.
         RoutinesError: Somebody held a lock all the time, or Postgres refused a routine.
@@ -115,6 +115,8 @@ async def migrate(
         found = await read_version(connection)
         if found is not None and found.version > SCHEMA_VERSION_NEEDED:
             raise MigrationError(too_new(found.version))
+        if found is not None and found.version == SCHEMA_VERSION_NEEDED:
+            await check_columns(connection)
         await preflight(connection, url, mend=mend, as_is=as_is)
         new = not await _has_routines(connection)
     one_host = await writable_url(url)
@@ -147,14 +149,13 @@ async def _connected(
 
 async def _has_routines(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
     try:
-        row = await connection.fetchrow(sql("routines_noted"))
+        return bool(await connection.fetchval(sql("has_routines")))
     except (
         asyncpg.UndefinedTableError,
         asyncpg.InvalidSchemaNameError,
         asyncpg.UndefinedColumnError,
     ):
         return False
-    return row is not None and row["noted"] is not None
 
 
 async def connect_patiently(url: str, patience_s: float) -> "asyncpg.Connection[asyncpg.Record]":

@@ -195,12 +195,16 @@ async def _apply_patiently(
 
 
 async def _are_there(connection: "asyncpg.Connection[asyncpg.Record]", routines: Routines) -> bool:
-    noted = await connection.fetchrow(sql("routines_noted"))
+    noted = await connection.fetchrow(_placed("routines_noted"))
     if noted is None:
         return False
     if noted["version"] > SCHEMA_VERSION_NEEDED:
         raise RoutinesError(too_new(noted["version"]))
     return bool(noted["noted"] == f"{routines.digest} {noted['place']}")
+
+
+def _placed(name: str) -> str:
+    return sql(name).replace("{place}", sql("routines_place"))
 
 
 def too_new(version: int) -> str:
@@ -231,7 +235,7 @@ async def _apply(
         await _held(connection, f"lock table {table} in access exclusive mode{wait}", table)
     for each in on_tables:
         await _held(connection, each.text, each.name)
-    await connection.execute(sql("note_routines"), routines.digest)
+    await connection.execute(_placed("note_routines"), routines.digest)
     return True
 
 
@@ -255,7 +259,7 @@ def psql_file(routines: Routines | None = None) -> str:
         f"    execute 'lock table {tables} in access exclusive mode';\n",
         *map(_executed, on_tables),
     ]
-    note = sql("note_routines").strip().replace("$1::text", f"'{routines.digest}'")
+    note = _placed("note_routines").strip().replace("$1::text", f"'{routines.digest}'")
     parts.append(f"\n    {note};\nend\n$routines$;\n")
     return "".join(parts)
 

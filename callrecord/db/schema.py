@@ -1,20 +1,36 @@
 """Does the database's schema fit this worker? Asked once, when the worker starts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import asyncpg
 
 from callrecord.db.errors import Stop
+from callrecord.db.reading.rows import Call, Leg, Message, Usage
 from callrecord.db.sql import sql
 
 SCHEMA_VERSION_NEEDED = 103
 """Version of the schema that this worker was written for: `db/routines/version.sql` states it."""
+
+_COLUMNS = [
+    (table, field.name)
+    for table, kind in (
+        ("voice_calls", Call),
+        ("voice_messages", Message),
+        ("call_participants", Leg),
+        ("voice_usage", Usage),
+    )
+    for field in fields(kind)
+]
 
 REMEDY = "run `uv run python -m db migrate` with DATABASE_URL set to the database's owner"
 
 
 class SchemaTooOld(Stop):
     """The database lacks migrations that this worker relies on."""
+
+
+class SchemaDamaged(Stop):
+    """Somebody has dropped columns that the database's version has."""
 
 
 class WorkerTooOld(Stop):
@@ -61,6 +77,7 @@ async def check(conn: "asyncpg.Connection[asyncpg.Record]") -> None:
 
     Raises:
         SchemaTooOld: Migrations are missing; the message names the command.
+        SchemaDamaged: Columns are gone; the message names them.
         WorkerTooOld: The schema no longer serves this worker.
         NotEnlisted: The login has not been given the worker's rights.
     """
@@ -77,4 +94,20 @@ async def check(conn: "asyncpg.Connection[asyncpg.Record]") -> None:
             f"the database's schema is {found.version} and serves workers from "
             f"{found.oldest_worker}, this one is of {SCHEMA_VERSION_NEEDED}: "
             "install a newer worker"
+        )
+    await check_columns(conn)
+
+
+async def check_columns(conn: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Return if the tables of a database of this version have the columns that they should.
+
+    Raises:
+        SchemaDamaged: Some are gone, as after `drop type ... cascade`; the message names them.
+    """
+    tables, columns = zip(*_COLUMNS, strict=True)
+    missing = await conn.fetchval(sql("missing_columns"), tables, columns)
+    if missing:
+        raise SchemaDamaged(
+            f"columns are gone: {missing}; a script has dropped them since, such as the file of "
+            "the schema that this one replaced, run again: take them and their values from a backup"
         )

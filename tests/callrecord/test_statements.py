@@ -33,7 +33,7 @@ def strange(source: str) -> Iterator[str]:
 def _from_a_file(statement: ast.expr) -> bool:
     match statement:
         case ast.Call(func=function, args=[ast.Constant() | ast.Name()]):
-            return _name(function) == "sql"
+            return _name(function) in {"sql", "_placed"}
         case ast.Call(func=function, args=[ast.Name(), ast.Constant()]):
             return _name(function) == "select"
     return False

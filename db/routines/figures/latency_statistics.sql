@@ -65,12 +65,15 @@ begin atomic
     cross join lateral voice_access.latency_percentiles(s.histogram) p
     where s.histogram > 0
     union all
-    select u.period, u.model, u.step, u.turns, u.marks[1], u.marks[2], u.marks[3], null
+    select
+        u.period, u.model, u.step, u.turns, u.marks[1]::double precision,
+        u.marks[2]::double precision, u.marks[3]::double precision, null::bigint
     from (
         select
             voice_access.period_of(m.timestamp, unit, time_zone) as period, m.model_used as model,
             s.step, count(*) as turns,
-            percentile_disc(array[0.5, 0.95, 0.99]) within group (order by s.ms) as marks
+            percentile_disc('{0.5, 0.95, 0.99}'::double precision[])
+                within group (order by s.ms) as marks
         from public.voice_calls v
         join public.voice_messages m on m.call_id = v.id
         cross join lateral (values

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
+from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -17,7 +18,7 @@ from tests.callrecord.db.people import People
 from tests.callrecord.db.seed import apply_seed
 from tests.callrecord.db.version_99 import restore_version_99
 from tests.pgbouncer import pgbouncer
-from tests.postgres import Connection, as_role, as_user, psql
+from tests.postgres import DEBIAN_15, Connection, as_role, as_user, embedded_18, psql, server
 
 pytestmark = pytest.mark.every_postgres
 
@@ -145,6 +146,15 @@ async def test_a_role_that_a_policy_pins_is_no_hole(
 
 
 @pytest.fixture
+def programs() -> Path:
+    """Programs of some version."""
+    found = embedded_18() or DEBIAN_15
+    if not found.exists():
+        pytest.skip("no Postgres")
+    return found
+
+
+@pytest.fixture
 async def plain_owner(empty_database_url: str) -> AsyncIterator[str]:
     """URL of a login that owns its database, and may make no roles."""
     name, password = f"owner_{uuid4().hex[:8]}", secrets.token_urlsafe(8)
@@ -243,3 +253,63 @@ async def test_a_long_transaction_holds_migrate_up_and_nobody_behind_it(
         await holder.close()
         await reader.close()
     assert longest < 5  # two seconds, and what a busy machine adds
+
+
+@pytest.mark.parametrize("gone", ["call_status", "message_role"])
+async def test_columns_that_a_script_has_dropped_are_named(
+    pg: Connection, database_url: str, gone: str
+) -> None:
+    """As the file of the replaced schema does, run again: it drops its types with cascade."""
+    await pg.execute(f"drop type {gone} cascade")
+    column = "voice_calls.status" if gone == "call_status" else "voice_messages.role"
+    await run_refused(database_url, f"columns are gone: {column};", "backup")
+    code, _, errors = await run(database_url, "status")
+    assert code == 2
+    assert column in errors
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "drop trigger voice_usage_keep_trigger on voice_usage",
+        "drop policy voice_calls_select_own on voice_calls",
+        "drop view call_analytics",
+        "drop function voice_worker.beat",
+        "drop function latency_statistics",
+    ],
+)
+async def test_what_somebody_has_dropped_since_is_made_again(
+    pg: Connection, database_url: str, statement: str
+) -> None:
+    whole = await catalogue(database_url)
+    assert not (await migrate(database_url)).routines
+    await pg.execute(statement)
+    assert await catalogue(database_url) != whole
+    assert (await migrate(database_url)).routines
+    assert await catalogue(database_url) == whole
+    assert not (await migrate(database_url)).routines
+
+
+async def test_roles_that_are_missing_are_the_administrators_to_make(
+    programs: Path,
+) -> None:
+    """On a server that has never heard of us."""
+    with server(programs) as admin_url:
+        admin = await asyncpg.connect(admin_url)
+        await admin.execute("create role plain login password 'plain'")
+        await admin.execute("create role my_worker login inherit")
+        await admin.execute("create database voice owner plain")
+        parts = urlsplit(admin_url)
+        at = f"plain:plain@{parts.hostname}:{parts.port}"
+        url = parts._replace(netloc=at, path="/voice").geturl()
+        await run_refused(url, "roles anon, authenticated, service_role", "db/roles.sql")
+        psql(admin_url, "-v", "owner=plain", "-f", str(ROOT / "db" / "roles.sql"))
+        assert (await migrate(url)).version
+        connection = await asyncpg.connect(url)
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute("select voice_worker.enlist('my_worker')")
+        member = "select pg_has_role('my_worker', 'voice_worker', 'usage')"
+        await connection.execute("grant voice_worker to my_worker")
+        assert await connection.fetchval(member)
+        await connection.close()
+        await admin.close()

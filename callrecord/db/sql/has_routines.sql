@@ -1,0 +1,1 @@
+select exists (select from voice_worker.schema_version where routines is not null)
