@@ -12,10 +12,11 @@ talks to Postgres runs without it.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from callrecord.recording.patches import uninstall
     from callrecord.recording.record import Recording, record
     from callrecord.recording.server import RecordingServer
 
-__all__ = ["Recording", "RecordingServer", "record"]
+__all__ = ["Recording", "RecordingServer", "record", "uninstall"]
 
 
 def __getattr__(name: str) -> Any:
@@ -27,6 +28,10 @@ def __getattr__(name: str) -> Any:
         from callrecord.recording.server import RecordingServer
 
         return RecordingServer
+    if name == "uninstall":
+        from callrecord.recording.patches import uninstall
+
+        return uninstall
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -17,8 +17,9 @@ from livekit.agents import AgentSession
 from livekit.api.room_service import RoomService
 from livekit.protocol.room import DeleteRoomRequest, DeleteRoomResponse
 
+from callrecord.recording.patches import apply_once, replace
+
 _JOBS_OWN: Final = "_shutdown_job"
-_HOOKED: Final = "_callrecord_hooked"
 
 _by_agent: "WeakSet[AgentSession[Any]]" = WeakSet()
 _deleted: dict[str, Callable[[], None]] = {}
@@ -26,8 +27,10 @@ _deleted: dict[str, Callable[[], None]] = {}
 
 def install() -> None:
     """Look at the calls from now on, in this process."""
-    if hasattr(AgentSession.aclose, _HOOKED):
-        return
+    apply_once("hang-ups", _install)
+
+
+def _install() -> None:
     _hook_sessions()
     _hook_rooms()
 
@@ -65,9 +68,8 @@ def _hook_sessions() -> None:
 
     if sys.version_info >= (3, 12):
         inspect.markcoroutinefunction(hooked_close)
-    setattr(hooked_close, _HOOKED, True)
-    setattr(AgentSession, "aclose", hooked_close)  # noqa: B010 - mypy: a method
-    setattr(AgentSession, "shutdown", hooked_shutdown)  # noqa: B010
+    replace(AgentSession, "aclose", hooked_close)
+    replace(AgentSession, "shutdown", hooked_shutdown)
 
 
 def _hook_rooms() -> None:
@@ -80,4 +82,4 @@ def _hook_rooms() -> None:
             told()
         return await plain(self, delete)
 
-    setattr(RoomService, "delete_room", hooked)  # noqa: B010
+    replace(RoomService, "delete_room", hooked)

@@ -15,6 +15,7 @@ from livekit.agents import AgentSession
 from livekit.agents.voice.agent_activity import AgentActivity
 
 from callrecord.db.privacy import private_logger
+from callrecord.recording.patches import apply_once, replace
 
 logger = private_logger("voice.recorder")
 
@@ -25,16 +26,19 @@ _listeners: "WeakKeyDictionary[AgentSession[Any], Callable[[str], None]]" = Weak
 
 def listen(session: AgentSession[Any], ended: Callable[[str], None]) -> None:
     """Have `ended` told the words of each turn that ends in a session; it must not raise."""
-    _install()
+    install()
     _listeners[session] = ended
+
+
+def install() -> None:
+    """Have LiveKit's activities tell where turns end, in this process."""
+    apply_once("turn ends", _install)
 
 
 def _install() -> None:
     plain = vars(AgentActivity).get(_HOOK)
     if plain is None:
         logger.warning("LiveKit does not tell where turns end, only committed ones are told apart")
-        return
-    if hasattr(plain, "__wrapped__"):
         return
 
     @functools.wraps(plain)
@@ -45,4 +49,4 @@ def _install() -> None:
             listener(info.new_transcript)
         return taken
 
-    setattr(AgentActivity, _HOOK, hooked)
+    replace(AgentActivity, _HOOK, hooked)

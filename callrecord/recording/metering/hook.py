@@ -22,10 +22,10 @@ from callrecord.recording.metering.realtime_transcriptions import Transcriptions
 from callrecord.recording.metering.stt_requests import watch_recognition
 from callrecord.recording.metering.stt_streams import STTWatch
 from callrecord.recording.metering.tts_streams import TTSWatch
+from callrecord.recording.patches import apply_once, replace
 
 logger = private_logger("voice.meter")
 
-_HOOKED = "_callrecord_hooked"
 _INFERENCE = "perform_llm_inference"
 
 
@@ -35,6 +35,10 @@ class _Watch(Protocol):
 
 def install() -> None:
     """Hook the streams of this process, once; streams of jobs without a meter are left alone."""
+    apply_once("metering", _install)
+
+
+def _install() -> None:
     _hook_streams(llm.LLMStream, "llm", LLMWatch)
     for base in (tts.ChunkedStream, tts.SynthesizeStream):
         _hook_streams(base, "tts", TTSWatch)
@@ -50,8 +54,6 @@ def _hook_streams(base: type[Any], kind: str, watch: Callable[..., _Watch]) -> N
 
 def _hook(base: type[Any], kind: str, model: str, see: Callable[[Meter, Any], object]) -> None:
     """Have each new object of a class seen; `model` is where it keeps its model."""
-    if getattr(base, _HOOKED, False):
-        return
     plain = base.__init__
 
     @functools.wraps(plain)
@@ -61,8 +63,7 @@ def _hook(base: type[Any], kind: str, model: str, see: Callable[[Meter, Any], ob
         if meter is not None:
             meter.guarded(kind, getattr(self, model, None), see)(meter, self)
 
-    base.__init__ = hooked
-    setattr(base, _HOOKED, True)
+    replace(base, "__init__", hooked)
 
 
 def _follow_realtime(meter: Meter, session: Any) -> None:
@@ -71,8 +72,6 @@ def _follow_realtime(meter: Meter, session: Any) -> None:
 
 
 def _hook_recognition() -> None:
-    if getattr(stt.STT, _HOOKED, False):
-        return
     plain = stt.STT.recognize
 
     @functools.wraps(plain)
@@ -82,8 +81,7 @@ def _hook_recognition() -> None:
             meter.guarded("stt", self, watch_recognition)(self)
         return await plain(self, *arguments, **named)
 
-    stt.STT.recognize = hooked  # type: ignore[method-assign]
-    setattr(stt.STT, _HOOKED, True)
+    replace(stt.STT, "recognize", hooked)
 
 
 def _watch(
@@ -107,7 +105,7 @@ def _hook_generation() -> None:
     what other models write meanwhile. Where LiveKit has no such place the text output tells.
     """
     plain = getattr(agent_activity, _INFERENCE, None)
-    if plain is None or hasattr(plain, _HOOKED):
+    if plain is None:
         return
 
     @functools.wraps(plain)
@@ -121,8 +119,7 @@ def _hook_generation() -> None:
             logger.exception("what is generated is not seen, the text output tells")
         return inference
 
-    setattr(hooked, _HOOKED, True)
-    setattr(agent_activity, _INFERENCE, hooked)
+    replace(agent_activity, _INFERENCE, hooked)
 
 
 def _asks_itself(kind: type[Any], base: type[Any]) -> bool:

@@ -32,8 +32,11 @@ _meters: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Meter]" = weakref
 
 
 def meter_here() -> "Meter | None":
-    """Return the meter of the job that runs on this loop, if it is recorded."""
-    return _meters.get(asyncio.get_running_loop())
+    """Return the meter of the job that runs on this loop; None if it is not recorded."""
+    try:
+        return _meters.get(asyncio.get_running_loop())
+    except RuntimeError:  # made where no loop runs, as in a unit test: nobody's call
+        return None
 
 
 class Meter:

@@ -8,6 +8,7 @@ from livekit.agents import Agent, AgentSession, ChatContext, ChatMessage, StopRe
 from livekit.agents.voice.agent_activity import AgentActivity
 from livekit.agents.voice.audio_recognition import _EndOfTurnInfo, _EndOfTurnMetrics
 
+from callrecord import uninstall
 from callrecord.db.events import Message
 from callrecord.recording import turn_ends
 from tests.callrecord.recording import told
@@ -118,9 +119,11 @@ async def test_words_heard_in_two_pieces_are_one_turn(outbox: Outbox, talk: Talk
 async def test_without_livekits_names_turns_are_told_apart_as_they_are_committed(
     talk: Talk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    uninstall()
     monkeypatch.delattr(AgentActivity, turn_ends._HOOK)
     await talk()
     assert "LiveKit does not tell where turns end" in caplog.text
+    uninstall()
 
 
 async def test_a_turn_that_was_not_heard_takes_no_row_of_another(
