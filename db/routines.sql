@@ -131,26 +131,61 @@ revoke all on function voice_access.active_calls() from public;
 grant execute on function voice_access.active_calls() to authenticated, service_role;
 $routine$;
 
-    -- access/bound_rows.sql
+    -- access/bound_open_calls.sql
     execute $routine$
--- Raises PT429 once a user's transaction has written more rows than he may in a minute:
--- before it has made them all. Locks: none. Called by: the triggers of rows, nobody else.
-create or replace function voice_worker.bound_rows() returns void
+-- Raises PT429 if a user has as many calls that have not ended as he may: nobody else's list of active
+-- calls is to grow by his. Of his newest thousand calls, so that it costs little.
+--
+-- of_user: the user. Locks: none. Called by: the trigger of voice_calls, nobody else.
+create or replace function voice_worker.bound_open_calls(of_user uuid) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-    written constant bigint :=
-        coalesce(nullif(current_setting('voice_worker.rows_written', true), '')::bigint, 0) + 1;
+    open_now constant bigint := (
+        select count(*) from (
+            select c.status from public.voice_calls c where c.user_id = of_user
+            order by c.created_at desc limit 1000
+        ) n where n.status in ('pending', 'active')
+    );
 begin
-    perform set_config('voice_worker.rows_written', written::text, true);
-    if written > (select rows_per_minute from voice_worker.user_limits) then
+    if open_now >= (select open_calls from voice_worker.user_limits) then
         raise sqlstate 'PT429' using
-            message = 'too many rows in one transaction',
+            message = format('%s calls of this user have not ended', open_now),
+            hint = 'End some of them.';
+    end if;
+end
+$$;
+
+revoke all on function voice_worker.bound_open_calls(uuid) from public;
+$routine$;
+
+    -- access/bound_rows.sql
+    execute $routine$
+-- Raises PT429 once a user's transaction has written more rows or bytes than he may in a minute: before
+-- it has made them all. bytes: of this row's long values. Locks: none. Called by: the triggers of rows,
+-- nobody else.
+create or replace function voice_worker.bound_rows(bytes bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    rows_now constant bigint :=
+        coalesce(nullif(current_setting('voice_worker.rows_written', true), '')::bigint, 0) + 1;
+    bytes_now constant bigint :=
+        coalesce(nullif(current_setting('voice_worker.bytes_written', true), '')::bigint, 0)
+        + coalesce(bytes, 0);
+begin
+    perform set_config('voice_worker.rows_written', rows_now::text, true);
+    perform set_config('voice_worker.bytes_written', bytes_now::text, true);
+    if exists (
+        select from voice_worker.user_limits l
+        where rows_now > l.rows_per_minute or bytes_now > l.bytes_per_minute
+    ) then
+        raise sqlstate 'PT429' using
+            message = 'too much in one transaction',
             hint = 'Write fewer at once, or have your server write them (service_role).';
     end if;
 end
 $$;
 
-revoke all on function voice_worker.bound_rows() from public;
+revoke all on function voice_worker.bound_rows(bigint) from public;
 $routine$;
 
     -- access/bound_size.sql
@@ -521,6 +556,7 @@ declare
     ids jsonb := '{}';
     legs jsonb := batch -> 'legs';
     messages jsonb := batch -> 'messages';
+    usage jsonb := batch -> 'usage';
     own uuid[];
     ended uuid[];
     c jsonb;
@@ -555,6 +591,7 @@ begin
     ) then
         legs := voice_worker.not_deleted(legs);
         messages := voice_worker.not_deleted(messages);
+        usage := voice_worker.not_deleted(usage);
     end if;
     perform voice_worker.clear_ids(ids, legs, messages);
     -- Only what there is: most batches are of one event, and a column that a later migration brings
@@ -565,10 +602,10 @@ begin
     if messages <> '[]' then
         perform voice_worker.apply_messages(ids, messages);
     end if;
-    if batch -> 'usage' <> '[]' then
-        perform voice_worker.apply_usage(ids, batch -> 'usage');
+    if usage <> '[]' then
+        perform voice_worker.apply_usage(ids, usage);
         if deleted then
-            perform voice_worker.apply_deleted_usage(ids, batch -> 'usage');
+            perform voice_worker.apply_deleted_usage(ids, usage);
         end if;
     end if;
     for c in select value from jsonb_array_elements(batch -> 'calls') loop
@@ -777,6 +814,28 @@ revoke all on function voice_worker.find_call(text, uuid, uuid, text, timestampt
 grant execute on function voice_worker.find_call(text, uuid, uuid, text, timestamptz) to voice_worker;
 $routine$;
 
+    -- batch/give_name_back.sql
+    execute $routine$
+-- Gives a call its name back that somebody else had taken meanwhile (free_name): the room decides
+-- whose it is. Where a call has it by right, or somebody takes it just now, the row keeps the other
+-- one: a name costs no call.
+--
+-- target: the row, which is claimed. name: that of its room. Locks: as free_name. Called by:
+-- voice_worker, by take_call.
+create or replace function voice_worker.give_name_back(target uuid, name text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    perform voice_worker.free_name(name, null);
+    update public.voice_calls set session_id = name where id = target;
+exception when unique_violation then
+    null;
+end
+$$;
+
+revoke all on function voice_worker.give_name_back(uuid, text) from public;
+grant execute on function voice_worker.give_name_back(uuid, text) to voice_worker;
+$routine$;
+
     -- batch/is_swept.sql
     execute $routine$
 -- Whether a call's end was written by a sweep, and by nobody since. Such an end is a guess: the job's
@@ -923,7 +982,8 @@ begin
         o.job_id, o.job_started_at, o.end_reason,
         voice_worker.is_swept(o.status, o.end_reason, o.ended_at, o.swept_at) as swept,
         o.status = 'failed' and o.end_reason in ('worker_crashed', 'worker_lost') as died,
-        o.session_id = left(c ->> 'session_id', 218) || '@' || o.id as name_taken
+        o.made_by = 'authenticated'
+            and starts_with(o.session_id, left(c ->> 'session_id', 218) || '@') as name_taken
     into was from public.voice_calls o
     where o.id = target and (o.room_sid is null or o.room_sid = sid)
     for no key update;
@@ -932,15 +992,8 @@ begin
     end if;
     taken_over := coalesce(was.job_started_at < started, true);
     if taken_over then
-        if was.name_taken then
-            perform voice_worker.free_name(c ->> 'session_id', null);
-        end if;
         update public.voice_calls v set
             room_sid = sid,
-            -- Somebody had taken the name in the meantime (free_name): the room decides whose it is.
-            session_id = case when was.name_taken and not exists (
-                select from public.voice_calls o where o.session_id = c ->> 'session_id'
-            ) then c ->> 'session_id' else v.session_id end,
             started_at = coalesce(v.started_at, started),
             ai_agent_used = true,
             agent_identity = left(c ->> 'agent_identity', 255),
@@ -949,6 +1002,9 @@ begin
             worker_id = (c ->> 'worker_id')::uuid,
             metadata = coalesce(v.metadata, '{}') || coalesce(c -> 'metadata', '{}')
         where v.id = target;
+        if was.name_taken then
+            perform voice_worker.give_name_back(target, c ->> 'session_id');
+        end if;
     end if;
     if (taken_over and (was.swept or was.died)) or (was.swept and was.job_id = c ->> 'job_id') then
         update public.voice_calls v set
@@ -1019,13 +1075,14 @@ $routine$;
     execute $routine$
 -- Takes a name (session_id) from a row that holds it in vain: one that a user made himself, and that
 -- no session of a room has claimed. Whoever takes a name ahead, such as that of somebody's next call,
--- holds nobody up: his row goes on as name@id.
+-- holds nobody up: his row goes on as name@ and an id that nobody can know beforehand.
 --
 -- name: the name that is needed. for_user: a row of this user keeps it, null for nobody's.
 -- Locks: the row that gives it up. Called by: voice_worker, and the trigger.
 create or replace function voice_worker.free_name(name text, for_user uuid) returns void
 language sql set search_path = pg_catalog, pg_temp as $$
-    update public.voice_calls v set session_id = left(v.session_id, 218) || '@' || v.id
+    update public.voice_calls v
+    set session_id = left(v.session_id, 218) || '@' || voice_worker.uuid_v7()
     where v.session_id = name and v.room_sid is null and v.worker_id is null
         and v.made_by = 'authenticated' and (for_user is null or v.user_id is distinct from for_user)
 $$;
@@ -1096,8 +1153,9 @@ $routine$;
 -- turns were spoken. Seconds count from the connect. A caller who goes by the agent's name is
 -- "Caller", a caller by phone too (his name is a number). An agent without a name is "Agent".
 --
--- It has at most 1 MiB of words, and of one turn at most 16,384 characters; what is more is left out,
--- with a last line "[...]". So it costs little, whatever somebody has written into the call.
+-- It has at most 256 KiB of words, and of one turn at most 16,384 characters; what is more is left out,
+-- with a last line "[...]": first of what users have written, whom nobody heard. So it costs little,
+-- whatever somebody has written into the call.
 --
 -- of_call: the call. Locks: none. Result: the text, null if nothing was said. Called by: voice_worker,
 -- and triggers.
@@ -1115,10 +1173,11 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     turns as materialized (
         select
             m.id, coalesce(m.speech_started_at, m.timestamp) as at,
-            -- The size is known without reading the words. Of two sessions that talk at once each
-            -- commits its turns when it likes, so "at" comes first.
-            sum(least(octet_length(m.content), 16384)) over (
-                order by coalesce(m.speech_started_at, m.timestamp), m.timestamp, m.sequence_number
+            -- The size is known without reading the words: a character has four bytes at most. Of two
+            -- sessions that talk at once each commits its turns when it likes, so "at" comes first.
+            sum(least(octet_length(m.content), 65536)) over (
+                order by m.revision = 0, coalesce(m.speech_started_at, m.timestamp), m.timestamp,
+                    m.sequence_number
                 rows unbounded preceding
             ) as bytes
         from public.voice_messages m
@@ -1140,7 +1199,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         join public.voice_messages m on m.id = t.id
         join public.voice_calls v on v.id = of_call
         left join names n on n.identity = m.participant_identity
-        where t.bytes <= 1048576
+        where t.bytes <= 262144
     )
     select string_agg(
         format(
@@ -1150,7 +1209,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
             coalesce(s.name, case s.role when 'user' then 'Caller' else 'Agent' end),
             s.content, case when s.interrupted then ' (interrupted)' else '' end
         ), E'\n' order by s.at, s.timestamp, s.sequence_number
-    ) || case when exists (select from turns t where t.bytes > 1048576) then E'\n[...]' else '' end
+    ) || case when exists (select from turns t where t.bytes > 262144) then E'\n[...]' else '' end
     from said s
     where s.content <> ''
 $$;
@@ -1420,7 +1479,8 @@ language sql stable set search_path = pg_catalog, pg_temp set enable_seqscan = o
         p.participant_sid
     from public.call_participants p
     join public.voice_calls c on c.id = p.call_id
-    where p.left_at is null and p.participant_type <> 'agent'
+    -- A leg that a user added himself is nobody's in the room.
+    where p.left_at is null and p.participant_type <> 'agent' and p.participant_sid is not null
         and c.ended_at is not null and voice_worker.people_talk_on(c.end_reason)
 $$;
 
@@ -2081,8 +2141,8 @@ $routine$;
     -- workers/sweep.sql
     execute $routine$
 -- One sweep: ends calls of workers that have been silent for longer than their limit. A bound of 100
--- workers and 500 calls keeps it short; as long as it finds something there may be more. Prunes
--- what nobody needs any more (prune).
+-- workers and 50 calls keeps it short, whatever their transcripts cost; as long as it finds something
+-- there may be more. Prunes what nobody needs any more (prune).
 --
 -- sweeper: whoever sweeps; it must have watched for longer than the limits itself.
 -- Locks: one sweep at a time (an advisory lock, not waited for); the rows of the lost workers first,
@@ -2119,7 +2179,7 @@ begin
     if cardinality(lost) > 0 then
         swept := voice_worker.sweep_calls(array(
             select o.id from voice_worker.open_calls() o where o.worker_id = any (lost)
-            order by o.id limit 500
+            order by o.id limit 50
         ), lost);
         update voice_worker.workers w set
             lost_at = now(), swept_calls = w.swept_calls + (swept ->> w.id::text)::int
@@ -3166,7 +3226,8 @@ $routine$;
 
     -- calls/bury_calls.sql
     execute $routine$
--- Leaves a tombstone for each call that is deleted, so that what still arrives for it is thrown away.
+-- Leaves a tombstone for each call that is deleted, so that what still arrives for it is thrown away,
+-- and throws away its refused events.
 --
 -- Trigger after delete, once a statement; with the owner's rights, since who deletes a call may not
 -- write tombstones. Locks: the tombstones it writes. Nobody calls it.
@@ -3179,6 +3240,9 @@ begin
     on conflict (call_id) do update set
         room_sid = coalesce(tombstones.room_sid, excluded.room_sid),
         deleted_at = excluded.deleted_at;
+    -- They hold what was said, and would never be stored any more.
+    delete from voice_worker.refused_events r using deleted d
+    where r.call_id = d.id;
     return null;
 end
 $$;
@@ -3231,12 +3295,15 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     was public.voice_calls;
 begin
-    perform voice_worker.bound_rows();
+    perform voice_worker.bound_rows(
+        coalesce(octet_length(new.transcript), 0) + coalesce(octet_length(new.metadata::text), 0)
+    );
     perform voice_worker.bound_size('transcript', octet_length(new.transcript), 1048576);
     perform voice_worker.bound_size('metadata', octet_length(new.metadata::text), 65536);
     perform voice_worker.bound_size('recording_url', octet_length(new.recording_url), 2048);
     if tg_op = 'INSERT' then
         new.made_by := 'authenticated';
+        perform voice_worker.bound_open_calls(new.user_id);
     else
         was := old;
     end if;
@@ -3298,11 +3365,23 @@ $routine$;
 
     -- calls/free_name_of_new_call.sql
     execute $routine$
--- Trigger before insert of one row: a row of the worker's or of a server takes the name from any user's,
--- a user's row from those of other users. With the owner's rights. Locks: as free_name. Nobody calls it.
+-- Frees the name of a row that is inserted: a row of the worker's or of a server takes it from any
+-- user's, a user's row from those of other users. An insert that will do nothing, its id being there,
+-- takes no name.
+--
+-- Trigger before insert of one row, with the owner's rights. Locks: as free_name, and of users' rows the
+-- name. Nobody calls it.
 create or replace function voice_worker.free_name_of_new_call() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
+    if exists (select from public.voice_calls where id = new.id) then
+        return new;
+    end if;
+    if new.made_by = 'authenticated' then
+        -- Of two users who take it at once the second one sees the first one's row. A server's rows may
+        -- be very many in one transaction.
+        perform pg_advisory_xact_lock(hashtext('voice_worker.name'), hashtext(new.session_id));
+    end if;
     perform voice_worker.free_name(
         new.session_id, case when new.made_by = 'authenticated' then new.user_id end
     );
@@ -3601,7 +3680,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     was public.call_participants;
 begin
-    perform voice_worker.bound_rows();
+    perform voice_worker.bound_rows(octet_length(new.metadata::text));
     perform voice_worker.bound_size('metadata', octet_length(new.metadata::text), 65536);
     if tg_op = 'UPDATE' then
         was := old;
@@ -3739,23 +3818,27 @@ $routine$;
 
     -- messages/check_user_message.sql
     execute $routine$
--- Bounds what a user writes: sizes, and the time, which is within the last day (a wrong clock of a
--- browser must not cost the message, so it is corrected). Notes who wrote the row. What was consumed is
--- the worker's to say: tokens that a front end sends are not counted.
+-- Bounds what a user writes: sizes, and the time, which is between the call's making and now (a
+-- wrong clock of a browser must not cost the message, so it is corrected). Notes who wrote the row.
+-- What was consumed is the worker's to say: tokens that a front end sends are not counted.
 --
 -- Trigger before insert or update of one row, with the owner's rights; only of who is bound
 -- (access/count_user_writes.sql). Locks: none. Nobody calls it.
 create or replace function voice_worker.check_user_message() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-    perform voice_worker.bound_rows();
+    perform voice_worker.bound_rows(
+        octet_length(new.content) + coalesce(octet_length(new.metadata::text), 0)
+    );
     perform voice_worker.bound_size('content', octet_length(new.content), 65536);
     perform voice_worker.bound_size('metadata', octet_length(new.metadata::text), 65536);
     perform voice_worker.bound_size('audio_url', octet_length(new.audio_url), 2048);
     if tg_op = 'INSERT' then
         new.author_id := auth.uid();
         new.tokens_used := 0;
-        new.timestamp := voice_worker.at_most_now(new.timestamp, now() - interval '1 day');
+        new.timestamp := voice_worker.at_most_now(new.timestamp, (
+            select created_at from public.voice_calls where id = new.call_id
+        ));
     end if;
     return new;
 end
@@ -4319,6 +4402,11 @@ begin
         d.total_tokens, d.audio_ms, d.characters, d.cost, d.created_at, d.revision
     from deleted d
     on conflict (id) do nothing;
+    -- Of a call that stays: told again, it is not stored and counted again.
+    insert into voice_worker.deleted_rows (id, call_id)
+    select d.id, d.call_id from deleted d
+    where exists (select from public.voice_calls c where c.id = d.call_id)
+    on conflict do nothing;
     return null;
 end
 $$;
@@ -4465,8 +4553,8 @@ on conflict (only_row) do update set
     updated_at = now();
 $routine$;
 
-    update voice_worker.schema_version v set routines = '8164bb61ea114671ac26fc10c68879fd89e5a679f5d182fc07e03ca525379fc3' || ' ' || (
-    -- Where they were applied, and how many there are: in a restored dump some are missing, and
+    update voice_worker.schema_version v set routines = 'f2ec775bfe6df1d4d9e610c6f7eb3d148751165ac136080a12d271b7a016d660' || ' ' || (
+    -- Where they were applied, and how many there are now: in a restored dump some are missing, and
     -- "drop ... cascade" of something else takes some along.
     select
         (select system_identifier from pg_control_system()) || '/' || v.tableoid || '/'
@@ -4485,7 +4573,12 @@ $routine$;
             join pg_namespace n on n.oid = p.pronamespace
             where n.nspname = 'voice_worker' and not t.tgisinternal
         ) || '/' || (
-            select count(*) from pg_policy p join pg_class c on c.oid = p.polrelid
+            -- Also what they say: one that somebody has altered is made again.
+            select md5(coalesce(string_agg(format(
+                '%s %s %s %s %s', p.polname, p.polcmd, p.polroles, pg_get_expr(p.polqual, c.oid),
+                pg_get_expr(p.polwithcheck, c.oid)
+            ), ';' order by c.relname, p.polname), '')) from pg_policy p
+            join pg_class c on c.oid = p.polrelid
             where p.polname ~ (
                 '^' || c.relname || '_(select_own|insert_own|update_own|delete_own|select_all'
                 || '|admin_all|worker_all|service_all|admin_select|reader_select)$'
@@ -4495,6 +4588,14 @@ $routine$;
             where c.relkind = 'v' and n.nspname in ('public', 'voice_worker') and c.relname in (
                 'active_calls_summary', 'call_analytics', 'turn_costs', 'turn_latency',
                 'table_sizes', 'index_usage'
+            )
+        ) || '/' || (
+            select md5(string_agg(format('%s %s %s', c.relname, c.relrowsecurity, (
+                select string_agg(x::text, ',' order by x::text) from unnest(c.relacl) x
+            )), ';' order by c.relname)) from pg_class c
+            join pg_namespace n on n.oid = c.relnamespace
+            where n.nspname = 'public' and c.relname in (
+                'voice_calls', 'voice_messages', 'call_participants', 'voice_usage', 'model_prices'
             )
         )
 );

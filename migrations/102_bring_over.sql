@@ -219,12 +219,13 @@ declare
 begin
     select count(*) into before from voice_before.voice_calls;
     insert into public.voice_calls (
-        id, user_id, callee_id, session_id, room_name, status, end_reason, started_at, connected_at,
-        ended_at, swept_at, duration_seconds, recording_url, transcript, ai_agent_used, metadata,
+        id, made_by, user_id, callee_id, session_id, room_name, status, end_reason, started_at,
+        connected_at, ended_at, swept_at, duration_seconds, recording_url, transcript, ai_agent_used, metadata,
         created_at, updated_at
     )
     select
-        b.new_id, caller.id, callee.id,
+        -- A front end made it, maybe for a user: callId alone finds it.
+        b.new_id, 'authenticated', caller.id, callee.id,
         -- A room's name belongs to its newest call. One that ends as ours do could be another
         -- call's.
         case when b.room_name <> '' and length(b.room_name) <= 255 and b.nth = 1
@@ -478,6 +479,9 @@ begin
     if to_regclass('voice_before.adopted') is null then
         return;
     end if;
+    -- Of what is open nobody knows who made it: callId alone finds it (find_call).
+    update public.voice_calls set made_by = 'authenticated'
+    where user_id is not null and status in ('pending', 'active') and made_by <> 'authenticated';
     -- Of a call without messages the old total stays: it was counted when they were there.
     update public.voice_calls c set
         total_tokens_used = o.total,

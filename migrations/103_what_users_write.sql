@@ -22,11 +22,12 @@ create table if not exists voice_worker.user_writes (
     primary key (user_id, minute)
 ) with (fillfactor = 50);  -- a row changes with every statement of its user
 
--- What a user may write in a minute; the team's to change.
+-- What a user may write in a minute, and how many calls of his may be open; the team's to change.
 create table if not exists voice_worker.user_limits (
     only_row boolean primary key default true check (only_row),
     rows_per_minute bigint not null default 600,
-    bytes_per_minute bigint not null default 4194304
+    bytes_per_minute bigint not null default 4194304,
+    open_calls bigint not null default 100
 );
 insert into voice_worker.user_limits default values on conflict do nothing;
 

@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 
 from callrecord.db.connection import connect
+from callrecord.db.schema import COLUMNS
 from callrecord.db.sql import sql
 
 
@@ -22,12 +23,14 @@ class Hole:
         place: What it is, such as `policy "open" on voice_calls`.
         says: What it lets people do.
         severe: Anybody may use it; otherwise it has a condition, and may be meant.
+        routine: The routines take it out by themselves, so migrate does.
         mend: The statements that take it out.
     """
 
     place: str
     says: str
     severe: bool
+    routine: bool
     mend: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -37,8 +40,12 @@ class Hole:
 
 async def find_holes(connection: "asyncpg.Connection[Any]") -> list[Hole]:
     """Return them, in the order of their places; none where Supabase's roles are not there."""
-    rows = await connection.fetch(sql("holes"))
-    return [Hole(r["place"], r["says"], r["severe"], tuple(r["mend"])) for r in rows]
+    tables, columns = zip(*COLUMNS, strict=True)
+    rows = await connection.fetch(sql("holes"), tables, columns)
+    return [
+        Hole(row["place"], row["says"], row["severe"], row["routine"], tuple(row["mend"]))
+        for row in rows
+    ]
 
 
 async def holes_of(url: str) -> list[Hole]:

@@ -75,11 +75,14 @@ async def _rights(connection: "asyncpg.Connection[Any]") -> None:
 
 
 async def _no_holes(connection: "asyncpg.Connection[Any]", *, mend: bool, as_is: bool) -> None:
-    holes = await find_holes(connection)
+    holes = [hole for hole in await find_holes(connection) if not hole.routine]
     severe = [hole for hole in holes if hole.severe]
     if severe and mend:
         await _mend(connection, severe)
-        holes = [hole for hole in holes if not hole.severe]
+        holes = [hole for hole in await find_holes(connection) if not hole.routine]
+        if left := [hole for hole in holes if hole.severe]:
+            listed = "; ".join(map(str, left))
+            raise Stop(f"{listed}: could not be taken out, do so by hand")
     elif severe and not as_is:
         listed = "; ".join(map(str, severe))
         raise Stop(

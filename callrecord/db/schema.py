@@ -11,7 +11,7 @@ from callrecord.db.sql import sql
 SCHEMA_VERSION_NEEDED = 103
 """Version of the schema that this worker was written for: `db/routines/version.sql` states it."""
 
-_COLUMNS = [
+COLUMNS = [
     (table, field.name)
     for table, kind in (
         ("voice_calls", Call),
@@ -21,6 +21,7 @@ _COLUMNS = [
     )
     for field in fields(kind)
 ]
+"""Columns of the tables of calls, each with its table: the fields of the classes of their rows."""
 
 REMEDY = "run `uv run python -m db migrate` with DATABASE_URL set to the database's owner"
 
@@ -104,7 +105,7 @@ async def check_columns(conn: "asyncpg.Connection[asyncpg.Record]") -> None:
     Raises:
         SchemaDamaged: Some are gone, as after `drop type ... cascade`; the message names them.
     """
-    tables, columns = zip(*_COLUMNS, strict=True)
+    tables, columns = zip(*COLUMNS, strict=True)
     missing = await conn.fetchval(sql("missing_columns"), tables, columns)
     if missing:
         raise SchemaDamaged(

@@ -13,6 +13,7 @@ ANSWER_S = 10.0
 """How long an answer may take, connecting included: a heartbeat that waits is none."""
 
 CHUNK = 100
+AT_ONCE = 10
 """Rows that are asked for at once: those that nobody may serve, legs that nobody sees."""
 
 FIRST = UUID(int=0)
@@ -85,10 +86,17 @@ class Workers(Store):
         return msgspec.json.decode(found, type=list[Unserved])
 
     async def end_unserved(self, worker_id: UUID, ids: list[UUID], older_than_s: float) -> int:
-        """End those of these rows that still wait; return how many."""
-        # Null, and so no number, while the sweeper may not.
-        found = await self._run("end_unserved", worker_id, ids, older_than_s)
-        return int(found) if found.isdecimal() else 0
+        """End those of these rows that still wait; return how many.
+
+        A few in each statement: what their transcripts cost is up to whoever wrote the turns.
+        """
+        ended = 0
+        for first in range(0, len(ids), AT_ONCE):
+            some = ids[first : first + AT_ONCE]
+            # Null, and so no number, while the sweeper may not.
+            found = await self._run("end_unserved", worker_id, some, older_than_s)
+            ended += int(found) if found.isdecimal() else 0
+        return ended
 
     async def open_legs(self, after: UUID = FIRST) -> list[OpenLeg]:
         """Return legs of people whom the agent has left, by their ids, at most CHUNK of them."""

@@ -10,7 +10,6 @@ import pytest
 
 from callrecord.db.migrate import migrate
 from local.places import PROJECT
-from tests.callrecord.db.by_psql import PSQL_ROUTINES
 from tests.callrecord.db.people import People, add_people
 from tests.callrecord.db.rows import add_call, add_message
 from tests.postgres import Connection, as_role, as_user, psql
@@ -367,15 +366,13 @@ async def test_a_statement_does_what_its_line_says(
         await do(pg, world, line.by, case.instead.format(**world.names))
 
 
-async def test_a_trigger_that_was_dropped_is_back_with_the_file_for_psql(
+async def test_a_trigger_that_was_dropped_is_back_with_migrate(
     pg: Connection, database_url: str
 ) -> None:
     name = "voice_calls_calculate_duration_trigger"
     there = "select count(*) from pg_trigger where tgname = $1"
     await pg.execute(f"drop trigger {name} on voice_calls")
-    assert not (await migrate(database_url)).routines
-    assert await pg.fetchval(there, name) == 0
-    psql(database_url, "-f", str(PSQL_ROUTINES))
+    assert (await migrate(database_url)).routines
     assert await pg.fetchval(there, name) == 1
 
 

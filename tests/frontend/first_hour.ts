@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import { registerHooks } from 'node:module'
 import { decodeJwt } from 'jose'
 import type { VoiceMessage } from '../../types/voice-calls.ts'
+import { freePort } from './ports.ts'
 
 registerHooks({
   resolve: (name, context, next) =>
@@ -17,7 +18,8 @@ function shown(name: string) {
 const rooms: { path: string; name: string; metadata: string }[] = []
 
 /** A LiveKit server that takes each request for a room, and keeps it. */
-function serveRooms(): Promise<string> {
+async function serveRooms(): Promise<string> {
+  const port = await freePort()
   const server = createServer(async (request, response) => {
     let body = ''
     for await (const part of request) body += part
@@ -28,10 +30,7 @@ function serveRooms(): Promise<string> {
   })
   server.keepAliveTimeout = 60_000 // a client must not use a connection that is closed just then
   return new Promise((resolve) => {
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      resolve(`http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`)
-    })
+    server.listen(port, '127.0.0.1', () => resolve(`http://127.0.0.1:${port}`))
   })
 }
 

@@ -1,6 +1,7 @@
 // PostgREST's protocol over a real Postgres. No registry has the program itself; this is Supabase's
 // own implementation in TypeScript: requests run under the role and claims of their token, and what
 // Postgres refuses comes back with its code. Its timestamps are written as Postgres does, not as JSON.
+import { freePort } from './ports.ts'
 import { serve } from '@hono/node-server'
 import { App } from '@supabase/lite'
 import { createPostgresConnection } from '@supabase/lite/postgres'
@@ -31,8 +32,9 @@ export async function serveRest(databaseUrl: string, jwtSecret: string): Promise
       },
     },
   })
+  const port = await freePort()
   return new Promise((resolve) => {
-    serve({ fetch: (request) => app.fetch(request), hostname: '127.0.0.1', port: 0 }, ({ port }) => {
+    serve({ fetch: (request) => app.fetch(request), hostname: '127.0.0.1', port }, () => {
       resolve(`http://127.0.0.1:${port}`)
     })
   })

@@ -13,7 +13,7 @@ from local.places import PROJECT
 
 HERE = Path(__file__).parent
 SOURCES = (
-    *("first_hour.ts", "habits.ts", "main.ts", "misuse.ts", "rest.ts", "supabase.ts"),
+    *("first_hour.ts", "habits.ts", "main.ts", "misuse.ts", "ports.ts", "rest.ts", "supabase.ts"),
     *("tsconfig.json", "tsconfig.next.json"),
 )
 SHOWN_IN = PROJECT / "docs" / "front-end.md"

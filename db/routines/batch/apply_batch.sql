@@ -18,6 +18,7 @@ declare
     ids jsonb := '{}';
     legs jsonb := batch -> 'legs';
     messages jsonb := batch -> 'messages';
+    usage jsonb := batch -> 'usage';
     own uuid[];
     ended uuid[];
     c jsonb;
@@ -52,6 +53,7 @@ begin
     ) then
         legs := voice_worker.not_deleted(legs);
         messages := voice_worker.not_deleted(messages);
+        usage := voice_worker.not_deleted(usage);
     end if;
     perform voice_worker.clear_ids(ids, legs, messages);
     -- Only what there is: most batches are of one event, and a column that a later migration brings
@@ -62,10 +64,10 @@ begin
     if messages <> '[]' then
         perform voice_worker.apply_messages(ids, messages);
     end if;
-    if batch -> 'usage' <> '[]' then
-        perform voice_worker.apply_usage(ids, batch -> 'usage');
+    if usage <> '[]' then
+        perform voice_worker.apply_usage(ids, usage);
         if deleted then
-            perform voice_worker.apply_deleted_usage(ids, batch -> 'usage');
+            perform voice_worker.apply_deleted_usage(ids, usage);
         end if;
     end if;
     for c in select value from jsonb_array_elements(batch -> 'calls') loop

@@ -20,7 +20,8 @@ begin
         o.job_id, o.job_started_at, o.end_reason,
         voice_worker.is_swept(o.status, o.end_reason, o.ended_at, o.swept_at) as swept,
         o.status = 'failed' and o.end_reason in ('worker_crashed', 'worker_lost') as died,
-        o.session_id = left(c ->> 'session_id', 218) || '@' || o.id as name_taken
+        o.made_by = 'authenticated'
+            and starts_with(o.session_id, left(c ->> 'session_id', 218) || '@') as name_taken
     into was from public.voice_calls o
     where o.id = target and (o.room_sid is null or o.room_sid = sid)
     for no key update;
@@ -29,15 +30,8 @@ begin
     end if;
     taken_over := coalesce(was.job_started_at < started, true);
     if taken_over then
-        if was.name_taken then
-            perform voice_worker.free_name(c ->> 'session_id', null);
-        end if;
         update public.voice_calls v set
             room_sid = sid,
-            -- Somebody had taken the name in the meantime (free_name): the room decides whose it is.
-            session_id = case when was.name_taken and not exists (
-                select from public.voice_calls o where o.session_id = c ->> 'session_id'
-            ) then c ->> 'session_id' else v.session_id end,
             started_at = coalesce(v.started_at, started),
             ai_agent_used = true,
             agent_identity = left(c ->> 'agent_identity', 255),
@@ -46,6 +40,9 @@ begin
             worker_id = (c ->> 'worker_id')::uuid,
             metadata = coalesce(v.metadata, '{}') || coalesce(c -> 'metadata', '{}')
         where v.id = target;
+        if was.name_taken then
+            perform voice_worker.give_name_back(target, c ->> 'session_id');
+        end if;
     end if;
     if (taken_over and (was.swept or was.died)) or (was.swept and was.job_id = c ->> 'job_id') then
         update public.voice_calls v set

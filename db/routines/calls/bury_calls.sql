@@ -1,4 +1,5 @@
--- Leaves a tombstone for each call that is deleted, so that what still arrives for it is thrown away.
+-- Leaves a tombstone for each call that is deleted, so that what still arrives for it is thrown away,
+-- and throws away its refused events.
 --
 -- Trigger after delete, once a statement; with the owner's rights, since who deletes a call may not
 -- write tombstones. Locks: the tombstones it writes. Nobody calls it.
@@ -11,6 +12,9 @@ begin
     on conflict (call_id) do update set
         room_sid = coalesce(tombstones.room_sid, excluded.room_sid),
         deleted_at = excluded.deleted_at;
+    -- They hold what was said, and would never be stored any more.
+    delete from voice_worker.refused_events r using deleted d
+    where r.call_id = d.id;
     return null;
 end
 $$;

@@ -10,12 +10,15 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     was public.voice_calls;
 begin
-    perform voice_worker.bound_rows();
+    perform voice_worker.bound_rows(
+        coalesce(octet_length(new.transcript), 0) + coalesce(octet_length(new.metadata::text), 0)
+    );
     perform voice_worker.bound_size('transcript', octet_length(new.transcript), 1048576);
     perform voice_worker.bound_size('metadata', octet_length(new.metadata::text), 65536);
     perform voice_worker.bound_size('recording_url', octet_length(new.recording_url), 2048);
     if tg_op = 'INSERT' then
         new.made_by := 'authenticated';
+        perform voice_worker.bound_open_calls(new.user_id);
     else
         was := old;
     end if;

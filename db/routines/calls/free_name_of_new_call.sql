@@ -1,8 +1,20 @@
--- Trigger before insert of one row: a row of the worker's or of a server takes the name from any user's,
--- a user's row from those of other users. With the owner's rights. Locks: as free_name. Nobody calls it.
+-- Frees the name of a row that is inserted: a row of the worker's or of a server takes it from any
+-- user's, a user's row from those of other users. An insert that will do nothing, its id being there,
+-- takes no name.
+--
+-- Trigger before insert of one row, with the owner's rights. Locks: as free_name, and of users' rows the
+-- name. Nobody calls it.
 create or replace function voice_worker.free_name_of_new_call() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
+    if exists (select from public.voice_calls where id = new.id) then
+        return new;
+    end if;
+    if new.made_by = 'authenticated' then
+        -- Of two users who take it at once the second one sees the first one's row. A server's rows may
+        -- be very many in one transaction.
+        perform pg_advisory_xact_lock(hashtext('voice_worker.name'), hashtext(new.session_id));
+    end if;
     perform voice_worker.free_name(
         new.session_id, case when new.made_by = 'authenticated' then new.user_id end
     );

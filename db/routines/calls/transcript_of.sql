@@ -2,8 +2,9 @@
 -- turns were spoken. Seconds count from the connect. A caller who goes by the agent's name is
 -- "Caller", a caller by phone too (his name is a number). An agent without a name is "Agent".
 --
--- It has at most 1 MiB of words, and of one turn at most 16,384 characters; what is more is left out,
--- with a last line "[...]". So it costs little, whatever somebody has written into the call.
+-- It has at most 256 KiB of words, and of one turn at most 16,384 characters; what is more is left out,
+-- with a last line "[...]": first of what users have written, whom nobody heard. So it costs little,
+-- whatever somebody has written into the call.
 --
 -- of_call: the call. Locks: none. Result: the text, null if nothing was said. Called by: voice_worker,
 -- and triggers.
@@ -21,10 +22,11 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     turns as materialized (
         select
             m.id, coalesce(m.speech_started_at, m.timestamp) as at,
-            -- The size is known without reading the words. Of two sessions that talk at once each
-            -- commits its turns when it likes, so "at" comes first.
-            sum(least(octet_length(m.content), 16384)) over (
-                order by coalesce(m.speech_started_at, m.timestamp), m.timestamp, m.sequence_number
+            -- The size is known without reading the words: a character has four bytes at most. Of two
+            -- sessions that talk at once each commits its turns when it likes, so "at" comes first.
+            sum(least(octet_length(m.content), 65536)) over (
+                order by m.revision = 0, coalesce(m.speech_started_at, m.timestamp), m.timestamp,
+                    m.sequence_number
                 rows unbounded preceding
             ) as bytes
         from public.voice_messages m
@@ -46,7 +48,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         join public.voice_messages m on m.id = t.id
         join public.voice_calls v on v.id = of_call
         left join names n on n.identity = m.participant_identity
-        where t.bytes <= 1048576
+        where t.bytes <= 262144
     )
     select string_agg(
         format(
@@ -56,7 +58,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
             coalesce(s.name, case s.role when 'user' then 'Caller' else 'Agent' end),
             s.content, case when s.interrupted then ' (interrupted)' else '' end
         ), E'\n' order by s.at, s.timestamp, s.sequence_number
-    ) || case when exists (select from turns t where t.bytes > 1048576) then E'\n[...]' else '' end
+    ) || case when exists (select from turns t where t.bytes > 262144) then E'\n[...]' else '' end
     from said s
     where s.content <> ''
 $$;

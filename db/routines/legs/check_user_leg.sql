@@ -9,7 +9,7 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     was public.call_participants;
 begin
-    perform voice_worker.bound_rows();
+    perform voice_worker.bound_rows(octet_length(new.metadata::text));
     perform voice_worker.bound_size('metadata', octet_length(new.metadata::text), 65536);
     if tg_op = 'UPDATE' then
         was := old;

@@ -13,7 +13,8 @@ language sql stable set search_path = pg_catalog, pg_temp set enable_seqscan = o
         p.participant_sid
     from public.call_participants p
     join public.voice_calls c on c.id = p.call_id
-    where p.left_at is null and p.participant_type <> 'agent'
+    -- A leg that a user added himself is nobody's in the room.
+    where p.left_at is null and p.participant_type <> 'agent' and p.participant_sid is not null
         and c.ended_at is not null and voice_worker.people_talk_on(c.end_reason)
 $$;
 

@@ -1,20 +1,24 @@
--- Bounds what a user writes: sizes, and the time, which is within the last day (a wrong clock of a
--- browser must not cost the message, so it is corrected). Notes who wrote the row. What was consumed is
--- the worker's to say: tokens that a front end sends are not counted.
+-- Bounds what a user writes: sizes, and the time, which is between the call's making and now (a
+-- wrong clock of a browser must not cost the message, so it is corrected). Notes who wrote the row.
+-- What was consumed is the worker's to say: tokens that a front end sends are not counted.
 --
 -- Trigger before insert or update of one row, with the owner's rights; only of who is bound
 -- (access/count_user_writes.sql). Locks: none. Nobody calls it.
 create or replace function voice_worker.check_user_message() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-    perform voice_worker.bound_rows();
+    perform voice_worker.bound_rows(
+        octet_length(new.content) + coalesce(octet_length(new.metadata::text), 0)
+    );
     perform voice_worker.bound_size('content', octet_length(new.content), 65536);
     perform voice_worker.bound_size('metadata', octet_length(new.metadata::text), 65536);
     perform voice_worker.bound_size('audio_url', octet_length(new.audio_url), 2048);
     if tg_op = 'INSERT' then
         new.author_id := auth.uid();
         new.tokens_used := 0;
-        new.timestamp := voice_worker.at_most_now(new.timestamp, now() - interval '1 day');
+        new.timestamp := voice_worker.at_most_now(new.timestamp, (
+            select created_at from public.voice_calls where id = new.call_id
+        ));
     end if;
     return new;
 end

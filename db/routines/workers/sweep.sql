@@ -1,6 +1,6 @@
 -- One sweep: ends calls of workers that have been silent for longer than their limit. A bound of 100
--- workers and 500 calls keeps it short; as long as it finds something there may be more. Prunes
--- what nobody needs any more (prune).
+-- workers and 50 calls keeps it short, whatever their transcripts cost; as long as it finds something
+-- there may be more. Prunes what nobody needs any more (prune).
 --
 -- sweeper: whoever sweeps; it must have watched for longer than the limits itself.
 -- Locks: one sweep at a time (an advisory lock, not waited for); the rows of the lost workers first,
@@ -37,7 +37,7 @@ begin
     if cardinality(lost) > 0 then
         swept := voice_worker.sweep_calls(array(
             select o.id from voice_worker.open_calls() o where o.worker_id = any (lost)
-            order by o.id limit 500
+            order by o.id limit 50
         ), lost);
         update voice_worker.workers w set
             lost_at = now(), swept_calls = w.swept_calls + (swept ->> w.id::text)::int

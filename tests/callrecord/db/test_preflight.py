@@ -155,8 +155,9 @@ def programs() -> Path:
 
 
 @pytest.fixture
-async def plain_owner(empty_database_url: str) -> AsyncIterator[str]:
-    """URL of a login that owns its database, and may make no roles."""
+async def plain_owner(empty_database_url: str, migrated_template: str) -> AsyncIterator[str]:
+    """URL of a login that owns its database, and may make no roles; they are there."""
+    assert migrated_template
     name, password = f"owner_{uuid4().hex[:8]}", secrets.token_urlsafe(8)
     admin = await asyncpg.connect(empty_database_url)
     database = urlsplit(empty_database_url).path[1:]

@@ -101,11 +101,11 @@ async def test_deleted_and_refused_are_told_and_what_is_held_is_left(
     code, out, _ = await db(dsn, "replay", tmp_path)
     assert (code, "1 rows stored, 0 there already, 1 refused" in out) == (0, True)
     assert await account(pg, [bad], outbox=None) == Account(3, 2, 0, 1, 0)
-    await pg.execute("alter table voice_usage rename to gone")
+    await pg.execute("drop function voice_worker.apply_usage")
     write(tmp_path, started(), usage(), ended())
     code, out, _ = await db(dsn, "replay", tmp_path, "--remove")
-    assert (code, out.count("left: 42P01: relation")) == (1, 2)
-    assert len(recorded_under(tmp_path)) == 2
+    assert (code, out.count("left: 42883: function")) == (1, 1)
+    assert len(recorded_under(tmp_path)) == 1
 
 
 async def test_a_call_that_was_swept_gets_its_true_end(

@@ -180,7 +180,9 @@ async def test_a_name_that_is_taken_ahead_holds_nobody_up(
     names = await pg.fetch(
         "select id, session_id from voice_calls where id = any ($1)", [ahead, call]
     )
-    assert dict(map(tuple, names)) == {ahead: f"{name}@{ahead}", call: name}
+    found = dict(map(tuple, names))
+    assert found.pop(ahead).startswith(f"{name}@")
+    assert found == {call: name}
     if who != "ann":
         async with as_user(pg, people.eve):
             with pytest.raises(asyncpg.UniqueViolationError):

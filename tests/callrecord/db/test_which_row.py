@@ -63,12 +63,9 @@ async def test_nobody_waits_under_the_name_of_somebodys_room(store: Store, pg: C
     async with as_user(pg, eve):
         assert await pg.fetch("select from voice_messages") == []
     names = dict(map(tuple, await pg.fetch("select id, session_id from voice_calls")))
-    assert names == {
-        theirs.key: theirs.room_name,
-        hers.key: hers.room_name,
-        trap: f"{theirs.room_name}@{trap}",
-        own: f"{hers.room_name}@{own}",
-    }
+    assert names.pop(trap).startswith(f"{theirs.room_name}@")
+    assert names.pop(own).startswith(f"{hers.room_name}@")
+    assert names == {theirs.key: theirs.room_name, hers.key: hers.room_name}
     signed = started(room_name=hers.room_name, call_id=str(own))
     assert await apply(store, batch(signed, message())) == own
 
@@ -87,7 +84,8 @@ async def test_who_takes_a_name_meanwhile_gives_it_back_to_the_call_of_the_room(
         trap = await pg.fetchval(insert, eve)
     assert await apply(store, batch(started(room_name="dm", call_id=str(call)), message())) == call
     names = dict(map(tuple, await pg.fetch("select id, session_id from voice_calls")))
-    assert names == {call: "dm", trap: f"dm@{trap}"}
+    assert names.pop(trap).startswith("dm@")
+    assert names == {call: "dm"}
 
 
 @pytest.mark.parametrize("call_id", ["no uuid", "", "01a20650-a8d2-7616-a934-2540a468c500"])

@@ -6,7 +6,10 @@ declare
 begin
     foreach wanted in array array['anon', 'authenticated', 'service_role'] loop
         if to_regrole(wanted::text) is null then
-            execute format('create role %I nologin', wanted);
+            execute format(
+                'create role %I nologin %s', wanted,
+                case when wanted = 'service_role' then 'bypassrls' else '' end
+            );
         end if;
     end loop;
 end
