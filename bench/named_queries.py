@@ -156,14 +156,6 @@ NAMED_QUERIES = {
     "latencies of a call's turns": NamedQuery(
         "idx_voice_messages_call_sequence", "select * from turn_latency where call_id = {call}"
     ),
-    "latencies of the turns of an hour": NamedQuery(
-        "idx_voice_messages_timestamp",
-        """
-        select * from turn_latency where timestamp >= {day}::timestamptz + interval '12 hours'
-        and timestamp < {day}::timestamptz + interval '13 hours'
-        """,
-        SPAN_MS,
-    ),
     "requests of a day": NamedQuery(
         "idx_voice_usage_created_at",
         """

@@ -54,15 +54,11 @@ declare
     missing text;
 begin
     perform set_config('lock_timeout', '2s', true);
-    -- Those on the private tables are for who prunes them.
+    -- For who prunes them.
     for missing in
         select i.definition from (values
             ('voice_worker.tombstones_deleted_at',
                 'create index tombstones_deleted_at on voice_worker.tombstones (deleted_at)'),
-            -- Turns of a span are found by their place: they are written in the order of time.
-            ('public.idx_voice_messages_timestamp', 'create index idx_voice_messages_timestamp
-                on public.voice_messages using brin (timestamp)
-                with (pages_per_range = 16, autosummarize = on)'),
             ('voice_worker.deleted_rows_deleted_at',
                 'create index deleted_rows_deleted_at on voice_worker.deleted_rows (deleted_at)')
         ) i (name, definition)
