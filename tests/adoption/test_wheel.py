@@ -50,10 +50,9 @@ def test_it_is_imported_beside_their_modules(bin_directory: Path, theirs: Path) 
 def test_it_migrates(bin_directory: Path, theirs: Path, empty_database_url: str) -> None:
     program = str(bin_directory / "callrecord")
     done = _run(program, "migrate", cwd=theirs, DATABASE_URL=empty_database_url)
-    assert done.stdout.splitlines()[:-1] == [
-        *(f"applied {name}" for name in FILES),
-        "applied the routines",
-    ]
+    *applied, routines, _ = done.stdout.splitlines()
+    assert sorted(applied) == [f"applied {name}" for name in FILES]  # what moves rows comes last
+    assert routines == "applied the routines"
     assert done.stdout.splitlines()[-1].startswith("schema version ")
 
 

@@ -36,7 +36,7 @@ async def whole(url: str) -> Catalogue:
     return {name: text for name, text in found.items() if name != "schema voice_worker"}
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(10))
 async def test_it_is_refused_or_nothing_is_lost(
     basic: Connection, empty_database_url: str, seed: int
 ) -> None:
