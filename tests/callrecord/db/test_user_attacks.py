@@ -28,6 +28,8 @@ from tests.callrecord.db.rows import add_call
 from tests.callrecord.db.seed import apply_seed
 from tests.postgres import Connection, as_role, as_user
 
+pytestmark = pytest.mark.every_postgres
+
 INSERT = "insert into voice_calls (id, user_id, session_id, room_name) values ($1, $2, $3, 'r')"
 
 
