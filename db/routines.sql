@@ -3294,6 +3294,7 @@ create or replace function voice_worker.check_user_call() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     was public.voice_calls;
+    earliest timestamptz;
 begin
     perform voice_worker.bound_rows(
         coalesce(octet_length(new.transcript), 0) + coalesce(octet_length(new.metadata::text), 0)
@@ -3307,14 +3308,16 @@ begin
     else
         was := old;
     end if;
+    -- A row that the worker stored late, Postgres having been away, is younger than its call.
+    earliest := least(new.created_at, was.started_at);
     if new.started_at <> was.started_at or was.started_at is null then
-        new.started_at := voice_worker.at_most_now(new.started_at, new.created_at);
+        new.started_at := voice_worker.at_most_now(new.started_at, earliest);
     end if;
     if new.connected_at <> was.connected_at or was.connected_at is null then
-        new.connected_at := voice_worker.at_most_now(new.connected_at, new.created_at);
+        new.connected_at := voice_worker.at_most_now(new.connected_at, earliest);
     end if;
     if new.ended_at <> was.ended_at or was.ended_at is null then
-        new.ended_at := voice_worker.at_most_now(new.ended_at, new.created_at);
+        new.ended_at := voice_worker.at_most_now(new.ended_at, earliest);
     end if;
     return new;
 end
@@ -3837,7 +3840,7 @@ begin
         new.author_id := auth.uid();
         new.tokens_used := 0;
         new.timestamp := voice_worker.at_most_now(new.timestamp, (
-            select created_at from public.voice_calls where id = new.call_id
+            select least(created_at, started_at) from public.voice_calls where id = new.call_id
         ));
     end if;
     return new;
@@ -4553,7 +4556,7 @@ on conflict (only_row) do update set
     updated_at = now();
 $routine$;
 
-    update voice_worker.schema_version v set routines = 'f2ec775bfe6df1d4d9e610c6f7eb3d148751165ac136080a12d271b7a016d660' || ' ' || (
+    update voice_worker.schema_version v set routines = 'b814edea0b41fdfb9c4e3f251be9c5c0aba82f73ee285f3936effb241faebb6f' || ' ' || (
     -- Where they were applied, and how many there are now: in a restored dump some are missing, and
     -- "drop ... cascade" of something else takes some along.
     select

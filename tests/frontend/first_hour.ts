@@ -15,6 +15,7 @@ function shown(name: string) {
   return import(new URL(name, import.meta.url).href)
 }
 
+let roomsUrl: string | undefined
 const rooms: { path: string; name: string; metadata: string }[] = []
 
 /** A LiveKit server that takes each request for a room, and keeps it. */
@@ -37,7 +38,8 @@ async function serveRooms(): Promise<string> {
 /** Ask the route with the user's token; returns what it answers, the room, and what the token says. */
 export async function start(url: string, token: string | null): Promise<object> {
   process.env['SUPABASE_URL'] = url
-  process.env['LIVEKIT_URL'] ??= await serveRooms()
+  roomsUrl ??= await serveRooms()
+  process.env['LIVEKIT_URL'] = roomsUrl // a variable of another test's must not lead elsewhere
   process.env['LIVEKIT_API_KEY'] = 'key'
   process.env['LIVEKIT_API_SECRET'] = 'a secret that is long enough for HS256'
   const { POST } = await shown('route.ts')

@@ -9,6 +9,7 @@ create or replace function voice_worker.check_user_call() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     was public.voice_calls;
+    earliest timestamptz;
 begin
     perform voice_worker.bound_rows(
         coalesce(octet_length(new.transcript), 0) + coalesce(octet_length(new.metadata::text), 0)
@@ -22,14 +23,16 @@ begin
     else
         was := old;
     end if;
+    -- A row that the worker stored late, Postgres having been away, is younger than its call.
+    earliest := least(new.created_at, was.started_at);
     if new.started_at <> was.started_at or was.started_at is null then
-        new.started_at := voice_worker.at_most_now(new.started_at, new.created_at);
+        new.started_at := voice_worker.at_most_now(new.started_at, earliest);
     end if;
     if new.connected_at <> was.connected_at or was.connected_at is null then
-        new.connected_at := voice_worker.at_most_now(new.connected_at, new.created_at);
+        new.connected_at := voice_worker.at_most_now(new.connected_at, earliest);
     end if;
     if new.ended_at <> was.ended_at or was.ended_at is null then
-        new.ended_at := voice_worker.at_most_now(new.ended_at, new.created_at);
+        new.ended_at := voice_worker.at_most_now(new.ended_at, earliest);
     end if;
     return new;
 end

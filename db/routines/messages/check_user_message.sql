@@ -17,7 +17,7 @@ begin
         new.author_id := auth.uid();
         new.tokens_used := 0;
         new.timestamp := voice_worker.at_most_now(new.timestamp, (
-            select created_at from public.voice_calls where id = new.call_id
+            select least(created_at, started_at) from public.voice_calls where id = new.call_id
         ));
     end if;
     return new;
