@@ -3327,15 +3327,15 @@ revoke all on function voice_worker.check_user_call() from public;
 
 create or replace trigger voice_calls_bound_user_trigger
     before insert or update on public.voice_calls
-    for each row when (not has_table_privilege('public.voice_calls', 'update'))
+    for each row when (not has_table_privilege('public.voice_calls'::regclass, 'update'))
     execute function voice_worker.check_user_call();
 create or replace trigger voice_calls_count_user_insert_trigger
     after insert on public.voice_calls referencing new table as changed
-    for each statement when (not has_table_privilege('public.voice_calls', 'update'))
+    for each statement when (not has_table_privilege('public.voice_calls'::regclass, 'update'))
     execute function voice_worker.count_user_writes();
 create or replace trigger voice_calls_count_user_update_trigger
     after update on public.voice_calls referencing new table as changed
-    for each statement when (not has_table_privilege('public.voice_calls', 'update'))
+    for each statement when (not has_table_privilege('public.voice_calls'::regclass, 'update'))
     execute function voice_worker.count_user_writes();
 $routine$;
 
@@ -3702,15 +3702,15 @@ revoke all on function voice_worker.check_user_leg() from public;
 
 create or replace trigger call_participants_bound_user_trigger
     before insert or update on public.call_participants
-    for each row when (not has_table_privilege('public.call_participants', 'update'))
+    for each row when (not has_table_privilege('public.call_participants'::regclass, 'update'))
     execute function voice_worker.check_user_leg();
 create or replace trigger call_participants_count_user_insert_trigger
     after insert on public.call_participants referencing new table as changed
-    for each statement when (not has_table_privilege('public.call_participants', 'update'))
+    for each statement when (not has_table_privilege('public.call_participants'::regclass, 'update'))
     execute function voice_worker.count_user_writes();
 create or replace trigger call_participants_count_user_update_trigger
     after update on public.call_participants referencing new table as changed
-    for each statement when (not has_table_privilege('public.call_participants', 'update'))
+    for each statement when (not has_table_privilege('public.call_participants'::regclass, 'update'))
     execute function voice_worker.count_user_writes();
 $routine$;
 
@@ -3851,15 +3851,15 @@ revoke all on function voice_worker.check_user_message() from public;
 
 create or replace trigger voice_messages_bound_user_trigger
     before insert or update on public.voice_messages
-    for each row when (not has_table_privilege('public.voice_messages', 'update'))
+    for each row when (not has_table_privilege('public.voice_messages'::regclass, 'update'))
     execute function voice_worker.check_user_message();
 create or replace trigger voice_messages_count_user_insert_trigger
     after insert on public.voice_messages referencing new table as changed
-    for each statement when (not has_table_privilege('public.voice_messages', 'update'))
+    for each statement when (not has_table_privilege('public.voice_messages'::regclass, 'update'))
     execute function voice_worker.count_user_writes();
 create or replace trigger voice_messages_count_user_update_trigger
     after update on public.voice_messages referencing new table as changed
-    for each statement when (not has_table_privilege('public.voice_messages', 'update'))
+    for each statement when (not has_table_privilege('public.voice_messages'::regclass, 'update'))
     execute function voice_worker.count_user_writes();
 $routine$;
 
@@ -4556,7 +4556,7 @@ on conflict (only_row) do update set
     updated_at = now();
 $routine$;
 
-    update voice_worker.schema_version v set routines = 'b814edea0b41fdfb9c4e3f251be9c5c0aba82f73ee285f3936effb241faebb6f' || ' ' || (
+    update voice_worker.schema_version v set routines = 'e4285448fdf0cd0ade9be8de65707a11cc6217238fcc1ea2cbaa4a9d9dca0c85' || ' ' || (
     -- Where they were applied, and how many there are now: in a restored dump some are missing, and
     -- "drop ... cascade" of something else takes some along.
     select

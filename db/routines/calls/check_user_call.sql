@@ -42,13 +42,13 @@ revoke all on function voice_worker.check_user_call() from public;
 
 create or replace trigger voice_calls_bound_user_trigger
     before insert or update on public.voice_calls
-    for each row when (not has_table_privilege('public.voice_calls', 'update'))
+    for each row when (not has_table_privilege('public.voice_calls'::regclass, 'update'))
     execute function voice_worker.check_user_call();
 create or replace trigger voice_calls_count_user_insert_trigger
     after insert on public.voice_calls referencing new table as changed
-    for each statement when (not has_table_privilege('public.voice_calls', 'update'))
+    for each statement when (not has_table_privilege('public.voice_calls'::regclass, 'update'))
     execute function voice_worker.count_user_writes();
 create or replace trigger voice_calls_count_user_update_trigger
     after update on public.voice_calls referencing new table as changed
-    for each statement when (not has_table_privilege('public.voice_calls', 'update'))
+    for each statement when (not has_table_privilege('public.voice_calls'::regclass, 'update'))
     execute function voice_worker.count_user_writes();

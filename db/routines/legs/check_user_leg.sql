@@ -28,13 +28,13 @@ revoke all on function voice_worker.check_user_leg() from public;
 
 create or replace trigger call_participants_bound_user_trigger
     before insert or update on public.call_participants
-    for each row when (not has_table_privilege('public.call_participants', 'update'))
+    for each row when (not has_table_privilege('public.call_participants'::regclass, 'update'))
     execute function voice_worker.check_user_leg();
 create or replace trigger call_participants_count_user_insert_trigger
     after insert on public.call_participants referencing new table as changed
-    for each statement when (not has_table_privilege('public.call_participants', 'update'))
+    for each statement when (not has_table_privilege('public.call_participants'::regclass, 'update'))
     execute function voice_worker.count_user_writes();
 create or replace trigger call_participants_count_user_update_trigger
     after update on public.call_participants referencing new table as changed
-    for each statement when (not has_table_privilege('public.call_participants', 'update'))
+    for each statement when (not has_table_privilege('public.call_participants'::regclass, 'update'))
     execute function voice_worker.count_user_writes();

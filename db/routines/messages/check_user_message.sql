@@ -28,13 +28,13 @@ revoke all on function voice_worker.check_user_message() from public;
 
 create or replace trigger voice_messages_bound_user_trigger
     before insert or update on public.voice_messages
-    for each row when (not has_table_privilege('public.voice_messages', 'update'))
+    for each row when (not has_table_privilege('public.voice_messages'::regclass, 'update'))
     execute function voice_worker.check_user_message();
 create or replace trigger voice_messages_count_user_insert_trigger
     after insert on public.voice_messages referencing new table as changed
-    for each statement when (not has_table_privilege('public.voice_messages', 'update'))
+    for each statement when (not has_table_privilege('public.voice_messages'::regclass, 'update'))
     execute function voice_worker.count_user_writes();
 create or replace trigger voice_messages_count_user_update_trigger
     after update on public.voice_messages referencing new table as changed
-    for each statement when (not has_table_privilege('public.voice_messages', 'update'))
+    for each statement when (not has_table_privilege('public.voice_messages'::regclass, 'update'))
     execute function voice_worker.count_user_writes();
