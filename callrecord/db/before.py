@@ -6,7 +6,7 @@ from typing import Final
 import asyncpg
 
 from callrecord.db.errors import VoiceError
-from callrecord.db.migrate import connect_patiently
+from callrecord.db.migrate import connected
 from callrecord.db.sql import sql
 
 
@@ -30,25 +30,18 @@ class OldTable:
 
 async def names_before(url: str, *, patience_s: float = 30.0) -> list[str]:
     """Return the names of the tables that are kept in `voice_before`."""
-    connection = await connect_patiently(url, patience_s)
-    try:
-        return [row["name"] for row in await connection.fetch(sql("names_before"))]
-    finally:
-        await connection.close()
+    async with connected(url, patience_s) as connection:
+        return await _names(connection)
 
 
 async def tables_before(url: str, *, patience_s: float = 30.0) -> list[OldTable]:
     """Return the tables that are kept in `voice_before`, with their rows counted."""
-    names = await names_before(url, patience_s=patience_s)
-    connection = await connect_patiently(url, patience_s)
-    try:
+    async with connected(url, patience_s) as connection:
         found = []
-        for name in names:
+        for name in await _names(connection):
             count = _COUNTS[name]
             found.append(OldTable(name, int(await connection.fetchval(sql(count)))))
         return found
-    finally:
-        await connection.close()
 
 
 async def drop_before(url: str, *, patience_s: float = 30.0) -> None:
@@ -57,10 +50,12 @@ async def drop_before(url: str, *, patience_s: float = 30.0) -> None:
     Raises:
         DropError: A row of theirs is not in public, or something depends on them.
     """
-    connection = await connect_patiently(url, patience_s)
-    try:
-        await connection.execute(sql("drop_before"))
-    except asyncpg.PostgresError as error:
-        raise DropError(str(error), sqlstate=error.sqlstate or "") from error
-    finally:
-        await connection.close()
+    async with connected(url, patience_s) as connection:
+        try:
+            await connection.execute(sql("drop_before"))
+        except asyncpg.PostgresError as error:
+            raise DropError(str(error), sqlstate=error.sqlstate or "") from error
+
+
+async def _names(connection: "asyncpg.Connection[asyncpg.Record]") -> list[str]:
+    return [row["name"] for row in await connection.fetch(sql("names_before"))]

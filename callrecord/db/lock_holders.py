@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import asyncpg
@@ -19,7 +19,7 @@ LOOK_EVERY_S: Final = 0.3
 class Blockers:
     """Who was seen to hold up somebody, as words; empty if nobody was."""
 
-    seen: str = field(default="")
+    seen: str = ""
 
 
 @asynccontextmanager

@@ -111,7 +111,7 @@ async def migrate(
         RoutinesError: Somebody held a lock all the time, or Postgres refused a routine.
     """
     url = checked_url(url)
-    async with _connected(url, patience_s) as connection:
+    async with connected(url, patience_s) as connection:
         found = await read_version(connection)
         if found is not None and found.version > SCHEMA_VERSION_NEEDED:
             raise MigrationError(too_new(found.version))
@@ -124,10 +124,10 @@ async def migrate(
     routines = False
     if new:
         applied += await _run_dbmate(one_host, patience_s, without=MOVES_ROWS)
-        async with _connected(url, patience_s) as connection:
+        async with connected(url, patience_s) as connection:
             routines = await apply_routines(connection)
     applied += await _run_dbmate(one_host, patience_s)
-    async with _connected(url, patience_s) as connection:
+    async with connected(url, patience_s) as connection:
         routines = await apply_routines(connection) or routines
         found = await read_version(connection)
     if found is None:
@@ -136,7 +136,7 @@ async def migrate(
 
 
 @asynccontextmanager
-async def _connected(
+async def connected(
     url: str, patience_s: float
 ) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     """Connect for a moment: no connection stays idle while dbmate moves rows for minutes."""
@@ -182,6 +182,8 @@ async def connect_patiently(url: str, patience_s: float) -> "asyncpg.Connection[
 
 
 async def _run_dbmate(url: str, patience_s: float, *, without: str | None = None) -> list[str]:
+    if without is None:
+        return await _apply_folder(url, MIGRATIONS, patience_s)
     with tempfile.TemporaryDirectory() as folder:
         for path in MIGRATIONS.glob("*.sql"):
             if path.name != without:

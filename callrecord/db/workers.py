@@ -13,8 +13,10 @@ ANSWER_S = 10.0
 """How long an answer may take, connecting included: a heartbeat that waits is none."""
 
 CHUNK = 100
-AT_ONCE = 10
 """Rows that are asked for at once: those that nobody may serve, legs that nobody sees."""
+
+AT_ONCE = 10
+"""Calls that one statement ends."""
 
 FIRST = UUID(int=0)
 
@@ -88,7 +90,7 @@ class Workers(Store):
     async def end_unserved(self, worker_id: UUID, ids: list[UUID], older_than_s: float) -> int:
         """End those of these rows that still wait; return how many.
 
-        A few in each statement: what their transcripts cost is up to whoever wrote the turns.
+        Each statement ends AT_ONCE calls, since a transcript costs what its turns make it cost.
         """
         ended = 0
         for first in range(0, len(ids), AT_ONCE):

@@ -13,13 +13,11 @@ from typing import Any
 import asyncpg
 
 from callrecord.db.cli.output import say, width
-from callrecord.db.connection import connect
+from callrecord.db.cli.owner import owners_connection
 from callrecord.db.database_url import checked_url
-from callrecord.db.errors import Stop, VoiceError
 from callrecord.db.prices import UNITS, Price, read_prices, recompute, save
 from callrecord.db.rendering.table import table
 from callrecord.db.sql import sql
-from callrecord.db.store import check_schema
 
 NAME = "prices"
 HELP = "list, set or load prices of models, or compute the costs of requests again"
@@ -55,9 +53,7 @@ def run(arguments: Namespace) -> int:
 
 
 async def _run(arguments: Namespace, dsn: str) -> int:
-    await check_schema(dsn)
-    connection = await connect(dsn)
-    try:
+    async with owners_connection(dsn) as connection:
         match arguments.what:
             case "list":
                 await _list(connection, arguments)
@@ -68,12 +64,6 @@ async def _run(arguments: Namespace, dsn: str) -> int:
                 await _save(connection, prices, replace=arguments.replace)
             case _:
                 await _recompute(connection, arguments)
-    except asyncpg.InsufficientPrivilegeError as error:
-        raise Stop(f"{error}: use the login of the tables' owner") from error
-    except asyncpg.PostgresError as error:
-        raise VoiceError(str(error)) from error
-    finally:
-        await connection.close()
     return 0
 
 

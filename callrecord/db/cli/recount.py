@@ -4,14 +4,10 @@ import asyncio
 import os
 from argparse import ArgumentParser, Namespace
 
-import asyncpg
-
 from callrecord.db.cli.output import say
-from callrecord.db.connection import connect
+from callrecord.db.cli.owner import owners_connection
 from callrecord.db.database_url import checked_url
-from callrecord.db.errors import Stop, VoiceError
 from callrecord.db.recount import recount_calls, recount_totals
-from callrecord.db.store import check_schema
 
 NAME = "recount"
 HELP = "make all totals equal to the rows, as after a restore of data alone; calls may go on"
@@ -27,16 +23,8 @@ def run(_arguments: Namespace) -> int:
 
 
 async def _run(dsn: str) -> int:
-    await check_schema(dsn)
-    connection = await connect(dsn)
-    try:
+    async with owners_connection(dsn) as connection:
         await recount_totals(connection)
         changed = [step.changed async for step in recount_calls(connection)][-1]
-    except asyncpg.InsufficientPrivilegeError as error:
-        raise Stop(f"{error}: use the login of the tables' owner") from error
-    except asyncpg.PostgresError as error:
-        raise VoiceError(str(error)) from error
-    finally:
-        await connection.close()
     say([f"totals are those of the rows; {changed} calls had others"])
     return 0

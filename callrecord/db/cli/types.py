@@ -6,7 +6,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from callrecord.db.database_url import checked_url
-from callrecord.db.migrate import connect_patiently
+from callrecord.db.migrate import connected
 from callrecord.db.schema import check
 from callrecord.db.typescript import typescript_of
 
@@ -27,9 +27,6 @@ def run(_arguments: Namespace) -> int:
 
 
 async def _read(url: str | None) -> str:
-    connection = await connect_patiently(checked_url(url), _PATIENCE_S)
-    try:
+    async with connected(checked_url(url), _PATIENCE_S) as connection:
         await check(connection)
         return await typescript_of(connection)
-    finally:
-        await connection.close()

@@ -27,9 +27,11 @@ from tests.callrecord.db.people import People
 from tests.callrecord.db.rows import add_call
 from tests.callrecord.db.seed import apply_seed
 from tests.postgres import Connection, as_role, as_user
+from tests.waiting import until
 
 pytestmark = pytest.mark.every_postgres
 
+WAITS = "select count(*) from pg_locks where not granted"
 INSERT = "insert into voice_calls (id, user_id, session_id, room_name) values ($1, $2, $3, 'r')"
 
 
@@ -91,7 +93,7 @@ async def test_a_name_being_taken_while_it_is_given_back_refuses_no_batch(
             await eve.execute(INSERT, uuid4(), people.eve, "anns-room")
             header = started(room_name="anns-room", call_id=str(call))
             going = asyncio.create_task(apply(store, batch(header, message())))
-            await asyncio.sleep(1)
+            await until(lambda: pg.fetchval(WAITS), what="the batch to wait for Eve's name")
             await slow.commit()
         assert await going == call
     finally:
@@ -99,7 +101,7 @@ async def test_a_name_being_taken_while_it_is_given_back_refuses_no_batch(
 
 
 async def test_a_name_being_taken_meanwhile_holds_up_no_insert(
-    people: People, database_url: str
+    pg: Connection, people: People, database_url: str
 ) -> None:
     """Ann's insert succeeds, as it does when Eve's row was there a second earlier."""
     eve, ann = [await asyncpg.connect(database_url) for _ in range(2)]
@@ -109,7 +111,7 @@ async def test_a_name_being_taken_meanwhile_holds_up_no_insert(
             await slow.start()
             await eve.execute(INSERT, uuid4(), people.eve, "anns-room")
             going = asyncio.create_task(ann.execute(INSERT, uuid4(), people.ann, "anns-room"))
-            await asyncio.sleep(0.5)
+            await until(lambda: pg.fetchval(WAITS), what="Ann to wait for Eve's name")
             await slow.commit()
             await going
     finally:
