@@ -158,36 +158,6 @@ $$;
 revoke all on function voice_worker.bound_open_calls(uuid) from public;
 $routine$;
 
-    -- access/bound_rows.sql
-    execute $routine$
--- Raises PT429 once a user's transaction has written more rows or bytes than he may in a minute: before
--- it has made them all. bytes: of this row's long values. Locks: none. Called by: the triggers of rows,
--- nobody else.
-create or replace function voice_worker.bound_rows(bytes bigint) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-    rows_now constant bigint :=
-        coalesce(nullif(current_setting('voice_worker.rows_written', true), '')::bigint, 0) + 1;
-    bytes_now constant bigint :=
-        coalesce(nullif(current_setting('voice_worker.bytes_written', true), '')::bigint, 0)
-        + coalesce(bytes, 0);
-begin
-    perform set_config('voice_worker.rows_written', rows_now::text, true);
-    perform set_config('voice_worker.bytes_written', bytes_now::text, true);
-    if exists (
-        select from voice_worker.user_limits l
-        where rows_now > l.rows_per_minute or bytes_now > l.bytes_per_minute
-    ) then
-        raise sqlstate 'PT429' using
-            message = 'too much in one transaction',
-            hint = 'Write fewer at once, or have your server write them (service_role).';
-    end if;
-end
-$$;
-
-revoke all on function voice_worker.bound_rows(bigint) from public;
-$routine$;
-
     -- access/bound_size.sql
     execute $routine$
 -- Raises PT413 if a value is too large. what: its column; bytes: its size, or null; most:
@@ -222,27 +192,28 @@ revoke all on function voice_access.calls_taken_part_in() from public;
 grant execute on function voice_access.calls_taken_part_in() to authenticated, service_role;
 $routine$;
 
-    -- access/count_user_writes.sql
+    -- access/count_user_write.sql
     execute $routine$
+-- Counts a row that a user writes among those of this minute, and raises PT429 when it is more than he
+-- may: before the row is made, so that whoever is refused has filled nothing.
+--
 -- What users write is bounded, so that one of them can't hold up the others. Bound is whoever may not
 -- update a whole table of calls: signed-in users, admins among them; not the worker, service_role or the
 -- owner. SQLSTATE PT413 and PT429: PostgREST answers with these HTTP statuses.
 --
--- Counts what a user has written in this minute, and raises PT429 when it is more
--- than he may. Trigger after each statement, with the transition table "changed"; with the owner's
--- rights. Locks: the user's row in user_writes, so that he waits for himself only. Nobody calls it.
-create or replace function voice_worker.count_user_writes() returns trigger
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- bytes: the size of the row. Locks: the user's row in user_writes, so that he waits for himself only.
+-- Called by: the triggers of rows, nobody else.
+create or replace function voice_worker.count_user_write(bytes bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-    writer constant uuid := coalesce(auth.uid(), '00000000-0000-0000-0000-000000000000');
     written record;
 begin
     insert into voice_worker.user_writes as w (user_id, minute, rows, bytes)
-    select writer, date_trunc('minute', now()), count(*), coalesce(sum(octet_length(c::text)), 0)
-    from changed c
-    having count(*) > 0
-    on conflict (user_id, minute) do update set
-        rows = w.rows + excluded.rows, bytes = w.bytes + excluded.bytes
+    values (
+        coalesce(auth.uid(), '00000000-0000-0000-0000-000000000000'), date_trunc('minute', now()), 1,
+        bytes
+    )
+    on conflict (user_id, minute) do update set rows = w.rows + 1, bytes = w.bytes + excluded.bytes
     returning w.rows, w.bytes into written;
     if exists (
         select from voice_worker.user_limits l
@@ -250,15 +221,15 @@ begin
     ) then
         raise sqlstate 'PT429' using
             message = format(
-                'too much in one minute: %s rows with %s bytes', written.rows, written.bytes
+                'too much in one minute or transaction: %s rows with %s bytes', written.rows,
+                written.bytes
             ),
             hint = 'Wait a minute, or have your server write them (service_role).';
     end if;
-    return null;
 end
 $$;
 
-revoke all on function voice_worker.count_user_writes() from public;
+revoke all on function voice_worker.count_user_write(bigint) from public;
 $routine$;
 
     -- access/enlist.sql
@@ -3288,7 +3259,7 @@ $routine$;
 -- a user, whatever his role is called.
 --
 -- Trigger before insert or update of one row, with the owner's rights; only of who is bound
--- (access/count_user_writes.sql). It fires, by its name, before the duration is computed. Locks: none.
+-- (access/count_user_write.sql). It fires, by its name, before the duration is computed. Locks: none.
 -- Nobody calls it.
 create or replace function voice_worker.check_user_call() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -3296,12 +3267,13 @@ declare
     was public.voice_calls;
     earliest timestamptz;
 begin
-    perform voice_worker.bound_rows(
-        coalesce(octet_length(new.transcript), 0) + coalesce(octet_length(new.metadata::text), 0)
-    );
     perform voice_worker.bound_size('transcript', octet_length(new.transcript), 1048576);
     perform voice_worker.bound_size('metadata', octet_length(new.metadata::text), 65536);
     perform voice_worker.bound_size('recording_url', octet_length(new.recording_url), 2048);
+    -- An upsert of a row that is there does nothing, or is an update, which is counted by itself.
+    if tg_op = 'UPDATE' or not exists (select from public.voice_calls where id = new.id) then
+        perform voice_worker.count_user_write(octet_length(new::text));
+    end if;
     if tg_op = 'INSERT' then
         new.made_by := 'authenticated';
         perform voice_worker.bound_open_calls(new.user_id);
@@ -3329,14 +3301,6 @@ create or replace trigger voice_calls_bound_user_trigger
     before insert or update on public.voice_calls
     for each row when (not has_table_privilege('public.voice_calls'::regclass, 'update'))
     execute function voice_worker.check_user_call();
-create or replace trigger voice_calls_count_user_insert_trigger
-    after insert on public.voice_calls referencing new table as changed
-    for each statement when (not has_table_privilege('public.voice_calls'::regclass, 'update'))
-    execute function voice_worker.count_user_writes();
-create or replace trigger voice_calls_count_user_update_trigger
-    after update on public.voice_calls referencing new table as changed
-    for each statement when (not has_table_privilege('public.voice_calls'::regclass, 'update'))
-    execute function voice_worker.count_user_writes();
 $routine$;
 
     -- calls/comments.sql
@@ -3676,15 +3640,18 @@ $routine$;
 -- where a clock is wrong.
 --
 -- Trigger before insert or update of one row, with the owner's rights; only of who is bound
--- (access/count_user_writes.sql). It fires, by its name, before the duration is computed. Locks: none.
+-- (access/count_user_write.sql). It fires, by its name, before the duration is computed. Locks: none.
 -- Nobody calls it.
 create or replace function voice_worker.check_user_leg() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     was public.call_participants;
 begin
-    perform voice_worker.bound_rows(octet_length(new.metadata::text));
     perform voice_worker.bound_size('metadata', octet_length(new.metadata::text), 65536);
+    -- An upsert of a row that is there does nothing, or is an update, which is counted by itself.
+    if tg_op = 'UPDATE' or not exists (select from public.call_participants where id = new.id) then
+        perform voice_worker.count_user_write(octet_length(new::text));
+    end if;
     if tg_op = 'UPDATE' then
         was := old;
     end if;
@@ -3704,14 +3671,6 @@ create or replace trigger call_participants_bound_user_trigger
     before insert or update on public.call_participants
     for each row when (not has_table_privilege('public.call_participants'::regclass, 'update'))
     execute function voice_worker.check_user_leg();
-create or replace trigger call_participants_count_user_insert_trigger
-    after insert on public.call_participants referencing new table as changed
-    for each statement when (not has_table_privilege('public.call_participants'::regclass, 'update'))
-    execute function voice_worker.count_user_writes();
-create or replace trigger call_participants_count_user_update_trigger
-    after update on public.call_participants referencing new table as changed
-    for each statement when (not has_table_privilege('public.call_participants'::regclass, 'update'))
-    execute function voice_worker.count_user_writes();
 $routine$;
 
     -- legs/comments.sql
@@ -3826,16 +3785,17 @@ $routine$;
 -- What was consumed is the worker's to say: tokens that a front end sends are not counted.
 --
 -- Trigger before insert or update of one row, with the owner's rights; only of who is bound
--- (access/count_user_writes.sql). Locks: none. Nobody calls it.
+-- (access/count_user_write.sql). Locks: none. Nobody calls it.
 create or replace function voice_worker.check_user_message() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-    perform voice_worker.bound_rows(
-        octet_length(new.content) + coalesce(octet_length(new.metadata::text), 0)
-    );
     perform voice_worker.bound_size('content', octet_length(new.content), 65536);
     perform voice_worker.bound_size('metadata', octet_length(new.metadata::text), 65536);
     perform voice_worker.bound_size('audio_url', octet_length(new.audio_url), 2048);
+    -- An upsert of a row that is there does nothing, or is an update, which is counted by itself.
+    if tg_op = 'UPDATE' or not exists (select from public.voice_messages where id = new.id) then
+        perform voice_worker.count_user_write(octet_length(new::text));
+    end if;
     if tg_op = 'INSERT' then
         new.author_id := auth.uid();
         new.tokens_used := 0;
@@ -3853,14 +3813,6 @@ create or replace trigger voice_messages_bound_user_trigger
     before insert or update on public.voice_messages
     for each row when (not has_table_privilege('public.voice_messages'::regclass, 'update'))
     execute function voice_worker.check_user_message();
-create or replace trigger voice_messages_count_user_insert_trigger
-    after insert on public.voice_messages referencing new table as changed
-    for each statement when (not has_table_privilege('public.voice_messages'::regclass, 'update'))
-    execute function voice_worker.count_user_writes();
-create or replace trigger voice_messages_count_user_update_trigger
-    after update on public.voice_messages referencing new table as changed
-    for each statement when (not has_table_privilege('public.voice_messages'::regclass, 'update'))
-    execute function voice_worker.count_user_writes();
 $routine$;
 
     -- messages/comments.sql
@@ -4556,7 +4508,7 @@ on conflict (only_row) do update set
     updated_at = now();
 $routine$;
 
-    update voice_worker.schema_version v set routines = 'e4285448fdf0cd0ade9be8de65707a11cc6217238fcc1ea2cbaa4a9d9dca0c85' || ' ' || (
+    update voice_worker.schema_version v set routines = 'cc6f70eded0bcff7a18dff9b8f55b7adfc85c2ea34ebe6aab8f0c4fe590c1f4a' || ' ' || (
     -- Where they were applied, and how many there are now: in a restored dump some are missing, and
     -- "drop ... cascade" of something else takes some along.
     select

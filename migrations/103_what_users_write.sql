@@ -13,7 +13,7 @@ begin
 end
 $$;
 
--- What each user has written in a minute (voice_worker.count_user_writes).
+-- What each user has written in a minute (voice_worker.count_user_write).
 create table if not exists voice_worker.user_writes (
     user_id uuid not null,
     minute timestamptz not null,

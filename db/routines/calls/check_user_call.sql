@@ -3,7 +3,7 @@
 -- a user, whatever his role is called.
 --
 -- Trigger before insert or update of one row, with the owner's rights; only of who is bound
--- (access/count_user_writes.sql). It fires, by its name, before the duration is computed. Locks: none.
+-- (access/count_user_write.sql). It fires, by its name, before the duration is computed. Locks: none.
 -- Nobody calls it.
 create or replace function voice_worker.check_user_call() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -11,12 +11,13 @@ declare
     was public.voice_calls;
     earliest timestamptz;
 begin
-    perform voice_worker.bound_rows(
-        coalesce(octet_length(new.transcript), 0) + coalesce(octet_length(new.metadata::text), 0)
-    );
     perform voice_worker.bound_size('transcript', octet_length(new.transcript), 1048576);
     perform voice_worker.bound_size('metadata', octet_length(new.metadata::text), 65536);
     perform voice_worker.bound_size('recording_url', octet_length(new.recording_url), 2048);
+    -- An upsert of a row that is there does nothing, or is an update, which is counted by itself.
+    if tg_op = 'UPDATE' or not exists (select from public.voice_calls where id = new.id) then
+        perform voice_worker.count_user_write(octet_length(new::text));
+    end if;
     if tg_op = 'INSERT' then
         new.made_by := 'authenticated';
         perform voice_worker.bound_open_calls(new.user_id);
@@ -44,11 +45,3 @@ create or replace trigger voice_calls_bound_user_trigger
     before insert or update on public.voice_calls
     for each row when (not has_table_privilege('public.voice_calls'::regclass, 'update'))
     execute function voice_worker.check_user_call();
-create or replace trigger voice_calls_count_user_insert_trigger
-    after insert on public.voice_calls referencing new table as changed
-    for each statement when (not has_table_privilege('public.voice_calls'::regclass, 'update'))
-    execute function voice_worker.count_user_writes();
-create or replace trigger voice_calls_count_user_update_trigger
-    after update on public.voice_calls referencing new table as changed
-    for each statement when (not has_table_privilege('public.voice_calls'::regclass, 'update'))
-    execute function voice_worker.count_user_writes();

@@ -2,15 +2,18 @@
 -- where a clock is wrong.
 --
 -- Trigger before insert or update of one row, with the owner's rights; only of who is bound
--- (access/count_user_writes.sql). It fires, by its name, before the duration is computed. Locks: none.
+-- (access/count_user_write.sql). It fires, by its name, before the duration is computed. Locks: none.
 -- Nobody calls it.
 create or replace function voice_worker.check_user_leg() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
     was public.call_participants;
 begin
-    perform voice_worker.bound_rows(octet_length(new.metadata::text));
     perform voice_worker.bound_size('metadata', octet_length(new.metadata::text), 65536);
+    -- An upsert of a row that is there does nothing, or is an update, which is counted by itself.
+    if tg_op = 'UPDATE' or not exists (select from public.call_participants where id = new.id) then
+        perform voice_worker.count_user_write(octet_length(new::text));
+    end if;
     if tg_op = 'UPDATE' then
         was := old;
     end if;
@@ -30,11 +33,3 @@ create or replace trigger call_participants_bound_user_trigger
     before insert or update on public.call_participants
     for each row when (not has_table_privilege('public.call_participants'::regclass, 'update'))
     execute function voice_worker.check_user_leg();
-create or replace trigger call_participants_count_user_insert_trigger
-    after insert on public.call_participants referencing new table as changed
-    for each statement when (not has_table_privilege('public.call_participants'::regclass, 'update'))
-    execute function voice_worker.count_user_writes();
-create or replace trigger call_participants_count_user_update_trigger
-    after update on public.call_participants referencing new table as changed
-    for each statement when (not has_table_privilege('public.call_participants'::regclass, 'update'))
-    execute function voice_worker.count_user_writes();

@@ -3,16 +3,17 @@
 -- What was consumed is the worker's to say: tokens that a front end sends are not counted.
 --
 -- Trigger before insert or update of one row, with the owner's rights; only of who is bound
--- (access/count_user_writes.sql). Locks: none. Nobody calls it.
+-- (access/count_user_write.sql). Locks: none. Nobody calls it.
 create or replace function voice_worker.check_user_message() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
-    perform voice_worker.bound_rows(
-        octet_length(new.content) + coalesce(octet_length(new.metadata::text), 0)
-    );
     perform voice_worker.bound_size('content', octet_length(new.content), 65536);
     perform voice_worker.bound_size('metadata', octet_length(new.metadata::text), 65536);
     perform voice_worker.bound_size('audio_url', octet_length(new.audio_url), 2048);
+    -- An upsert of a row that is there does nothing, or is an update, which is counted by itself.
+    if tg_op = 'UPDATE' or not exists (select from public.voice_messages where id = new.id) then
+        perform voice_worker.count_user_write(octet_length(new::text));
+    end if;
     if tg_op = 'INSERT' then
         new.author_id := auth.uid();
         new.tokens_used := 0;
@@ -30,11 +31,3 @@ create or replace trigger voice_messages_bound_user_trigger
     before insert or update on public.voice_messages
     for each row when (not has_table_privilege('public.voice_messages'::regclass, 'update'))
     execute function voice_worker.check_user_message();
-create or replace trigger voice_messages_count_user_insert_trigger
-    after insert on public.voice_messages referencing new table as changed
-    for each statement when (not has_table_privilege('public.voice_messages'::regclass, 'update'))
-    execute function voice_worker.count_user_writes();
-create or replace trigger voice_messages_count_user_update_trigger
-    after update on public.voice_messages referencing new table as changed
-    for each statement when (not has_table_privilege('public.voice_messages'::regclass, 'update'))
-    execute function voice_worker.count_user_writes();

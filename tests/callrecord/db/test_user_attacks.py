@@ -224,7 +224,7 @@ async def test_calls_of_one_user_hold_up_no_sweep_of_the_unserved(
 async def test_bytes_are_bounded_before_they_are_written(pg: Connection, people: People) -> None:
     """Refused, uncounted, and on the disk all the same: again and again.
 
-    bound_rows counts bytes too, so that a statement stops near bytes_per_minute.
+    Each row is counted before it is made, so that a statement stops at bytes_per_minute.
     """
     size = "select pg_total_relation_size('voice_messages')"
     before = await pg.fetchval(size)
