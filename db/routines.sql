@@ -376,7 +376,7 @@ $routine$;
 
     -- access/name_of.sql
     execute $routine$
--- The name that a user of auth.users has told of himself, or a provider of him.
+-- The name of a user of auth.users, as the user or a sign-in provider gave it.
 --
 -- told: raw_user_meta_data, which the user may write himself: a name is all that is taken from there.
 -- Locks: none. Result: null if there is none. Called by: follow_auth_user, and the owner.
@@ -3345,8 +3345,8 @@ begin
         return new;
     end if;
     if new.made_by = 'authenticated' then
-        -- Of two users who take it at once the second one sees the first one's row. A server's rows may
-        -- be very many in one transaction.
+        -- Of two users who take it at once the second one sees the first one's row. A server may
+        -- insert very many rows in one transaction.
         perform pg_advisory_xact_lock(hashtext('voice_worker.name'), hashtext(new.session_id));
     end if;
     perform voice_worker.free_name(
@@ -4357,7 +4357,7 @@ begin
         d.total_tokens, d.audio_ms, d.characters, d.cost, d.created_at, d.revision
     from deleted d
     on conflict (id) do nothing;
-    -- Of a call that stays: told again, it is not stored and counted again.
+    -- If the call stays, a replay must not store and count them again.
     insert into voice_worker.deleted_rows (id, call_id)
     select d.id, d.call_id from deleted d
     where exists (select from public.voice_calls c where c.id = d.call_id)
@@ -4508,7 +4508,7 @@ on conflict (only_row) do update set
     updated_at = now();
 $routine$;
 
-    update voice_worker.schema_version v set routines = 'cc6f70eded0bcff7a18dff9b8f55b7adfc85c2ea34ebe6aab8f0c4fe590c1f4a' || ' ' || (
+    update voice_worker.schema_version v set routines = 'd515861169dc6602658799b93e6d77bfe56b87ab298ec72062a0675a5ac0cabd' || ' ' || (
     -- Where they were applied, and how many there are now: in a restored dump some are missing, and
     -- "drop ... cascade" of something else takes some along.
     select

@@ -479,7 +479,7 @@ begin
     if to_regclass('voice_before.adopted') is null then
         return;
     end if;
-    -- Of what is open nobody knows who made it: callId alone finds it (find_call).
+    -- Nobody knows who made the open rows, so only callId finds them (find_call).
     update public.voice_calls set made_by = 'authenticated'
     where user_id is not null and status in ('pending', 'active') and made_by <> 'authenticated';
     -- Of a call without messages the old total stays: it was counted when they were there.

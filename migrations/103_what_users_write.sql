@@ -1,5 +1,5 @@
 -- migrate:up
--- What bounds users who write rows themselves, and keeps what deleted calls have consumed.
+-- Limits for users who write rows themselves, and a table for what deleted calls have consumed.
 do $$
 begin
     perform set_config('lock_timeout', '2s', true);
@@ -66,8 +66,8 @@ begin
     loop
         execute missing;
     end loop;
-    -- They have no primary key: in a publication FOR ALL TABLES each update of theirs would be refused
-    -- (55000), and no batch stored.
+    -- They have no primary key. A publication FOR ALL TABLES would refuse each update of them (55000),
+    -- and no batch could be stored.
     for missing in
         select format('alter table %s replica identity full', c.oid::regclass) from pg_class c
         where c.oid in (

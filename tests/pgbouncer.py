@@ -63,7 +63,7 @@ def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int, log: Pat
             raise RuntimeError(f"pgbouncer ended: {log.read_text()}")
         if _listens(port):
             return
-        time.sleep(0.05)
+        time.sleep(0.05)  # between two looks, until the deadline
     raise RuntimeError("pgbouncer does not listen")
 
 

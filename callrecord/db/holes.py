@@ -1,8 +1,8 @@
-"""What lets people at calls beside this schema's own policies: rules of others, rights to users.
+"""Rules of others that give people access to calls, beyond this schema's own policies.
 
 Such a rule may have been there before the schema, as one that a script made for service_role and
-gave to everybody; or somebody adds it later. It is never passed over in silence: `migrate` refuses
-or mends it, `status` and the worker's check tell of it.
+gave to everybody, or somebody may add it later. `migrate` refuses or removes it; `status` and the
+worker's check report it. A right to change users.role is such a rule, too.
 """
 
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from callrecord.db.sql import sql
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """One rule or right that is wider than this schema's.
+    """One rule or right that gives more than this schema does.
 
     Attributes:
         place: What it is, such as `policy "open" on voice_calls`.
         says: What it lets people do.
-        severe: Anybody may use it; otherwise it has a condition, and may be meant.
-        routine: The routines take it out by themselves, so migrate does.
-        mend: The statements that take it out.
+        severe: It has no condition. One with a condition may be intended.
+        routine: Applying the routines removes it, so migrate does.
+        mend: The statements that remove it.
     """
 
     place: str
@@ -62,7 +62,7 @@ async def holes_of(url: str) -> list[Hole]:
 
 
 async def mend_holes(connection: "asyncpg.Connection[Any]", holes: list[Hole]) -> None:
-    """Take them out, all or none.
+    """Remove them, all or none.
 
     Raises:
         asyncpg.PostgresError: The login may not, or somebody holds a lock.

@@ -17,16 +17,16 @@ LOOK_EVERY_S: Final = 0.3
 
 @dataclass
 class Blockers:
-    """Who was seen to hold up somebody, as words; empty if nobody was."""
+    """Who was last seen blocking us, in words; empty if nobody was."""
 
     seen: str = ""
 
 
 @asynccontextmanager
 async def watching(url: str, application: str) -> AsyncIterator[Blockers]:
-    """Look all the time for who holds up connections of this application_name.
+    """Watch who blocks connections of this application_name.
 
-    It goes on without, if it can't connect: it only adds words to what fails.
+    If it cannot connect, the work inside goes on: it only adds names to an error message.
     """
     blockers = Blockers()
     task = asyncio.create_task(_look(url, application, blockers))
@@ -34,7 +34,7 @@ async def watching(url: str, application: str) -> AsyncIterator[Blockers]:
         yield blockers
     finally:
         task.cancel()
-        with suppress(asyncio.CancelledError):
+        with suppress(asyncio.CancelledError):  # as it was told to
             await task
 
 
@@ -56,7 +56,7 @@ async def _look(url: str, application: str, blockers: Blockers) -> None:
 
 
 async def holders_of(connection: "asyncpg.Connection[Any]", table: str) -> str:
-    """Return who holds a lock on a table, as words."""
+    """Return who holds a lock on a table, in words."""
     return words(await connection.fetch(sql("holders_of_table"), table))
 
 

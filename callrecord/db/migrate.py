@@ -100,8 +100,8 @@ async def migrate(
         url: A connection of the database's owner; not through a pooler in transaction mode.
         patience_s: How long to wait for a Postgres that does not answer yet, and for whoever
             holds a lock, in seconds each.
-        mend: Take out rules of others that let people at calls, or at users.role.
-        as_is: Leave them.
+        mend: Remove rules that give users other people's calls, or users.role.
+        as_is: Keep them.
 
     Raises:
         BadDatabaseUrl: A setting has to change first.

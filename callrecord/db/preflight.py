@@ -26,8 +26,8 @@ async def preflight(
     Args:
         connection: Of the database's owner.
         url: It leads to the same database.
-        mend: Take out what lets people at the calls of others.
-        as_is: Leave it; it is only logged.
+        mend: Remove rules that give people access to the calls of others.
+        as_is: Keep them; they are only logged.
 
     Raises:
         Stop: Something has to change first; one line each that says what. Nothing was changed.
@@ -40,8 +40,8 @@ async def preflight(
 async def _no_transaction_pooler(connection: "asyncpg.Connection[Any]", url: str) -> None:
     """Raise Stop if two connections of ours share one of Postgres'.
 
-    A pooler tells a key of its own in place of the process id; one in transaction mode lends the
-    same process to the next who asks.
+    A pooler reports a key of its own instead of the process id. In transaction mode it lends the
+    same server process to the next client.
     """
     process = await connection.fetchval(sql("backend_pid"))
     if process == connection.get_server_pid():
@@ -75,22 +75,29 @@ async def _rights(connection: "asyncpg.Connection[Any]") -> None:
 
 
 async def _no_holes(connection: "asyncpg.Connection[Any]", *, mend: bool, as_is: bool) -> None:
-    holes = [hole for hole in await find_holes(connection) if not hole.routine]
-    severe = [hole for hole in holes if hole.severe]
+    severe, others = await _holes(connection)
     if severe and mend:
         await _mend(connection, severe)
-        holes = [hole for hole in await find_holes(connection) if not hole.routine]
-        if left := [hole for hole in holes if hole.severe]:
-            listed = "; ".join(map(str, left))
-            raise Stop(f"{listed}: could not be taken out, do so by hand")
+        severe, others = await _holes(connection)
+        if severe:
+            raise Stop(f"{_listed(severe)}: could not be taken out, do so by hand")
     elif severe and not as_is:
-        listed = "; ".join(map(str, severe))
         raise Stop(
-            f"{listed}: run it with --mend to take that out, or with --as-is to keep it; nothing "
-            "was changed"
+            f"{_listed(severe)}: run it with --mend to take that out, or with --as-is to keep it; "
+            "nothing was changed"
         )
-    for hole in holes:
+    for hole in severe + others:
         logger.warning("%s", hole)
+
+
+async def _holes(connection: "asyncpg.Connection[Any]") -> tuple[list[Hole], list[Hole]]:
+    """Return those that stop a migration, and the others; not what the routines remove anyway."""
+    found = [hole for hole in await find_holes(connection) if not hole.routine]
+    return [each for each in found if each.severe], [each for each in found if not each.severe]
+
+
+def _listed(holes: list[Hole]) -> str:
+    return "; ".join(map(str, holes))
 
 
 async def _mend(connection: "asyncpg.Connection[Any]", holes: list[Hole]) -> None:

@@ -26,9 +26,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     rules.add_argument(
         "--mend",
         action="store_true",
-        help="take out policies and rights of others that let people at calls or users.role",
+        help="remove policies and rights that give users other people's calls, or users.role",
     )
-    rules.add_argument("--as-is", action="store_true", help="leave them; they are listed")
+    rules.add_argument("--as-is", action="store_true", help="keep them; they are listed")
     parser.add_argument(
         "--drop-before",
         action="store_true",
@@ -37,7 +37,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Apply what is missing and say what was applied; drop what is left from before, if told."""
+    """Apply what is missing and say what was applied; drop the tables from before, if asked."""
     return asyncio.run(_run(checked_url(os.environ.get("DATABASE_URL")), arguments))
 
 

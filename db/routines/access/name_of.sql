@@ -1,4 +1,4 @@
--- The name that a user of auth.users has told of himself, or a provider of him.
+-- The name of a user of auth.users, as the user or a sign-in provider gave it.
 --
 -- told: raw_user_meta_data, which the user may write himself: a name is all that is taken from there.
 -- Locks: none. Result: null if there is none. Called by: follow_auth_user, and the owner.

@@ -11,8 +11,8 @@ begin
         return new;
     end if;
     if new.made_by = 'authenticated' then
-        -- Of two users who take it at once the second one sees the first one's row. A server's rows may
-        -- be very many in one transaction.
+        -- Of two users who take it at once the second one sees the first one's row. A server may
+        -- insert very many rows in one transaction.
         perform pg_advisory_xact_lock(hashtext('voice_worker.name'), hashtext(new.session_id));
     end if;
     perform voice_worker.free_name(

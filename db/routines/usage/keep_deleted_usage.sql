@@ -15,7 +15,7 @@ begin
         d.total_tokens, d.audio_ms, d.characters, d.cost, d.created_at, d.revision
     from deleted d
     on conflict (id) do nothing;
-    -- Of a call that stays: told again, it is not stored and counted again.
+    -- If the call stays, a replay must not store and count them again.
     insert into voice_worker.deleted_rows (id, call_id)
     select d.id, d.call_id from deleted d
     where exists (select from public.voice_calls c where c.id = d.call_id)

@@ -246,7 +246,7 @@ async def test_a_long_transaction_holds_migrate_up_and_nobody_behind_it(
             began = loop.time()
             await reader.fetch("select from voice_messages limit 1")
             longest = max(longest, loop.time() - began)
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # a reader's pace
         assert not going.done()
         await transaction.rollback()
         await going
