@@ -40,7 +40,7 @@ COPY --from=build --chown=10001:10001 /var/lib/voice /var/lib/voice
 #   ENV HF_HOME=/opt/models
 #   RUN python -m livekit.agents download-files
 # It also leaves the bytecode of the standard library's part in use, which the base image lacks.
-RUN python -c "import http.client, numpy, agent.__main__, callrecord.db.main; \
+RUN python -c "import http.client, numpy, agent.__main__, callrecord.operator.main; \
 from livekit.local_inference import EOT; \
 from livekit.plugins import silero; \
 silero.VAD.load(); \

@@ -15,10 +15,10 @@ from agent.livekit_project import count_rooms, project_of
 from agent.reload import load_assistant
 from agent.server import VoiceServer
 from agent.settings import Settings, load, require_database, require_livekit, require_models
-from callrecord.db.errors import Stop, Transient, VoiceError
-from callrecord.db.outbox_home import OutboxHome
-from callrecord.db.privacy import describe
-from callrecord.db.store import check_schema
+from callrecord.errors import Stop, Transient, VoiceError
+from callrecord.outbox.directory import OutboxHome
+from callrecord.postgres.store import check_schema
+from callrecord.privacy import describe
 
 _NEEDS_LIVEKIT = ("start", "dev", "connect")
 _TAKES_CALLS = (*_NEEDS_LIVEKIT, "console")

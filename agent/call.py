@@ -22,10 +22,10 @@ from agent.pipeline import Parts, Session, audio_input, build_session
 from agent.reload import load_assistant
 from agent.settings import Settings
 from agent.watches import Watches
-from callrecord.db.events import now
-from callrecord.db.log_fields import log_fields
-from callrecord.db.outbox import OutboxWriter
-from callrecord.db.privacy import describe
+from callrecord.events import now
+from callrecord.log_fields import log_fields
+from callrecord.outbox.writer import OutboxWriter
+from callrecord.privacy import describe
 from callrecord.recording import hang_ups
 from callrecord.recording.cuts import cut_reason
 from callrecord.recording.header import call_header
@@ -138,7 +138,7 @@ class Call:
         """End the call now, for this reason; the first reason given counts.
 
         Args:
-            end_reason: One of those that `callrecord.db.events` lists.
+            end_reason: One of those that `callrecord.events` lists.
             at: When it ended, if not now.
             detail: Kept in the row, under `metadata.end`.
         """

@@ -17,11 +17,11 @@ from agent.reload import load_assistant
 from agent.settings import Settings, require_database, require_livekit, require_models
 from agent.settings.secrets import without_secrets
 from agent.speech_cache import SpeechCache
-from callrecord.db.errors import Transient, VoiceError
-from callrecord.db.holes import holes_of
-from callrecord.db.outbox_home import OutboxHome
-from callrecord.db.privacy import describe
-from callrecord.db.store import check_schema
+from callrecord.errors import Transient, VoiceError
+from callrecord.outbox.directory import OutboxHome
+from callrecord.postgres.store import check_schema
+from callrecord.privacy import describe
+from callrecord.schema.holes import holes_of
 
 TIMEOUT_S = 20.0
 

@@ -24,7 +24,7 @@ from livekit.agents.tts import TTS
 from agent.models import Models
 from agent.settings import Settings
 from agent.settings.servers import SECOND_URL_NAME, Kind, Server, second_server, server_of
-from callrecord.db.errors import VoiceError
+from callrecord.errors import VoiceError
 
 SENTENCE = "Hello, can you hear me?"
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from callrecord.db.events import now
+from callrecord.events import now
 
 HANG_UP = ("agent_hangup", "silence", "max_duration", "error")
 """Ends after which nobody is to be left in the room."""
@@ -14,7 +14,7 @@ class Ending:
     """The end of one call.
 
     Attributes:
-        reason: One of those that `callrecord.db.events` lists; empty while the call goes on.
+        reason: One of those that `callrecord.events` lists; empty while the call goes on.
         at: When it ended.
         detail: Kept in the row, under `metadata.end`.
     """

@@ -14,7 +14,7 @@ from agent.preload import preload
 from agent.reload import load_assistant
 from agent.settings import Settings
 from agent.turn_away import turn_away
-from callrecord.db.privacy import describe
+from callrecord.privacy import describe
 
 logger = structlog.get_logger("voice.job")
 

@@ -10,7 +10,7 @@ import aiohttp
 from livekit import api
 
 from agent.settings import Settings
-from callrecord.db.errors import Stop, Transient
+from callrecord.errors import Stop, Transient
 
 _REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 

@@ -11,7 +11,7 @@ from structlog.typing import EventDict, WrappedLogger
 
 from agent.settings import Settings
 from agent.settings.secrets import secrets_of
-from callrecord.db import privacy
+from callrecord import privacy
 
 _KNOWN_CALLS = 10_000
 _SHORT = {"job_id": "job", "call_id": "call"}

@@ -10,10 +10,10 @@ from agent import logs
 from agent.job import JobConfig, entrypoint, on_session_end, prewarm
 from agent.rendering import Rendering
 from agent.settings import Settings, require_database
-from callrecord.db.heartbeat import Rhythm
-from callrecord.db.ship_settings import ShipSettings
 from callrecord.recording.record import Place
 from callrecord.recording.server import RecordingServer, Setup
+from callrecord.shipping.heartbeat import Rhythm
+from callrecord.shipping.settings import ShipSettings
 
 
 def _port(settings: Settings) -> int | ServerEnvOption[int]:

@@ -22,10 +22,10 @@ from bench import report
 from bench.database import database, server_conditions
 from bench.sql import sql
 from bench.workload import call_events, header, message, requests
-from callrecord.db.batch import CallBatch, to_json
-from callrecord.db.events import Event
-from callrecord.db.sql import sql as statement
-from callrecord.db.tail import Entry
+from callrecord.events import Event
+from callrecord.outbox.reader import Entry
+from callrecord.postgres.batch import CallBatch, to_json
+from callrecord.postgres.queries import sql as statement
 
 Connection = asyncpg.Connection
 Shape = Callable[[int], list[Event]]

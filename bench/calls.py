@@ -12,7 +12,7 @@ import asyncpg
 from bench import report
 from bench.sql import sql
 from bench.workers import worker
-from callrecord.db.migrate import migrate
+from callrecord.schema.migrate import migrate
 from local.caller import Caller, Server, Voice
 from local.places import run_directory
 from local.stack import Stack, running

@@ -9,7 +9,7 @@ from uuid import uuid4
 import asyncpg
 
 from bench.sql import sql
-from callrecord.db.migrate import migrate
+from callrecord.schema.migrate import migrate
 from local.stack import running
 
 

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from bench import report
 from bench.workers import worker
-from callrecord.db.migrate import migrate
+from callrecord.schema.migrate import migrate
 from local.caller import Caller, CallerError, Server
 from local.places import run_directory
 from local.stack import Stack, running

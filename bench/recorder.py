@@ -19,8 +19,8 @@ from bench import report
 from bench.database import database, server_conditions
 from bench.sql import sql
 from bench.workload import header, message, row
-from callrecord.db.events import Message
-from callrecord.db.outbox import OutboxWriter
+from callrecord.events import Message
+from callrecord.outbox.writer import OutboxWriter
 from callrecord.recording.recorder import Recorder
 
 FRAME_S = 0.01

@@ -21,10 +21,10 @@ from bench import report
 from bench.database import database, server_conditions
 from bench.sql import sql
 from bench.workload import COLUMNS, call_events, header, row
-from callrecord.db.events import CallStarted, Message
-from callrecord.db.outbox import OutboxWriter
-from callrecord.db.outbox_home import OutboxHome
-from callrecord.db.shipper import Shipper
+from callrecord.events import CallStarted, Message
+from callrecord.outbox.directory import OutboxHome
+from callrecord.outbox.writer import OutboxWriter
+from callrecord.shipping.shipper import Shipper
 
 SHIP_TIMEOUT_S = 60.0
 BATCH = 200

@@ -15,7 +15,7 @@ from uuid import uuid4
 from livekit.agents import JobContext
 
 from agent.job import entrypoint as plain_entrypoint
-from callrecord.db.events import Event, Message
+from callrecord.events import Event, Message
 from callrecord.recording.recorder import Recorder
 
 _took_us: list[float] = []

@@ -17,7 +17,7 @@ import asyncpg
 from bench import report
 from bench.database import database, server_conditions
 from bench.sql import sql
-from callrecord.db.events import now
+from callrecord.events import now
 
 SIZES = (10, 100, 1_000, 10_000, 100_000)
 SETS = ("none", "ours", "re-summing")

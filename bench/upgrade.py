@@ -19,8 +19,8 @@ import asyncpg
 from bench import report
 from bench.database import database, server_conditions
 from bench.sql import sql
-from callrecord.db.migrate import MIGRATIONS, MOVES_ROWS
-from callrecord.db.routines import apply_routines
+from callrecord.schema.migrate import MIGRATIONS, MOVES_ROWS
+from callrecord.schema.routines import apply_routines
 
 BASIC = "010_voice_calls.sql"
 PROBE_EVERY_S = 0.05

@@ -18,8 +18,8 @@ from bench import report
 from bench.calls import measure_calls
 from bench.database import database, server_conditions
 from bench.sql import sql
-from callrecord.db.outbox_home import OutboxHome
-from callrecord.db.shipper import Shipper
+from callrecord.outbox.directory import OutboxHome
+from callrecord.shipping.shipper import Shipper
 
 POLL_S = 0.001
 PATIENCE_S = 20.0

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from callrecord.db.events import (
+from callrecord.events import (
     CallConnected,
     CallEnded,
     CallStarted,

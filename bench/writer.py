@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 from bench.workload import header, message
-from callrecord.db.events import CallConnected, CallEnded, now
-from callrecord.db.outbox import OutboxWriter
+from callrecord.events import CallConnected, CallEnded, now
+from callrecord.outbox.writer import OutboxWriter
 from callrecord.recording.recorder import Recorder
 
 

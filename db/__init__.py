@@ -1,1 +1,1 @@
-"""`python -m db`: the operator's commands, see `callrecord.db`."""
+"""`python -m db`: the operator's commands, see `callrecord.operator`."""

@@ -2,7 +2,7 @@
 
 import sys
 
-from callrecord.db.main import main
+from callrecord.operator.main import main
 
 if __name__ == "__main__":
     sys.exit(main(prog="python -m db"))

@@ -1462,7 +1462,7 @@ $routine$;
     -- legs/people_talk_on.sql
     execute $routine$
 -- Whether an end of a call is the agent's leave alone, so that its people may talk on: TALK_ON in
--- callrecord/db/events.py.
+-- callrecord/events.py.
 --
 -- Locks: none. Called by: voice_worker.
 create or replace function voice_worker.people_talk_on(end_reason text) returns boolean
@@ -4494,7 +4494,7 @@ $routine$;
 -- The version of the schema: one number for tables and routines, that of the newest migration or of the
 -- newest change of what a routine promises. Runs last.
 --
--- version: what a worker asks for at its start (SCHEMA_VERSION_NEEDED in callrecord/db/schema.py is the
+-- version: what a worker asks for at its start (SCHEMA_VERSION_NEEDED in callrecord/postgres/schema_version.py is the
 -- version that it was written for). oldest_worker: the smallest such number that is still served.
 --
 -- The rule: a routine whose contract changes (arguments, result, what it promises) gets a new name, and
@@ -4508,7 +4508,7 @@ on conflict (only_row) do update set
     updated_at = now();
 $routine$;
 
-    update voice_worker.schema_version v set routines = 'd515861169dc6602658799b93e6d77bfe56b87ab298ec72062a0675a5ac0cabd' || ' ' || (
+    update voice_worker.schema_version v set routines = '1b659d7c2c45acf5d9493073bddcfd4c969bc566e15ceecbd57b49823a6c5fb6' || ' ' || (
     -- Where they were applied, and how many there are now: in a restored dump some are missing, and
     -- "drop ... cascade" of something else takes some along.
     select

@@ -8,7 +8,7 @@ import asyncpg
 import hypothesis
 import pytest
 
-from callrecord.db.migrate import migrate
+from callrecord.schema.migrate import migrate
 from tests.e2e.worker import LOGS
 from tests.postgres import DEBIAN_15, Connection, database, embedded_18, server
 

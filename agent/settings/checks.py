@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from agent.settings.all import Settings
-from callrecord.db.ship_settings import rhythm_problem
+from callrecord.shipping.settings import rhythm_problem
 
 LIVEKITS_SHORTEST_MAX_DELAY_S = 2.5
 """LiveKit's own max_delay; that of its end-of-turn model, the shorter one of two."""

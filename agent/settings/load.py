@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from agent.settings.all import Settings
 from agent.settings.checks import contradictions
 from agent.settings.foreign import foreign_names
-from callrecord.db.errors import Stop
-from callrecord.db.privacy import private_logger
+from callrecord.errors import Stop
+from callrecord.privacy import private_logger
 
 logger = private_logger("voice.settings")
 

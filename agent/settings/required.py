@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from agent.settings.all import Settings
 from agent.settings.servers import kinds_used, server_of
-from callrecord.db.errors import Stop
+from callrecord.errors import Stop
 
 _LIVEKIT_SCHEMES = ("ws", "wss", "http", "https")
 

@@ -5,7 +5,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import SecretStr
 
 from agent.settings.all import Settings
-from callrecord.db.privacy import without_values
+from callrecord.privacy import without_values
 
 MASK = "***"
 

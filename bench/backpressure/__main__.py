@@ -22,7 +22,7 @@ from bench.backpressure.backlog import CALL_MINUTES
 from bench.backpressure.calls import EVENTS_IN_AN_EXCHANGE, EXCHANGES_A_MINUTE
 from bench.backpressure.watch import Latency, live_calls, memory, watching
 from bench.database import server_conditions
-from callrecord.db.migrate import migrate
+from callrecord.schema.migrate import migrate
 from local.errors import SettingsError
 from local.places import PROJECT, run_directory
 from local.postgres import LocalPostgres

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.backpressure.calls import EXCHANGES_A_MINUTE, begin, end, exchange
 from bench.workload import header
-from callrecord.db.outbox import OutboxWriter
+from callrecord.outbox.writer import OutboxWriter
 
 CALL_MINUTES = 5
 

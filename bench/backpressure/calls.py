@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from bench.workload import SENTENCE
-from callrecord.db.events import CallConnected, CallEnded, Event, Leg, Message, Usage, new_id, now
+from callrecord.events import CallConnected, CallEnded, Event, Leg, Message, Usage, new_id, now
 
 EXCHANGES_A_MINUTE = 6
 EVENTS_IN_AN_EXCHANGE = 10

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from bench.backpressure.calls import EXCHANGES_A_MINUTE, begin, end, exchange
 from bench.workload import header
-from callrecord.db.events import Message
-from callrecord.db.outbox import OutboxWriter
+from callrecord.events import Message
+from callrecord.outbox.writer import OutboxWriter
 
 EXCHANGES = 3
 PAUSE_S = 60 / EXCHANGES_A_MINUTE

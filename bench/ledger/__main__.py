@@ -21,7 +21,7 @@ from bench.ledger import callers, compare
 from bench.ledger.compare import beside, of_bill, of_ledger
 from bench.sql import sql
 from bench.workers import worker
-from callrecord.db.migrate import migrate
+from callrecord.schema.migrate import migrate
 from local.caller import Server, Voice
 from local.places import run_directory
 from local.stack import Stack, running

@@ -28,7 +28,7 @@ from bench.soak.havoc import Havoc
 from bench.soak.ledger import Ledger
 from bench.soak.watch import Watch
 from bench.soak.workers import AGENT_NAME, SoakWorker
-from callrecord.db.migrate import migrate
+from callrecord.schema.migrate import migrate
 from local.caller import Server, Voice
 from local.caller.sound import Sound
 from local.errors import StartError

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
-from callrecord.db.events import Leg, Message, Usage
-from callrecord.db.tail import Damage, Tail
+from callrecord.events import Leg, Message, Usage
+from callrecord.outbox.reader import Damage, Tail
 
 EVERY_S = 0.05
 

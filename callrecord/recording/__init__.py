@@ -1,1 +1,1 @@
-"""What is recorded of a call: LiveKit's events become those of `callrecord.db.events`."""
+"""What is recorded of a call: LiveKit's events become those of `callrecord.events`."""

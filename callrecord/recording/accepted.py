@@ -8,7 +8,7 @@ from typing import Any
 from livekit.agents import AssignmentTimeoutError, JobContext, JobRequest
 from livekit.agents.job import JobAcceptArguments
 
-from callrecord.db.outbox_home import WorkerDirectory, note_path
+from callrecord.outbox.directory import WorkerDirectory, note_path
 from callrecord.recording.attendance import CRASHED
 from callrecord.recording.header import call_header
 from callrecord.recording.record import recording_of

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from callrecord.db.events import Event, Message, Usage, new_id
+from callrecord.events import Event, Message, Usage, new_id
 from callrecord.recording.ledger import HEARD, Ledger
 from callrecord.recording.metering.estimate import CHARACTERS_A_TOKEN
 

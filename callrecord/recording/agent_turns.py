@@ -10,7 +10,7 @@ import msgspec
 from livekit.agents import AgentSession, ChatMessage, FunctionCall, FunctionCallOutput
 from livekit.agents.voice import SpeechHandle
 
-from callrecord.db.events import Event, Message, new_id, now
+from callrecord.events import Event, Message, new_id, now
 from callrecord.recording.account import Account
 from callrecord.recording.audience import Audience
 from callrecord.recording.current_models import CurrentModels

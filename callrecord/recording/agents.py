@@ -12,7 +12,7 @@ from typing import Any, Final
 from livekit.agents import AgentSession
 from livekit.agents.llm import AgentConfigUpdate, AgentHandoff
 
-from callrecord.db.events import Message, new_id, now
+from callrecord.events import Message, new_id, now
 
 _LATE_S: Final = 10.0
 """An item of an earlier time may come so late, as when a clock is set back."""

@@ -11,7 +11,7 @@ from typing import Any
 from livekit import rtc
 from livekit.agents import CloseEvent, CloseReason
 
-from callrecord.db.events import now
+from callrecord.events import now
 from callrecord.recording.kinds import ROOM_CLOSED, is_person
 from callrecord.recording.phones import is_ringing, unanswered
 
@@ -27,7 +27,7 @@ class Ending:
     """How a call ended.
 
     Attributes:
-        end_reason: One of those that `callrecord.db.events` lists.
+        end_reason: One of those that `callrecord.events` lists.
         at: When; for a caller's hang-up, when the last one left.
         detail: Kept in the row, under `metadata.end`.
     """

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from callrecord.db.events import Message
+from callrecord.events import Message
 
 _SAME_S: Final = 0.5
 """A reply that stopped within this time after the last person left was stopped by it."""

@@ -11,7 +11,7 @@ from livekit.agents.metrics import (
     TTSMetrics,
 )
 
-from callrecord.db.events import Usage
+from callrecord.events import Usage
 from callrecord.recording.comparison import Comparison
 from callrecord.recording.metering.meter import Meter
 from callrecord.recording.metrics import usage_of

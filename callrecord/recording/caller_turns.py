@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from livekit.agents import AgentSession, ChatMessage
 
-from callrecord.db.events import Event, Message, new_id, now
+from callrecord.events import Event, Message, new_id, now
 from callrecord.recording.current_models import CurrentModels
 from callrecord.recording.hearing import (
     Hearing,

@@ -13,7 +13,7 @@ from livekit.agents import AgentSession
 from livekit.agents.metrics import LLMModelUsage, STTModelUsage, TTSModelUsage
 from livekit.agents.metrics.base import Metadata
 
-from callrecord.db.events import Usage
+from callrecord.events import Usage
 
 _Model = tuple[str, str, str]
 """Kind, provider and name."""

@@ -10,7 +10,7 @@ from typing import Final
 from livekit import api
 from livekit.agents import JobContext
 
-from callrecord.db.privacy import private_logger
+from callrecord.privacy import private_logger
 
 logger = private_logger("voice.recorder")
 

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from callrecord.db.events import Event, Unhandled, now
-from callrecord.db.privacy import private_logger
+from callrecord.events import Event, Unhandled, now
+from callrecord.privacy import private_logger
 
 logger = private_logger("voice.recorder")
 

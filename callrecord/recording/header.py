@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from callrecord.db.events import CallStarted, new_id, now
+from callrecord.events import CallStarted, new_id, now
 from callrecord.recording.told import told
 
 

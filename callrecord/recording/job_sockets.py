@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from livekit.agents import JobExecutorType
 
-from callrecord.db.errors import Stop
+from callrecord.errors import Stop
 
 _LONGEST_PATH: Final = 107 if sys.platform == "linux" else 103
 """Characters of a Unix socket's path: sockaddr_un of man 7 unix, less the NUL at its end."""

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from livekit import rtc
 
-from callrecord.db.events import Event, Message, new_id, now
+from callrecord.events import Event, Message, new_id, now
 
 RUN_S: Final = 4.0
 """Seconds between two keys of one run, at most: a number or a code is dialled in one go."""

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from callrecord.db.events import Message
+from callrecord.events import Message
 
 _KEPT: Final = 64
 """A provider that finalises an item several times does it within a few turns."""

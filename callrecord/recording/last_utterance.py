@@ -22,7 +22,7 @@ from livekit.agents import (
 from livekit.agents.metrics import STTMetrics
 from livekit.agents.stt import StreamAdapter
 
-from callrecord.db.privacy import private_logger
+from callrecord.privacy import private_logger
 from callrecord.recording.current_models import CurrentModels
 from callrecord.recording.discarded import Cause, DiscardedAudio
 from callrecord.recording.guard import Guard

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from callrecord.db.events import Event, Usage
+from callrecord.events import Event, Usage
 
 HEARD = "heard"
 """Stands for the speech of a user's turn, which LiveKit gives no id."""

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from livekit import rtc
 
-from callrecord.db.events import Event, Leg, ParticipantType, new_id, now
+from callrecord.events import Event, Leg, ParticipantType, new_id, now
 from callrecord.recording.kinds import is_agent, is_device, kind_of
 from callrecord.recording.pace import Pace
 from callrecord.recording.phones import direction_of, is_answered

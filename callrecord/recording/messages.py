@@ -8,7 +8,7 @@ import msgspec
 from livekit.agents import ChatMessage, FunctionCall
 from livekit.agents.llm import MetricsReport
 
-from callrecord.db.events import Message, now
+from callrecord.events import Message, now
 from callrecord.recording.plausible import plausible
 
 _LATENCIES: Final = {

@@ -11,7 +11,7 @@ from livekit.agents.metrics.base import (
     InterruptionMetrics,
 )
 
-from callrecord.db.events import Usage, new_id
+from callrecord.events import Usage, new_id
 
 
 def _common(

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from livekit import rtc
 
-from callrecord.db.events import now
+from callrecord.events import now
 from callrecord.recording.kinds import ROOM_CLOSED, is_person
 from callrecord.recording.phones import is_ringing, unanswered
 

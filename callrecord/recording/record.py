@@ -11,12 +11,11 @@ from uuid import UUID
 from livekit import rtc
 from livekit.agents import AgentSession, AgentStateChangedEvent, CloseEvent, JobContext
 
-from callrecord.db.errors import VoiceError
-from callrecord.db.events import CallStarted, now
-from callrecord.db.outbox import OutboxWriter
-from callrecord.db.outbox_home import OutboxHome
-from callrecord.db.privacy import private_logger
-from callrecord.db.ship_settings import masks_keys, outbox_dir
+from callrecord.errors import VoiceError
+from callrecord.events import CallStarted, now
+from callrecord.outbox.directory import OutboxHome
+from callrecord.outbox.writer import OutboxWriter
+from callrecord.privacy import private_logger
 from callrecord.recording import hang_ups
 from callrecord.recording.attendance import Attendance
 from callrecord.recording.cuts import cut_reason
@@ -24,6 +23,7 @@ from callrecord.recording.header import call_header
 from callrecord.recording.phones import is_phone
 from callrecord.recording.recorder import Recorder
 from callrecord.recording.telemetry import telemetry_of
+from callrecord.shipping.settings import masks_keys, outbox_dir
 
 logger = private_logger("voice.record")
 

@@ -13,9 +13,9 @@ from typing import Any
 from livekit import rtc
 from livekit.agents import AgentSession, SpeechCreatedEvent
 
-from callrecord.db.events import TALK_ON, CallConnected, CallEnded, Event, Usage
-from callrecord.db.outbox import OutboxWriter
-from callrecord.db.privacy import private_logger
+from callrecord.events import TALK_ON, CallConnected, CallEnded, Event, Usage
+from callrecord.outbox.writer import OutboxWriter
+from callrecord.privacy import private_logger
 from callrecord.recording import turn_ends
 from callrecord.recording.booking import Booking
 from callrecord.recording.comparison import Comparison

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 from livekit import api
 
-from callrecord.db.errors import Transient
+from callrecord.errors import Transient
 
 TIMEOUT_S = 10.0
 

@@ -9,20 +9,20 @@ from typing import Any
 
 from livekit.agents import AgentServer, JobProcess, JobRequest
 
-from callrecord.db.disk import DiskReserve
-from callrecord.db.errors import Stop
-from callrecord.db.heartbeat import Heartbeat, Identity
-from callrecord.db.locks import require_locks
-from callrecord.db.orphans import settle
-from callrecord.db.outbox_home import OutboxHome, WorkerDirectory
-from callrecord.db.privacy import private_logger
-from callrecord.db.ship_settings import ShipSettings
-from callrecord.db.shipper import Shipper
-from callrecord.db.starting import check_schema_if_there
+from callrecord.errors import Stop
+from callrecord.outbox.directory import OutboxHome, WorkerDirectory
+from callrecord.outbox.disk_reserve import DiskReserve
+from callrecord.outbox.job_notes import settle
+from callrecord.outbox.locks import require_locks
+from callrecord.postgres.starting import check_schema_if_there
+from callrecord.privacy import private_logger
 from callrecord.recording.accepted import NotedRequest, at_session_end
 from callrecord.recording.job_sockets import check_temporary_directory
 from callrecord.recording.record import PLACE, Place
 from callrecord.recording.rooms import Rooms
+from callrecord.shipping.heartbeat import Heartbeat, Identity
+from callrecord.shipping.settings import ShipSettings
+from callrecord.shipping.shipper import Shipper
 
 logger = private_logger("voice.worker")
 

@@ -12,7 +12,7 @@ from livekit.agents import (
 )
 from livekit.agents.voice.events import ToolExecutionUpdatedEvent
 
-from callrecord.db.privacy import private_logger
+from callrecord.privacy import private_logger
 from callrecord.recording.turns import Turns
 
 logger = private_logger("voice.recorder")

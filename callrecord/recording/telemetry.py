@@ -16,8 +16,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from callrecord.db.events import CallStarted, Event, Message, Usage
-from callrecord.db.privacy import private_logger
+from callrecord.events import CallStarted, Event, Message, Usage
+from callrecord.privacy import private_logger
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider

@@ -17,7 +17,7 @@ from livekit.agents import AgentSession, FunctionCall, FunctionCallOutput
 from livekit.agents.voice import tool_executor
 from livekit.agents.voice.events import ToolCallEnded
 
-from callrecord.db.events import Event, Message, new_id
+from callrecord.events import Event, Message, new_id
 from callrecord.recording.messages import when
 
 

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 from livekit.agents import AgentSession
 from livekit.agents.voice.agent_activity import AgentActivity
 
-from callrecord.db.privacy import private_logger
+from callrecord.privacy import private_logger
 from callrecord.recording.patches import apply_once, replace
 
 logger = private_logger("voice.recorder")

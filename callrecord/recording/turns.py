@@ -14,7 +14,7 @@ from livekit.agents import AgentSession, ChatMessage, FunctionCall, FunctionCall
 from livekit.agents.llm import AgentHandoff
 from livekit.agents.voice.events import ToolCallEnded, ToolCallStarted
 
-from callrecord.db.events import Event, Message, Usage, new_id
+from callrecord.events import Event, Message, Usage, new_id
 from callrecord.recording.account import Account
 from callrecord.recording.agent_turns import AgentTurns
 from callrecord.recording.agents import ConfigUpdates, handoff

@@ -35,7 +35,7 @@ def theirs(tmp_path: Path) -> Path:
 def test_it_is_imported_beside_their_modules(bin_directory: Path, theirs: Path) -> None:
     """And brings no plugin, and no LiveKit before it is asked to record."""
     code = (
-        "import sys, callrecord.db.main, agent, db, local; "
+        "import sys, callrecord.operator.main, agent, db, local; "
         "assert {agent.NAME, db.NAME, local.NAME} == {'theirs'}; "
         "assert 'livekit' not in sys.modules; "
         "from callrecord import RecordingServer, record; "

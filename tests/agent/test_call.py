@@ -17,8 +17,8 @@ from livekit.protocol import models
 
 from agent.call import Call
 from agent.settings import load
-from callrecord.db.events import CallEnded, CallStarted, Event, now
-from callrecord.db.tail import Entry, Tail
+from callrecord.events import CallEnded, CallStarted, Event, now
+from callrecord.outbox.reader import Entry, Tail
 from callrecord.recording.header import call_header
 from tests.callrecord.recording.people import leave, participant
 

@@ -13,8 +13,8 @@ import pytest
 
 from agent.__main__ import main
 from agent.settings import Settings
-from callrecord.db.outbox_home import OutboxHome
-from callrecord.db.tail import Tail
+from callrecord.outbox.directory import OutboxHome
+from callrecord.outbox.reader import Tail
 from tests.agent.processes import AWAY, LIVEKIT, agent, printed, started
 from tests.callrecord.recording.outbox import Outbox
 from tests.e2e.personas import copy_agent

@@ -18,8 +18,8 @@ from livekit.protocol import models
 
 from agent.server import VoiceServer
 from agent.settings import load
-from callrecord.db.outbox import hidden_path
-from callrecord.db.outbox_home import OutboxHome
+from callrecord.outbox.directory import OutboxHome
+from callrecord.outbox.writer import hidden_path
 from callrecord.recording.server import SETTLE_EVERY_S
 from tests.agent.processes import LIVEKIT
 from tests.callrecord.db.calls import started

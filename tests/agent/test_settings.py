@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent.settings import Settings, load, require_database, require_livekit
-from callrecord.db.errors import Stop
+from callrecord.errors import Stop
 
 
 @pytest.fixture(autouse=True)

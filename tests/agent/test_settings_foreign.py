@@ -3,7 +3,7 @@
 import pytest
 
 from agent.settings import load
-from callrecord.db.errors import Stop
+from callrecord.errors import Stop
 
 KUBERNETES = {
     "AGENT_SERVICE_HOST": "10.0.0.1",

@@ -8,7 +8,7 @@ from livekit.agents.voice import turn
 
 from agent.settings import Settings, checks, load, require_database, require_models
 from agent.settings.secrets import without_secrets
-from callrecord.db.errors import Stop
+from callrecord.errors import Stop
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ FINAL = STAGES[-1]
     ("path", "enters"),
     [
         ("agent/server.py", True),
-        ("callrecord/db/sql/apply_batch.sql", True),
+        ("callrecord/postgres/queries/apply_batch.sql", True),
         ("migrations/100_tables.sql", True),
         ("db/routines/batch/apply_batch.sql", True),
         ("uv.lock", True),

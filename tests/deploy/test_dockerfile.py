@@ -72,7 +72,8 @@ def test_nothing_of_the_workshop_can_be_imported(image: Image, name: str) -> Non
 
 
 def test_bytecode_is_there_since_nobody_could_write_it_later(image: Image) -> None:
-    for module in (image.path("/app/agent/server.py"), image.path("/app/callrecord/db/shipper.py")):
+    for name in ("agent/server.py", "callrecord/shipping/shipper.py"):
+        module = image.path(f"/app/{name}")
         assert list(module.parent.glob(f"__pycache__/{module.stem}.*.pyc"))
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from callrecord.db.migrate import migrate
+from callrecord.schema.migrate import migrate
 from local.places import PROJECT
 from tests.callrecord.db.people import People, add_people
 from tests.callrecord.db.rows import add_call, add_message

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import asyncpg
 
-from callrecord.db.reading import ledger_faults
+from callrecord.reading import ledger_faults
 from local.demo.rows import Rows, read_rows
 from tests.waiting import until
 

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from callrecord.db.events import STRING_LIMIT
+from callrecord.events import STRING_LIMIT
 from local.caller import CallerError, Server
 from local.demo.rows import Row
 from local.stack import Stack

@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 from livekit import api
 
-from callrecord.db.heartbeat import LEGS_EVERY_S
 from callrecord.recording.rooms import Rooms
+from callrecord.shipping.heartbeat import LEGS_EVERY_S
 from local.caller import Caller, Server
 from local.caller.voice import Voice
 from local.demo.rows import Rows

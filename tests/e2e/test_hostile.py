@@ -9,8 +9,8 @@ import pytest
 from livekit import rtc
 
 from agent.people import TEXT_LIMIT
-from callrecord.db.events import CallStarted, Leg, Message
-from callrecord.db.tail import Entry, Tail
+from callrecord.events import CallStarted, Leg, Message
+from callrecord.outbox.reader import Entry, Tail
 from local.caller import Caller, Role, Server
 from local.stack import Stack
 from tests.e2e.worker import Worker

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from callrecord.db.workers import Workers
+from callrecord.postgres.workers import Workers
 from tests.postgres import Connection
 
 LIMIT_S = 60.0

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from callrecord.db.events import (
+from callrecord.events import (
     CallEnded,
     CallStarted,
     Event,
@@ -23,7 +23,7 @@ from callrecord.db.events import (
     encode,
     status_of,
 )
-from callrecord.db.tail import Damage, Entry, Tail
+from callrecord.outbox.reader import Damage, Entry, Tail
 from tests.postgres import Connection
 
 Row = Message | Leg | Usage

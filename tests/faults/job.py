@@ -16,8 +16,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from callrecord.db.events import CallStarted, Event, decode, encode
-from callrecord.db.outbox import OutboxWriter
+from callrecord.events import CallStarted, Event, decode, encode
+from callrecord.outbox.writer import OutboxWriter
 from local.places import PROJECT
 from tests.callrecord.db.calls import started
 from tests.faults.invariant import Recorded

@@ -8,10 +8,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-import callrecord.db.events
-from callrecord.db.batch import to_json
-from callrecord.db.outbox import SUFFIX, OutboxWriter
-from callrecord.db.sql import sql
+import callrecord.events
+from callrecord.outbox.writer import SUFFIX, OutboxWriter
+from callrecord.postgres.batch import to_json
+from callrecord.postgres.queries import sql
 from callrecord.recording.recorder import Recorder
 from tests.callrecord.db.calls import (
     at,
@@ -108,22 +108,22 @@ async def test_39_the_clock_steps_back(
     tmp_path: Path, dsn: str, pg: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By an injected clock; the machine's own is not ours to set."""
-    monkeypatch.setattr(callrecord.db.events, "datetime", Clock)
+    monkeypatch.setattr(callrecord.events, "datetime", Clock)
     monkeypatch.setattr(Clock, "back", timedelta())
     async with shipping(tmp_path, dsn) as (_, directory):
         header = started(at=datetime.now(UTC), room_created_at=datetime.now(UTC))
         writer = OutboxWriter(directory.path, header)
         recorder, ada = Recorder(writer), participant("ada")
         recorder.legs.joined(ada)
-        recorder.connected(callrecord.db.events.now())
-        spoke = callrecord.db.events.now()
+        recorder.connected(callrecord.events.now())
+        spoke = callrecord.events.now()
         Clock.back = timedelta(hours=1)
         recorder.append(message("said", at=spoke, speech_started_at=spoke, speech_ended_at=at(0)))
-        recorder.append(message("and on", at=callrecord.db.events.now()))
+        recorder.append(message("and on", at=callrecord.events.now()))
         recorder.legs.left(leave(ada))
         copy = tmp_path / f"{writer.path.stem}.copy"
         copy.hardlink_to(writer.path)
-        recorder.finish("caller_hangup", callrecord.db.events.now(), {})
+        recorder.finish("caller_hangup", callrecord.events.now(), {})
     recorded = Recorded(header, events_of(read_all(copy.rename(copy.with_suffix(SUFFIX)))))
     assert len(recorded.newest()) == 5
     assert (await account(pg, [recorded])).stored == 5

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-import callrecord.db.outbox
-from callrecord.db.disk import DiskReserve
-from callrecord.db.errors import Stop
-from callrecord.db.events import Event
-from callrecord.db.outbox import RESERVE, OutboxWriter
-from callrecord.db.outbox_home import OutboxHome
+import callrecord.outbox.writer
+from callrecord.errors import Stop
+from callrecord.events import Event
+from callrecord.outbox.directory import OutboxHome
+from callrecord.outbox.disk_reserve import DiskReserve
+from callrecord.outbox.writer import RESERVE, OutboxWriter
 from tests.callrecord.db.calls import connected, ended, leg, message, started, until, usage, write
 from tests.callrecord.db.proxy import Faults, proxy_to
 from tests.callrecord.db.shipping import files_under, shipping
@@ -89,7 +89,7 @@ async def test_28_the_end_of_a_call_waits_for_a_full_disk(
         await until(lambda: writer.failed_writes > failed)
         filler.unlink()
         await closing
-        monkeypatch.setattr(callrecord.db.outbox, "CLOSE_PATIENCE_S", 0.0)
+        monkeypatch.setattr(callrecord.outbox.writer, "CLOSE_PATIENCE_S", 0.0)
         cut = OutboxWriter(directory.path, started())
         filler = fill(disk)
         for event in talk(20):
@@ -193,7 +193,7 @@ async def test_31_empty_and_foreign_files_in_the_outbox_directory(
 async def test_31_a_line_without_an_end_does_not_fill_the_memory(
     tmp_path: Path, dsn: str, pg: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("callrecord.db.tail.LINE_LIMIT", 2**20)
+    monkeypatch.setattr("callrecord.outbox.reader.LINE_LIMIT", 2**20)
     async with shipping(tmp_path, dsn) as (_, directory):
         one = Recorded(started(), [message("a"), ended()])
         path = write(tmp_path, one.header, *one.events)

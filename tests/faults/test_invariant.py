@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from callrecord.db.store import Store
+from callrecord.postgres.store import Store
 from tests.callrecord.db.calls import batch, ended, leg, message, started, usage, write
 from tests.faults.invariant import Account, Recorded, account
 from tests.postgres import Connection

@@ -11,12 +11,12 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-import callrecord.db.delivery
-import callrecord.db.store
-from callrecord.db.errors import Transient
-from callrecord.db.migrate import migrate
-from callrecord.db.shipper import Shipper
-from callrecord.db.store import Store
+import callrecord.postgres.store
+import callrecord.shipping.delivery
+from callrecord.errors import Transient
+from callrecord.postgres.store import Store
+from callrecord.schema.migrate import migrate
+from callrecord.shipping.shipper import Shipper
 from tests.callrecord.db.calls import (
     batch,
     connected,
@@ -44,8 +44,8 @@ Step = Callable[[], Awaitable[object]]
 @pytest.fixture
 async def proxy(dsn: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Proxy]:
     """A proxy to the database, for a shipper that does not wait long."""
-    monkeypatch.setattr(callrecord.db.store, "CONNECT_TIMEOUT_S", 0.5)
-    monkeypatch.setattr(callrecord.db.store, "COMMAND_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(callrecord.postgres.store, "CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(callrecord.postgres.store, "COMMAND_TIMEOUT_S", 0.5)
     async with proxy_to(dsn) as running:
         yield running
 
@@ -393,8 +393,8 @@ async def test_26_a_column_is_missing(
     tmp_path: Path, dsn: str, pg: Connection, monkeypatch: pytest.MonkeyPatch, recovery: Recovery
 ) -> None:
     """The calls that need it wait, others go on; with the migration all is there, none refused."""
-    monkeypatch.setattr(callrecord.db.delivery, "HOLD_S", 0.05)
-    monkeypatch.setattr(callrecord.db.delivery, "HOLD_MAX_S", 0.2)
+    monkeypatch.setattr(callrecord.shipping.delivery, "HOLD_S", 0.05)
+    monkeypatch.setattr(callrecord.shipping.delivery, "HOLD_MAX_S", 0.2)
     await pg.execute("alter table voice_usage drop column estimated cascade")
     needs = [Recorded(started(), [message("a"), usage(n), ended()]) for n in range(3)]
     others = [Recorded(started(), [message("b"), ended()]) for _ in range(3)]
@@ -418,7 +418,7 @@ async def test_26_a_column_is_missing(
 async def test_26_the_schema_is_older_than_the_worker(
     tmp_path: Path, dsn: str, pg: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(callrecord.db.delivery, "HOLD_S", 0.1)
+    monkeypatch.setattr(callrecord.shipping.delivery, "HOLD_S", 0.1)
     definition = await pg.fetchval(
         "select pg_get_functiondef('voice_worker.apply_batch(jsonb)'::regprocedure)"
     )

@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from callrecord.db.events import Message
-from callrecord.db.outbox_home import OutboxHome
+from callrecord.events import Message
+from callrecord.outbox.directory import OutboxHome
 from tests.callrecord.db.calls import connected, ended, leg, message, started, until, usage, write
 from tests.callrecord.db.proxy import Faults, proxy_to
 from tests.callrecord.db.shipping import files_under, shipping
@@ -24,7 +24,7 @@ from tests.waiting import until as until_so
 APPENDING = """
 import sys
 from pathlib import Path
-from callrecord.db.outbox import OutboxWriter
+from callrecord.outbox.writer import OutboxWriter
 from tests.callrecord.db.calls import message, started
 writer = OutboxWriter(Path(sys.argv[1]), started())
 number = 0

@@ -23,20 +23,20 @@ from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-import callrecord.db.delivery
-import callrecord.db.tail
-import callrecord.db.tails
-from callrecord.db.batch import CallBatch
-from callrecord.db.delivery import Delivery, Stats
-from callrecord.db.errors import Hold, Transient
-from callrecord.db.events import Event, Leg, Message, Unhandled, encode
-from callrecord.db.orphans import settle
-from callrecord.db.outbox import OutboxWriter, frame
-from callrecord.db.outbox_home import OutboxHome
-from callrecord.db.refused import RefusedEvent
-from callrecord.db.store import Applied, Store
-from callrecord.db.tail import Tail
-from callrecord.db.tails import Tails
+import callrecord.outbox.reader
+import callrecord.shipping.backlog
+import callrecord.shipping.delivery
+from callrecord.errors import Hold, Transient
+from callrecord.events import Event, Leg, Message, Unhandled, encode
+from callrecord.outbox.directory import OutboxHome
+from callrecord.outbox.job_notes import settle
+from callrecord.outbox.reader import Tail
+from callrecord.outbox.refused_files import RefusedEvent
+from callrecord.outbox.writer import OutboxWriter, frame
+from callrecord.postgres.batch import CallBatch
+from callrecord.postgres.store import Applied, Store
+from callrecord.shipping.backlog import Tails
+from callrecord.shipping.delivery import Delivery, Stats
 from tests.callrecord.db.applied import pending_row
 from tests.callrecord.db.calls import at, connected, ended, leg, message, started, usage
 from tests.faults.invariant import Recorded, account, name_of, recorded_under
@@ -383,9 +383,9 @@ def test_random_histories_lose_nothing(
     record_property: Callable[[str, object], None],
 ) -> None:
     record_property("told", f"{EXAMPLES} random histories, FAULT_SEED={SEED}")
-    monkeypatch.setattr(callrecord.db.delivery, "HOLD_S", 0.0)
-    monkeypatch.setattr(callrecord.db.tail, "CHUNK", 700)
-    monkeypatch.setattr(callrecord.db.tails, "BATCH_EVENTS", 8)
+    monkeypatch.setattr(callrecord.shipping.delivery, "HOLD_S", 0.0)
+    monkeypatch.setattr(callrecord.outbox.reader, "CHUNK", 700)
+    monkeypatch.setattr(callrecord.shipping.backlog, "BATCH_EVENTS", 8)
     try_finish = Tail.try_finish
 
     def meanwhile(tail: Tail) -> bool:

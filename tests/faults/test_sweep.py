@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from callrecord.db.events import CallConnected, CallEnded, CallStarted
-from callrecord.db.store import Store
-from callrecord.db.workers import Swept, Workers
+from callrecord.events import CallConnected, CallEnded, CallStarted
+from callrecord.postgres.store import Store
+from callrecord.postgres.workers import Swept, Workers
 from tests.callrecord.db.applied import apply, call_of
 from tests.callrecord.db.calls import batch, leg, message, started
 from tests.callrecord.db.rows import add_call, add_user

@@ -4,8 +4,8 @@ import asyncio
 
 import asyncpg
 
-from callrecord.db.migrate import migrate
-from callrecord.db.typescript import typescript_of
+from callrecord.operator.typescript import typescript_of
+from callrecord.schema.migrate import migrate
 from local.places import PROJECT
 from tests.postgres import database, embedded_18, server
 

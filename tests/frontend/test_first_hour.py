@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from callrecord.db.migrate import migrate
-from callrecord.db.store import Store
+from callrecord.postgres.store import Store
+from callrecord.schema.migrate import migrate
 from tests.callrecord.db.applied import apply
 from tests.callrecord.db.calls import batch, connected, ended, enlisted, leg, message, started
 from tests.callrecord.db.seed import apply_seed

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from callrecord.db.store import Store
+from callrecord.postgres.store import Store
 from tests.callrecord.db.applied import apply
 from tests.callrecord.db.calls import at, batch, connected, ended, enlisted, leg, message, started
 from tests.callrecord.db.rows import add_user

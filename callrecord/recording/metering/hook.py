@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from livekit.agents import llm, stt, tts
 from livekit.agents.voice import agent_activity
 
-from callrecord.db.privacy import private_logger
+from callrecord.privacy import private_logger
 from callrecord.recording.metering.llm_streams import LLMWatch
 from callrecord.recording.metering.meter import Meter, meter_here
 from callrecord.recording.metering.realtime_responses import Responses

@@ -10,8 +10,8 @@ from uuid import UUID
 
 from livekit.agents.metrics import LLMMetrics, STTMetrics, TTSMetrics
 
-from callrecord.db.events import Usage
-from callrecord.db.privacy import private_logger
+from callrecord.events import Usage
+from callrecord.privacy import private_logger
 from callrecord.recording.metering.estimate import Estimator, Scale
 from callrecord.recording.metering.nesting import Attempt
 from callrecord.recording.metering.requests import RECOVERY, Request

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from livekit.agents import APIStatusError
 
-from callrecord.db.events import Usage, UsageKind, new_id, now
+from callrecord.events import Usage, UsageKind, new_id, now
 
 RECOVERY: Final = "recovery_probe"
 """Purpose of a request that only asks whether a model that failed is back."""

@@ -1,5 +1,5 @@
 -- Whether an end of a call is the agent's leave alone, so that its people may talk on: TALK_ON in
--- callrecord/db/events.py.
+-- callrecord/events.py.
 --
 -- Locks: none. Called by: voice_worker.
 create or replace function voice_worker.people_talk_on(end_reason text) returns boolean

@@ -5,8 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from callrecord.db.batch import CallBatch
-from callrecord.db.store import Store
+from callrecord.postgres.batch import CallBatch
+from callrecord.postgres.store import Store
 from tests.callrecord.db.rows import add_call
 from tests.postgres import Connection
 

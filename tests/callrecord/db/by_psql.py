@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from callrecord.db.migrate import MIGRATIONS
-from callrecord.db.routines import ROUTINES
+from callrecord.schema.migrate import MIGRATIONS
+from callrecord.schema.routines import ROUTINES
 from tests.postgres import psql
 
 FILES = sorted(MIGRATIONS.glob("*.sql"))

@@ -13,8 +13,7 @@ from uuid import UUID
 
 import asyncpg
 
-from callrecord.db.batch import CallBatch
-from callrecord.db.events import (
+from callrecord.events import (
     CallConnected,
     CallEnded,
     CallStarted,
@@ -24,8 +23,9 @@ from callrecord.db.events import (
     Usage,
     new_id,
 )
-from callrecord.db.outbox import OutboxWriter
-from callrecord.db.tail import Damage, Entry, Tail
+from callrecord.outbox.reader import Damage, Entry, Tail
+from callrecord.outbox.writer import OutboxWriter
+from callrecord.postgres.batch import CallBatch
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

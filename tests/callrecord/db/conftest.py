@@ -8,8 +8,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from callrecord.db.store import Store
-from callrecord.db.workers import Workers
+from callrecord.postgres.store import Store
+from callrecord.postgres.workers import Workers
 from tests.callrecord.db.calls import enlisted
 from tests.callrecord.db.people import People, add_people
 from tests.postgres import Connection

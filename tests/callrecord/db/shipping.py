@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from callrecord.db.outbox_home import OutboxHome, WorkerDirectory
-from callrecord.db.shipper import Shipper, ShipperOptions
+from callrecord.outbox.directory import OutboxHome, WorkerDirectory
+from callrecord.shipping.shipper import Shipper, ShipperOptions
 from tests.postgres import Connection
 
 QUICK = ShipperOptions(poll_s=0.005, backoff_max_s=0.2, adopt_every_s=0.1)
@@ -15,9 +15,9 @@ QUICK = ShipperOptions(poll_s=0.005, backoff_max_s=0.2, adopt_every_s=0.1)
 WORKER = """
 import sys, time
 from pathlib import Path
-from callrecord.db.outbox import OutboxWriter
-from callrecord.db.outbox_home import OutboxHome
-from callrecord.db.shipper import Shipper
+from callrecord.outbox.writer import OutboxWriter
+from callrecord.outbox.directory import OutboxHome
+from callrecord.shipping.shipper import Shipper
 from tests.callrecord.db.calls import message, started
 home = OutboxHome(Path(sys.argv[1]))
 directory = home.take()

@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from callrecord.db.migrate import migrate
+from callrecord.schema.migrate import migrate
 from tests.callrecord.db.by_psql import apply_with_psql
 from tests.callrecord.db.catalogue import catalogue, differences
 from tests.callrecord.db.rows import add_leg, add_message, add_usage

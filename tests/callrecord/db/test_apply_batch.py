@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from callrecord.db.errors import Refused
-from callrecord.db.events import CallStarted, Event, new_id
-from callrecord.db.store import Store
+from callrecord.errors import Refused
+from callrecord.events import CallStarted, Event, new_id
+from callrecord.postgres.store import Store
 from tests.callrecord.db.applied import apply, call_of, pending_row, snapshot
 from tests.callrecord.db.calls import at, batch, connected, ended, leg, message, started, usage
 from tests.callrecord.db.rows import add_user, total_tokens

@@ -5,7 +5,7 @@ from itertools import pairwise
 import asyncpg
 import pytest
 
-from callrecord.db.migrate import migrate
+from callrecord.schema.migrate import migrate
 from tests.callrecord.db.rows import add_call, add_user
 from tests.postgres import Connection, as_role
 

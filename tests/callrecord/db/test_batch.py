@@ -7,8 +7,8 @@ from uuid import uuid4
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callrecord.db.batch import NAME_LIMIT, fit_name, to_json
-from callrecord.db.events import Unhandled, new_id
+from callrecord.events import Unhandled, new_id
+from callrecord.postgres.batch import NAME_LIMIT, fit_name, to_json
 from tests.callrecord.db.calls import at, batch, connected, ended, leg, message, started, usage
 
 

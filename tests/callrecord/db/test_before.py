@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from callrecord.db.before import DropError, drop_before
-from callrecord.db.migrate import MIGRATIONS, migrate
+from callrecord.schema.migrate import MIGRATIONS, migrate
+from callrecord.schema.set_aside import DropError, drop_before
 from tests.callrecord.db.by_psql import UNINSTALL, apply_with_psql
 from tests.callrecord.db.catalogue import catalogue, rows
 from tests.callrecord.db.command import ROOT, run

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from callrecord.db.store import Store
+from callrecord.postgres.store import Store
 from tests.callrecord.db.calls import batch, message, started, usage
 from tests.callrecord.db.people import People
 from tests.callrecord.db.rows import add_message, total_tokens

@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from callrecord.db.connection import connect, writable_url
-from callrecord.db.errors import Stop, Transient, Unusable
-from callrecord.db.outbox_home import OutboxHome
-from callrecord.db.shipper import Shipper
-from callrecord.db.store import check_schema
+from callrecord.errors import Stop, Transient, Unusable
+from callrecord.outbox.directory import OutboxHome
+from callrecord.postgres.connection import connect, writable_url
+from callrecord.postgres.store import check_schema
+from callrecord.shipping.shipper import Shipper
 from tests.callrecord.db.calls import ended, started, until, write
 from tests.callrecord.db.shipping import QUICK
 

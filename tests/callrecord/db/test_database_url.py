@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from callrecord.db.database_url import BadDatabaseUrl, checked_url, read_url
+from callrecord.postgres.database_url import BadDatabaseUrl, checked_url, read_url
 
 PLAIN = "postgresql://u:p@h:5432/db"
 

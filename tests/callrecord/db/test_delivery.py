@@ -8,13 +8,13 @@ from typing import Any
 import asyncpg
 import pytest
 
-import callrecord.db.delivery
-from callrecord.db.delivery import Delivery, Stats
-from callrecord.db.events import Event, Unhandled, encode
-from callrecord.db.outbox import OutboxWriter, frame
-from callrecord.db.outbox_home import OutboxHome, WorkerDirectory
-from callrecord.db.refused import files_under, read_file
-from callrecord.db.tails import Tails
+import callrecord.shipping.delivery
+from callrecord.events import Event, Unhandled, encode
+from callrecord.outbox.directory import OutboxHome, WorkerDirectory
+from callrecord.outbox.refused_files import files_under, read_file
+from callrecord.outbox.writer import OutboxWriter, frame
+from callrecord.shipping.backlog import Tails
+from callrecord.shipping.delivery import Delivery, Stats
 from tests.callrecord.db.calls import at, ended, leg, message, started, usage, write
 from tests.postgres import Connection
 
@@ -48,7 +48,7 @@ class Shipping:
 async def shipping(
     tmp_path: Path, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Shipping]:
-    monkeypatch.setattr(callrecord.db.delivery, "HOLD_S", 0.0)
+    monkeypatch.setattr(callrecord.shipping.delivery, "HOLD_S", 0.0)
     shipping = Shipping(OutboxHome(tmp_path).take(), dsn)
     yield shipping
     await shipping.close()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from callrecord.db.disk import RESERVE_BYTES, DiskReserve
-from callrecord.db.outbox import RESERVE
+from callrecord.outbox.disk_reserve import RESERVE_BYTES, DiskReserve
+from callrecord.outbox.writer import RESERVE
 
 
 def test_a_reserve_of_real_bytes_is_made_and_removed(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callrecord.db.events import (
+from callrecord.events import (
     COMPLETED,
     FAILED,
     STRING_LIMIT,

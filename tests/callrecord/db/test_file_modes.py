@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from callrecord.db.outbox import OutboxWriter
-from callrecord.db.outbox_home import OutboxHome
+from callrecord.outbox.directory import OutboxHome
+from callrecord.outbox.writer import OutboxWriter
 from tests.callrecord.db.calls import message, started
 
 

@@ -10,12 +10,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from callrecord.db.errors import Hold, Transient
-from callrecord.db.heartbeat import Heartbeat, Identity, Rhythm
-from callrecord.db.outbox import OutboxWriter
-from callrecord.db.outbox_home import OutboxHome
-from callrecord.db.shipper import Shipper
-from callrecord.db.store import Store
+from callrecord.errors import Hold, Transient
+from callrecord.outbox.directory import OutboxHome
+from callrecord.outbox.writer import OutboxWriter
+from callrecord.postgres.store import Store
+from callrecord.shipping.heartbeat import Heartbeat, Identity, Rhythm
+from callrecord.shipping.shipper import Shipper
 from tests.callrecord.db.calls import batch, ended, leg, message, started, write
 from tests.callrecord.db.proxy import Faults, Proxy, proxy_to
 from tests.callrecord.db.rows import add_call
@@ -200,9 +200,9 @@ async def test_it_looks_for_people_who_talk_on(
     dsn: str, store: Store, pg: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those who stay keep nobody behind them from being looked for."""
-    monkeypatch.setattr("callrecord.db.heartbeat.LEGS_EVERY_S", 0.02)
-    for module in ("watch", "workers"):
-        monkeypatch.setattr(f"callrecord.db.{module}.CHUNK", 1)
+    monkeypatch.setattr("callrecord.shipping.heartbeat.LEGS_EVERY_S", 0.02)
+    for module in ("shipping.sweeper", "postgres.workers"):
+        monkeypatch.setattr(f"callrecord.{module}.CHUNK", 1)
     bob, ann = leg("bob", sid="PA_bob"), leg("ann", sid="PA_ann")
     header = started(room_name="support")
     await store.apply([batch(header, ann, bob, ended("transferred"))])
@@ -262,7 +262,7 @@ async def test_it_comes_back_after_an_absence_and_says_so_once(
 async def test_a_black_hole_ends_with_the_answers_time(
     proxy: Proxy, pg: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("callrecord.db.workers.ANSWER_S", 0.3)
+    monkeypatch.setattr("callrecord.postgres.workers.ANSWER_S", 0.3)
     me = uuid4()
     heartbeat = heart(proxy.url, me)
     heartbeat.start()

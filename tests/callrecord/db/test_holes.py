@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from callrecord.db.holes import find_holes
+from callrecord.schema.holes import find_holes
 from tests.callrecord.db.command import run
 from tests.callrecord.db.people import People
 from tests.callrecord.db.seed import apply_seed

@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from callrecord.db.store import Store
+from callrecord.postgres.store import Store
 from tests.callrecord.db.applied import apply
 from tests.callrecord.db.by_psql import PSQL_ROUTINES
 from tests.callrecord.db.calls import at, batch, message, started

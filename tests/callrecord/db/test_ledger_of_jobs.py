@@ -5,10 +5,10 @@ from itertools import permutations, product
 import msgspec
 import pytest
 
-from callrecord.db.batch import CallBatch
-from callrecord.db.events import CallEnded
-from callrecord.db.reading import ledger_faults
-from callrecord.db.store import Store
+from callrecord.events import CallEnded
+from callrecord.postgres.batch import CallBatch
+from callrecord.postgres.store import Store
+from callrecord.reading import ledger_faults
 from tests.callrecord.db.applied import apply, call_of
 from tests.callrecord.db.calls import at, batch, ended, started, usage
 from tests.postgres import Connection

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-import callrecord.db.local_disk as disk
-from callrecord.db.errors import Stop
-from callrecord.db.local_disk import check_local, file_system, sync_data, sync_directory
+import callrecord.outbox.local_disk as disk
+from callrecord.errors import Stop
+from callrecord.outbox.local_disk import check_local, file_system, sync_data, sync_directory
 
 MOUNTS = r"""
 /dev/vda / ext4 rw 0 0

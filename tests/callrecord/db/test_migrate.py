@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from callrecord.db.migrate import MOVES_ROWS, url_for_dbmate
-from callrecord.db.schema import SCHEMA_VERSION_NEEDED
+from callrecord.postgres.schema_version import SCHEMA_VERSION_NEEDED
+from callrecord.schema.migrate import MOVES_ROWS, url_for_dbmate
 from tests.callrecord.db.by_psql import FILES, apply_with_psql
 from tests.callrecord.db.catalogue import catalogue
 from tests.callrecord.db.command import run

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from callrecord.db.batch import CallBatch
-from callrecord.db.events import new_id
-from callrecord.db.store import Store
+from callrecord.events import new_id
+from callrecord.postgres.batch import CallBatch
+from callrecord.postgres.store import Store
 from tests.callrecord.db.calls import batch, message, started
 from tests.callrecord.db.rows import add_call, add_leg, add_user, total_tokens
 from tests.postgres import Connection

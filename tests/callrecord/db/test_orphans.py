@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from callrecord.db.orphans import settle
-from callrecord.db.outbox import hidden_path, job_of
-from callrecord.db.outbox_home import OutboxHome, WorkerDirectory
+from callrecord.outbox.directory import OutboxHome, WorkerDirectory
+from callrecord.outbox.job_notes import settle
+from callrecord.outbox.writer import hidden_path, job_of
 from tests.callrecord.db.calls import events_of, key_of, read_all, started, write
 
 

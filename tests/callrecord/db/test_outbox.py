@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from callrecord.db.events import encode
-from callrecord.db.outbox import OutboxWriter, frame, job_of
+from callrecord.events import encode
+from callrecord.outbox.writer import OutboxWriter, frame, job_of
 from tests.callrecord.db.calls import ended, events_of, message, read_all, started
 
 

@@ -9,14 +9,14 @@ from uuid import UUID
 
 import pytest
 
-from callrecord.db.errors import Stop
-from callrecord.db.outbox_home import LOCK, OutboxHome
+from callrecord.errors import Stop
+from callrecord.outbox.directory import LOCK, OutboxHome
 from tests.callrecord.db.calls import started, write
 
 HOLDER = """
 import sys
 from pathlib import Path
-from callrecord.db.outbox_home import OutboxHome
+from callrecord.outbox.directory import OutboxHome
 directory = OutboxHome(Path(sys.argv[1])).take()
 print(directory.path, flush=True)
 sys.stdin.read()

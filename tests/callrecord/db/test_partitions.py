@@ -10,8 +10,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from callrecord.db.routines import Routine, Routines, apply_routines, read_routines
-from callrecord.db.store import Store
+from callrecord.postgres.store import Store
+from callrecord.schema.routines import Routine, Routines, apply_routines, read_routines
 from tests.callrecord.db.applied import apply, snapshot
 from tests.callrecord.db.calls import batch, connected, ended, leg, message, started, usage
 from tests.callrecord.db.people import People

@@ -4,9 +4,9 @@ from typing import Literal
 
 import pytest
 
-from callrecord.db.events import Event
-from callrecord.db.store import Store, check_schema
-from callrecord.db.workers import Workers
+from callrecord.events import Event
+from callrecord.postgres.store import Store, check_schema
+from callrecord.postgres.workers import Workers
 from tests.callrecord.db.calls import batch, ended, leg, message, started, usage
 from tests.callrecord.db.command import run
 from tests.pgbouncer import pgbouncer

@@ -10,8 +10,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from callrecord.db.holes import find_holes
-from callrecord.db.migrate import MigrationError, migrate
+from callrecord.schema.holes import find_holes
+from callrecord.schema.migrate import MigrationError, migrate
 from tests.callrecord.db.catalogue import catalogue
 from tests.callrecord.db.command import ROOT, run
 from tests.callrecord.db.people import People

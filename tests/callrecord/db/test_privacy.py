@@ -6,9 +6,9 @@ from uuid import uuid4
 
 import pytest
 
-from callrecord.db import privacy
-from callrecord.db.errors import Stop
-from callrecord.db.privacy import (
+from callrecord import privacy
+from callrecord.errors import Stop
+from callrecord.privacy import (
     Private,
     describe,
     hide,

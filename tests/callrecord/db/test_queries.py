@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from bench.named_queries import NAMED_QUERIES
-from callrecord.db.sql import sql
+from callrecord.postgres.queries import sql
 from tests.postgres import Connection, as_user, database
 
 pytestmark = pytest.mark.every_postgres

@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from callrecord.db.migrate import migrate
-from callrecord.db.store import Store
+from callrecord.postgres.store import Store
+from callrecord.schema.migrate import migrate
 from tests.callrecord.db.applied import apply
 from tests.callrecord.db.calls import batch, ended, enlisted, leg, message, started, usage
 from tests.callrecord.db.seed import apply_seed

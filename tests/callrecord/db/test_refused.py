@@ -12,8 +12,8 @@ from unittest import mock
 
 import pytest
 
-from callrecord.db.main import main
-from callrecord.db.refused import files_under, read_file
+from callrecord.operator.main import main
+from callrecord.outbox.refused_files import files_under, read_file
 from local.places import PROJECT
 from tests.callrecord.db.applied import call_of, pending_row
 from tests.callrecord.db.calls import ended, message, started, usage, write

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from callrecord.db.outbox import OutboxWriter
-from callrecord.db.outbox_home import OutboxHome
+from callrecord.outbox.directory import OutboxHome
+from callrecord.outbox.writer import OutboxWriter
 from tests.callrecord.db.calls import connected, ended, leg, message, started, usage, write
 from tests.callrecord.db.rows import STRICT
 from tests.callrecord.db.test_refused import db

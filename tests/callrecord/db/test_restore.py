@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from callrecord.db.migrate import migrate
+from callrecord.schema.migrate import migrate
 from tests.callrecord.db.calls import enlisted
 from tests.callrecord.db.catalogue import catalogue, differences, rows
 from tests.callrecord.db.version_99 import NEW_TABLES, restore_version_99

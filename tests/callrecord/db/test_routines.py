@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from callrecord.db import routines as module
-from callrecord.db.migrate import migrate
-from callrecord.db.routines import (
+from callrecord.postgres.schema_version import SCHEMA_VERSION_NEEDED
+from callrecord.schema import routines as module
+from callrecord.schema.migrate import migrate
+from callrecord.schema.routines import (
     ROUTINES,
     Routine,
     Routines,
@@ -19,7 +20,6 @@ from callrecord.db.routines import (
     psql_file,
     read_routines,
 )
-from callrecord.db.schema import SCHEMA_VERSION_NEEDED
 from tests.callrecord.db.by_psql import PSQL_ROUTINES, UNINSTALL
 from tests.callrecord.db.catalogue import catalogue, differences, rows
 from tests.callrecord.db.command import run

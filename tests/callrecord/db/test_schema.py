@@ -5,14 +5,14 @@ from collections.abc import Awaitable
 import asyncpg
 import pytest
 
-from callrecord.db.migrate import MIGRATIONS
-from callrecord.db.schema import (
+from callrecord.postgres.schema_version import (
     SCHEMA_VERSION_NEEDED,
     NotEnlisted,
     SchemaTooOld,
     WorkerTooOld,
     check,
 )
+from callrecord.schema.migrate import MIGRATIONS
 from tests.postgres import Connection, as_role
 
 pytestmark = pytest.mark.every_postgres

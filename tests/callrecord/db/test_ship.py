@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from callrecord.db.outbox import OutboxWriter
-from callrecord.db.outbox_home import OutboxHome
+from callrecord.outbox.directory import OutboxHome
+from callrecord.outbox.writer import OutboxWriter
 from local.places import PROJECT
 from local.procs import Child
 from tests.callrecord.db.calls import ended, message, started
@@ -24,8 +24,8 @@ Start = Callable[[str], Awaitable[Child]]
 JOB = """
 import sys, time
 from pathlib import Path
-from callrecord.db.outbox import OutboxWriter
-from callrecord.db.outbox_home import OutboxHome
+from callrecord.outbox.writer import OutboxWriter
+from callrecord.outbox.directory import OutboxHome
 from tests.callrecord.db.calls import message, started
 writer = OutboxWriter(OutboxHome(Path(sys.argv[1])).for_one_job(), started())
 writer.append(message("heard"))

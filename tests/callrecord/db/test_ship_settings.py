@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from agent.settings import Settings
-from callrecord.db.errors import Stop
-from callrecord.db.heartbeat import Rhythm
-from callrecord.db.ship_settings import ShipSettings, outbox_dir
+from callrecord.errors import Stop
+from callrecord.shipping.heartbeat import Rhythm
+from callrecord.shipping.settings import ShipSettings, outbox_dir
 
 URL = "postgresql://worker:secret@host/name"
 

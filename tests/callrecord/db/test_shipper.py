@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-import callrecord.db.store
-from callrecord.db.outbox import OutboxWriter
-from callrecord.db.outbox_home import OutboxHome
-from callrecord.db.shipper import Shipper
+import callrecord.postgres.store
+from callrecord.outbox.directory import OutboxHome
+from callrecord.outbox.writer import OutboxWriter
+from callrecord.shipping.shipper import Shipper
 from tests.callrecord.db.calls import connected, ended, leg, message, started, until, usage, write
 from tests.callrecord.db.proxy import Faults, Proxy, proxy_to
 from tests.callrecord.db.shipping import QUICK, WORKER, files_under, shipping
@@ -22,8 +22,8 @@ from tests.postgres import Connection
 @pytest.fixture
 async def proxy(dsn: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Proxy]:
     """A proxy to the database, for a shipper that does not wait long."""
-    monkeypatch.setattr(callrecord.db.store, "CONNECT_TIMEOUT_S", 0.5)
-    monkeypatch.setattr(callrecord.db.store, "COMMAND_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(callrecord.postgres.store, "CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(callrecord.postgres.store, "COMMAND_TIMEOUT_S", 0.5)
     async with proxy_to(dsn) as running:
         yield running
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-import callrecord.db.delivery
-import callrecord.db.store
-import callrecord.db.tail
-from callrecord.db.local_disk import sync_data
-from callrecord.db.outbox_home import OutboxHome
-from callrecord.db.shipper import Shipper
+import callrecord.outbox.reader
+import callrecord.postgres.store
+import callrecord.shipping.delivery
+from callrecord.outbox.directory import OutboxHome
+from callrecord.outbox.local_disk import sync_data
+from callrecord.shipping.shipper import Shipper
 from tests.callrecord.db.calls import ended, message, started, until, write
 from tests.callrecord.db.proxy import Faults, Proxy, proxy_to
 from tests.callrecord.db.rows import STRICT
@@ -27,8 +27,8 @@ from tests.postgres import Connection
 @pytest.fixture
 async def proxy(dsn: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Proxy]:
     """A proxy to the database, for a shipper that does not wait long."""
-    monkeypatch.setattr(callrecord.db.store, "CONNECT_TIMEOUT_S", 0.5)
-    monkeypatch.setattr(callrecord.db.store, "COMMAND_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(callrecord.postgres.store, "CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(callrecord.postgres.store, "COMMAND_TIMEOUT_S", 0.5)
     async with proxy_to(dsn) as running:
         yield running
 
@@ -36,7 +36,7 @@ async def proxy(dsn: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Prox
 async def test_stop_in_a_black_hole_does_not_wait_for_the_statement(
     tmp_path: Path, proxy: Proxy, pg: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(callrecord.db.store, "COMMAND_TIMEOUT_S", 60.0)
+    monkeypatch.setattr(callrecord.postgres.store, "COMMAND_TIMEOUT_S", 60.0)
     home = OutboxHome(tmp_path)
     directory = home.take()
     shipper = Shipper(home, directory, proxy.url, options=QUICK)
@@ -65,7 +65,7 @@ async def test_what_waits_for_a_silent_database_gets_to_the_disk_every_second(
         synced.append(os.fstat(fd).st_ino)
         sync_data(fd)
 
-    monkeypatch.setattr(callrecord.db.tail, "sync_data", noted)
+    monkeypatch.setattr(callrecord.outbox.reader, "sync_data", noted)
     async with proxy_to(dsn) as proxy, shipping(tmp_path, proxy.url) as (shipper, directory):
         first = write(directory.path, started(), message("a"), ended())
         await until(lambda: shipper.stats.events >= 1)
@@ -110,7 +110,7 @@ async def test_a_call_that_fails_each_time_keeps_no_other_call(
     tmp_path: Path, dsn: str, pg: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As by a time limit or a fault in the server: it is no outage, and nothing is refused."""
-    monkeypatch.setattr(callrecord.db.delivery, "HOLD_S", 0.1)
+    monkeypatch.setattr(callrecord.shipping.delivery, "HOLD_S", 0.1)
     await pg.execute(STRICT.replace("22000", "XX000"))
     async with shipping(tmp_path, dsn) as (shipper, directory):
         for n in range(6):

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-import callrecord.db.store
-from callrecord.db.errors import Hold, Locked, Refused, Stop, Transient, VoiceError
-from callrecord.db.events import decode, new_id
-from callrecord.db.refused import RefusedEvent
-from callrecord.db.store import Store, check_schema, meaning
+import callrecord.postgres.store
+from callrecord.errors import Hold, Locked, Refused, Stop, Transient, VoiceError
+from callrecord.events import decode, new_id
+from callrecord.outbox.refused_files import RefusedEvent
+from callrecord.postgres.store import Store, check_schema, meaning
 from tests.callrecord.db.calls import at, batch, connected, message, started, until
 from tests.callrecord.db.proxy import Faults, Proxy, proxy_to
 from tests.postgres import Connection
@@ -29,8 +29,8 @@ BY_STATE = {
 @pytest.fixture
 async def proxy(dsn: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Proxy]:
     """A proxy to the database, for a store that waits a second only."""
-    monkeypatch.setattr(callrecord.db.store, "CONNECT_TIMEOUT_S", 1.0)
-    monkeypatch.setattr(callrecord.db.store, "COMMAND_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(callrecord.postgres.store, "CONNECT_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(callrecord.postgres.store, "COMMAND_TIMEOUT_S", 1.0)
     async with proxy_to(dsn) as running:
         yield running
 

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from callrecord.db.migrate import migrate
+from callrecord.schema.migrate import migrate
 from tests.callrecord.db.by_psql import PSQL_ROUTINES, UNINSTALL
 from tests.callrecord.db.rows import add_leg, add_message
 from tests.callrecord.db.seed import apply_seed

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import callrecord.db.tail
-from callrecord.db.events import CallStarted, Event, decode, encode
-from callrecord.db.outbox import OutboxWriter, frame
-from callrecord.db.tail import Damage, Entry, Tail
+import callrecord.outbox.reader
+from callrecord.events import CallStarted, Event, decode, encode
+from callrecord.outbox.reader import Damage, Entry, Tail
+from callrecord.outbox.writer import OutboxWriter, frame
 from tests.callrecord.db.calls import (
     connected,
     damage_of,
@@ -54,11 +54,11 @@ def lines_of(header: CallStarted, events: list[Event]) -> list[bytes]:
 
 @contextmanager
 def chunks_of(size: int) -> Iterator[None]:
-    before, callrecord.db.tail.CHUNK = callrecord.db.tail.CHUNK, size
+    before, callrecord.outbox.reader.CHUNK = callrecord.outbox.reader.CHUNK, size
     try:
         yield
     finally:
-        callrecord.db.tail.CHUNK = before
+        callrecord.outbox.reader.CHUNK = before
 
 
 @AGAIN

@@ -11,13 +11,13 @@ from uuid import UUID
 import msgspec
 import pytest
 
-import callrecord.db.tails
-from callrecord.db.events import CallEnded, Message, now
-from callrecord.db.outbox import OutboxWriter
-from callrecord.db.outbox_home import OutboxHome, WorkerDirectory
-from callrecord.db.shipment import Shipment
-from callrecord.db.tail import Entry, entry_of
-from callrecord.db.tails import Tails
+import callrecord.shipping.backlog
+from callrecord.events import CallEnded, Message, now
+from callrecord.outbox.directory import OutboxHome, WorkerDirectory
+from callrecord.outbox.reader import Entry, entry_of
+from callrecord.outbox.writer import OutboxWriter
+from callrecord.shipping.backlog import Tails
+from callrecord.shipping.call_file import Shipment
 from tests.callrecord.db.calls import ended, message, started, usage, write
 
 
@@ -170,7 +170,7 @@ def test_an_adopted_directory_is_removed_when_it_is_shipped(
 def test_a_living_call_waits_for_no_backlog(
     directory: WorkerDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(callrecord.db.tails, "BATCH_EVENTS", 10)
+    monkeypatch.setattr(callrecord.shipping.backlog, "BATCH_EVENTS", 10)
     living = OutboxWriter(directory.path, started())
     tails = Tails([directory])
     ship_all(tails)
@@ -187,7 +187,7 @@ def test_a_new_call_waits_for_no_backlog(
     directory: WorkerDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The calls of the backlog were seen alive, too; they ended while the database was away."""
-    monkeypatch.setattr(callrecord.db.tails, "BATCH_EVENTS", 10)
+    monkeypatch.setattr(callrecord.shipping.backlog, "BATCH_EVENTS", 10)
     tails = Tails([directory])
     for _ in range(30):
         writer = OutboxWriter(directory.path, started())
@@ -211,7 +211,7 @@ def test_a_new_call_waits_for_no_backlog(
 def test_what_waits_in_memory_is_bounded_however_often_delivery_fails(
     directory: WorkerDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(callrecord.db.tails, "BATCH_EVENTS", 10)
+    monkeypatch.setattr(callrecord.shipping.backlog, "BATCH_EVENTS", 10)
     writers = [OutboxWriter(directory.path, started()) for _ in range(20)]
     for _ in range(20):
         write(directory.path, started(), *(message() for _ in range(5)), ended())
@@ -233,7 +233,7 @@ def test_what_waits_in_memory_is_bounded_however_often_delivery_fails(
 def test_another_batch_of_a_backlog_is_read_while_one_is_stored(
     directory: WorkerDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(callrecord.db.tails, "BATCH_EVENTS", 10)
+    monkeypatch.setattr(callrecord.shipping.backlog, "BATCH_EVENTS", 10)
     living = OutboxWriter(directory.path, started())
     tails = Tails([directory])
     ship_all(tails)
@@ -267,8 +267,8 @@ def test_nothing_is_read_ahead_of_what_is_no_backlog(directory: WorkerDirectory)
 def test_calls_of_a_backlog_take_turns(
     directory: WorkerDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(callrecord.db.tails, "BATCH_EVENTS", 4)
-    monkeypatch.setattr("callrecord.db.tail.CHUNK", 2000)
+    monkeypatch.setattr(callrecord.shipping.backlog, "BATCH_EVENTS", 4)
+    monkeypatch.setattr("callrecord.outbox.reader.CHUNK", 2000)
     paths = {write(directory.path, started(), *(message() for _ in range(50))) for _ in range(5)}
     tails = Tails([directory])
     tails.scan()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from callrecord.db.store import Store
+from callrecord.postgres.store import Store
 from tests.callrecord.db.applied import apply, snapshot
 from tests.callrecord.db.calls import batch, connected, ended, leg, message, started, usage
 from tests.callrecord.db.people import People

@@ -11,12 +11,12 @@ from xml.etree import ElementTree as ET
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callrecord.db.reading import Call, CallRecord, Leg, Message
-from callrecord.db.rendering.plain import width_of
-from callrecord.db.rendering.svg import svg_lines
-from callrecord.db.rendering.timeline import timeline_lines
-from callrecord.db.store import Store
-from callrecord.db.timeline import STAGES, Timeline, timeline_of
+from callrecord.operator.rendering.plain import width_of
+from callrecord.operator.rendering.svg import svg_lines
+from callrecord.operator.rendering.timeline import timeline_lines
+from callrecord.operator.timeline import STAGES, Timeline, timeline_of
+from callrecord.postgres.store import Store
+from callrecord.reading import Call, CallRecord, Leg, Message
 from tests.callrecord.db.applied import apply
 from tests.callrecord.db.calls import at, batch, connected, ended, leg, message, started
 from tests.callrecord.db.command import run

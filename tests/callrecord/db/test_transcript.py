@@ -4,9 +4,9 @@ from uuid import UUID
 
 import pytest
 
-from callrecord.db.events import new_id
-from callrecord.db.store import Store
-from callrecord.db.workers import Workers
+from callrecord.events import new_id
+from callrecord.postgres.store import Store
+from callrecord.postgres.workers import Workers
 from tests.callrecord.db.applied import apply, call_of, pending_row
 from tests.callrecord.db.calls import at, batch, connected, ended, leg, message, started
 from tests.faults.heartbeats import LIMIT_S, beaten, silent, watching

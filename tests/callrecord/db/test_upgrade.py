@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from callrecord.db.before import drop_before
-from callrecord.db.migrate import MIGRATIONS, MOVES_ROWS, migrate
+from callrecord.schema.migrate import MIGRATIONS, MOVES_ROWS, migrate
+from callrecord.schema.set_aside import drop_before
 from tests.callrecord.db.by_psql import FILES, PSQL_ROUTINES, UNINSTALL, apply_with_psql
 from tests.callrecord.db.catalogue import catalogue
 from tests.callrecord.db.seed import apply_seed

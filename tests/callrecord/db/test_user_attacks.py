@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from callrecord.db.refused import RefusedEvent
-from callrecord.db.store import Store
-from callrecord.db.workers import CHUNK, Workers
+from callrecord.outbox.refused_files import RefusedEvent
+from callrecord.postgres.store import Store
+from callrecord.postgres.workers import CHUNK, Workers
 from tests.callrecord.db.applied import apply
 from tests.callrecord.db.calls import (
     batch,

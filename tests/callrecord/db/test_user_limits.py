@@ -7,8 +7,8 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from callrecord.db.events import Usage
-from callrecord.db.store import Store
+from callrecord.events import Usage
+from callrecord.postgres.store import Store
 from tests.callrecord.db.applied import apply
 from tests.callrecord.db.calls import batch, connected, ended, leg, message, started, usage
 from tests.callrecord.db.people import People

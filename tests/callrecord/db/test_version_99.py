@@ -6,8 +6,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from callrecord.db.migrate import migrate
-from callrecord.db.store import Store
+from callrecord.postgres.store import Store
+from callrecord.schema.migrate import migrate
 from tests.callrecord.db.by_psql import ALL, FILES, apply_with_psql
 from tests.callrecord.db.calls import (
     batch,

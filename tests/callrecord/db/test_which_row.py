@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from callrecord.db.store import Store
+from callrecord.postgres.store import Store
 from tests.callrecord.db.applied import apply, call_of, pending_row
 from tests.callrecord.db.calls import at, batch, connected, ended, leg, message, started, usage
 from tests.callrecord.db.rows import add_user

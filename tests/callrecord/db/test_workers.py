@@ -6,10 +6,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from callrecord.db.errors import Transient
-from callrecord.db.events import COMPLETED, FAILED, TALK_ON
-from callrecord.db.store import Store
-from callrecord.db.workers import CHUNK, OpenLeg, Workers
+from callrecord.errors import Transient
+from callrecord.events import COMPLETED, FAILED, TALK_ON
+from callrecord.postgres.store import Store
+from callrecord.postgres.workers import CHUNK, OpenLeg, Workers
 from tests.callrecord.db.applied import apply, call_of
 from tests.callrecord.db.calls import at, batch, connected, ended, leg, message, started
 from tests.callrecord.db.rows import add_call, add_leg, add_message

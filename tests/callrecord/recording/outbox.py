@@ -6,9 +6,9 @@ from typing import TypeVar
 from livekit.agents import AgentSession, MetricsCollectedEvent
 from livekit.agents.metrics import AgentMetrics
 
-from callrecord.db.events import CallStarted, Event, Leg, Message, Usage, new_id, now
-from callrecord.db.outbox import OutboxWriter
-from callrecord.db.tail import Entry, Tail
+from callrecord.events import CallStarted, Event, Leg, Message, Usage, new_id, now
+from callrecord.outbox.reader import Entry, Tail
+from callrecord.outbox.writer import OutboxWriter
 from callrecord.recording.recorder import Recorder
 
 E = TypeVar("E", bound=Event)

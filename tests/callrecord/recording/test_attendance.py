@@ -5,7 +5,7 @@ from livekit import rtc
 from livekit.agents import CloseEvent, CloseReason
 from livekit.agents.llm import LLMError
 
-from callrecord.db.events import now
+from callrecord.events import now
 from callrecord.recording.attendance import CRASHED, DRAINED, Attendance
 from tests.callrecord.recording.people import DISCONNECTED, leave, participant
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from callrecord.db.events import Message, new_id, now
+from callrecord.events import Message, new_id, now
 from callrecord.recording.audience import Audience
 
 SPEECH = "speech_1"

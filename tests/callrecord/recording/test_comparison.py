@@ -10,7 +10,7 @@ from livekit.agents import AgentSession
 from livekit.agents.metrics import LLMMetrics, RealtimeModelMetrics, STTMetrics, TTSMetrics
 from livekit.agents.metrics.base import Metadata
 
-from callrecord.db.events import new_id, now
+from callrecord.events import new_id, now
 from tests.callrecord.recording.outbox import Outbox, tell
 
 _TOKENS = st.integers(0, 1000)

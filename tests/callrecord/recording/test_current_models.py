@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from livekit.agents import DEFAULT_API_CONNECT_OPTIONS, Agent, AgentSession, tts
 
-from callrecord.db.events import now
+from callrecord.events import now
 from callrecord.recording.current_models import CurrentModels, Models, models_of
 from tests.callrecord.recording.outbox import Outbox
 from tests.callrecord.recording.scripted import Reply, ScriptedLLM

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from livekit.agents import AgentSession, AgentStateChangedEvent, UserStateChangedEvent
 
-from callrecord.db.events import Message
+from callrecord.events import Message
 from tests.callrecord.recording.loudspeaker import Loudspeaker
 from tests.callrecord.recording.outbox import Outbox
 from tests.callrecord.recording.test_last_utterance import Ear, commit, tell

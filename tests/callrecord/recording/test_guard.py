@@ -3,7 +3,7 @@
 import pytest
 from livekit import rtc
 
-from callrecord.db.events import Unhandled
+from callrecord.events import Unhandled
 from tests.callrecord.recording.outbox import Outbox
 
 

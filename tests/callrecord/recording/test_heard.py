@@ -6,7 +6,7 @@ from typing import Any
 
 from livekit.agents import Agent, function_tool, llm
 
-from callrecord.db.events import Message
+from callrecord.events import Message
 from tests.callrecord.recording.conftest import Talk
 from tests.callrecord.recording.loudspeaker import Loudspeaker, Speaker, recording
 from tests.callrecord.recording.outbox import Outbox

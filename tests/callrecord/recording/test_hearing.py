@@ -13,7 +13,7 @@ from livekit.agents import (
 )
 from livekit.agents.metrics import STTMetrics
 
-from callrecord.db.events import now
+from callrecord.events import now
 from callrecord.recording.hearing import Hearing, Piece, text_of
 from callrecord.recording.messages import SENDER
 from callrecord.recording.speakers import speaker_of

@@ -6,7 +6,7 @@ import pytest
 from livekit.agents import JobExecutorType
 
 import callrecord.recording.job_sockets as checked
-from callrecord.db.errors import Stop
+from callrecord.errors import Stop
 from callrecord.recording.job_sockets import check_temporary_directory
 
 

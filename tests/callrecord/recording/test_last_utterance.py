@@ -15,7 +15,7 @@ from livekit.agents import (
 )
 from livekit.agents.metrics import STTMetrics
 
-from callrecord.db.events import now
+from callrecord.events import now
 from callrecord.recording import last_utterance
 from callrecord.recording.last_utterance import WAIT_S, LastUtterance
 from tests.callrecord.recording.outbox import Outbox

@@ -20,7 +20,7 @@ from livekit.agents.metrics.base import (
 )
 from msgspec.structs import replace
 
-from callrecord.db.events import Event, Usage, new_id
+from callrecord.events import Event, Usage, new_id
 from callrecord.recording.ledger import HEARD, Ledger
 from callrecord.recording.metrics import usage_of
 from tests.callrecord.recording.told import AT, SOURCE, llm

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from livekit import rtc
 
-from callrecord.db.events import Leg, now
+from callrecord.events import Leg, now
 from callrecord.recording.told import told
 from tests.callrecord.recording.outbox import Outbox
 from tests.callrecord.recording.people import (

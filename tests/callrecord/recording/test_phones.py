@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from livekit import rtc
 
-from callrecord.db.events import Message, now
+from callrecord.events import Message, now
 from callrecord.recording import keys
 from callrecord.recording.attendance import DRAINED, Attendance
 from callrecord.recording.keys import Keys

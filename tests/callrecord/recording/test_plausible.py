@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from livekit.agents import ChatMessage
 
-from callrecord.db.events import Message, new_id, now
+from callrecord.events import Message, new_id, now
 from callrecord.recording.messages import committed
 from callrecord.recording.plausible import LONGEST_MS, PARTS, WHOLE, plausible
 

@@ -6,7 +6,7 @@ from datetime import datetime
 import pytest
 from livekit import rtc
 
-from callrecord.db.events import now
+from callrecord.events import now
 from callrecord.recording.presence import Presence
 from tests.callrecord.recording.people import DISCONNECTED, leave, participant
 from tests.waiting import until

@@ -15,7 +15,7 @@ from livekit.protocol import models
 
 import callrecord
 from callrecord import record
-from callrecord.db.events import (
+from callrecord.events import (
     CallConnected,
     CallEnded,
     CallStarted,
@@ -24,7 +24,7 @@ from callrecord.db.events import (
     new_id,
     now,
 )
-from callrecord.db.tail import Entry, Tail
+from callrecord.outbox.reader import Entry, Tail
 from callrecord.recording.record import PLACE, Place
 from tests.callrecord.recording.people import leave, participant
 from tests.callrecord.recording.scripted import TOKENS, Reply, ScriptedLLM

@@ -5,7 +5,7 @@ import logging
 import pytest
 from livekit import rtc
 
-from callrecord.db.events import CallConnected, CallEnded, Unhandled, Usage, new_id, now
+from callrecord.events import CallConnected, CallEnded, Unhandled, Usage, new_id, now
 from tests.callrecord.recording.outbox import Outbox
 from tests.callrecord.recording.people import leave, participant
 

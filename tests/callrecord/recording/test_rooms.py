@@ -2,7 +2,7 @@
 
 import pytest
 
-from callrecord.db.errors import Transient
+from callrecord.errors import Transient
 from callrecord.recording.rooms import Rooms
 
 

@@ -19,7 +19,7 @@ from livekit.protocol import agent as job_pb
 from livekit.protocol import models
 
 from callrecord import RecordingServer, record
-from callrecord.db.events import CallStarted, decode
+from callrecord.events import CallStarted, decode
 from callrecord.recording.accepted import not_recorded
 from callrecord.recording.record import PLACE, Place
 from callrecord.recording.server import SETTLE_EVERY_S

@@ -2,7 +2,7 @@
 
 from livekit.agents.voice.io import TextOutput
 
-from callrecord.db.events import Message
+from callrecord.events import Message
 from callrecord.recording.tap import SpeechTap
 from tests.callrecord.recording.conftest import Talk
 from tests.callrecord.recording.outbox import Outbox

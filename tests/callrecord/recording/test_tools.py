@@ -13,7 +13,7 @@ from livekit.agents import (
 from livekit.agents.llm import ToolError
 from livekit.agents.voice.events import ToolCallEnded, ToolExecutionUpdatedEvent
 
-from callrecord.db.events import Message, now
+from callrecord.events import Message, now
 from callrecord.recording.tools import Tools
 from tests.callrecord.recording.conftest import Talk
 from tests.callrecord.recording.outbox import Outbox

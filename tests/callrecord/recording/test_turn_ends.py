@@ -9,7 +9,7 @@ from livekit.agents.voice.agent_activity import AgentActivity
 from livekit.agents.voice.audio_recognition import _EndOfTurnInfo, _EndOfTurnMetrics
 
 from callrecord import uninstall
-from callrecord.db.events import Message
+from callrecord.events import Message
 from callrecord.recording import turn_ends
 from tests.callrecord.recording import told
 from tests.callrecord.recording.conftest import Talk

@@ -6,7 +6,7 @@ import logging
 import pytest
 from livekit.agents import Agent, function_tool
 
-from callrecord.db.events import Message
+from callrecord.events import Message
 from tests.callrecord.recording.conftest import Talk
 from tests.callrecord.recording.outbox import Outbox
 from tests.callrecord.recording.scripted import TOKENS, Reply

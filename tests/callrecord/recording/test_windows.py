@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-import callrecord.db.locks
+import callrecord.outbox.locks
 from callrecord import RecordingServer
 
 WINDOWS = """
@@ -34,7 +34,7 @@ async def main():
 asyncio.run(main())
 """
 COMMANDS = """
-from callrecord.db.main import main
+from callrecord.operator.main import main
 raise SystemExit(main(["ship"]))
 """
 
@@ -67,7 +67,7 @@ def test_a_sidecar_refuses() -> None:
 async def test_a_recording_server_is_a_plain_agent_server(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(callrecord.db.locks, "fcntl", None)
+    monkeypatch.setattr(callrecord.outbox.locks, "fcntl", None)
     monkeypatch.delenv("DATABASE_URL", raising=False)
     server = RecordingServer(ws_url="ws://127.0.0.1:1", api_key="key", api_secret="s" * 32)
     with pytest.raises(RuntimeError, match="No RTC session entrypoint"):  # LiveKit's own

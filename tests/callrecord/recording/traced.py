@@ -12,7 +12,7 @@ from pathlib import Path
 from livekit.agents import AgentSession, UserInputTranscribedEvent
 from livekit.plugins import openai as plugins
 
-from callrecord.db.events import Usage, now
+from callrecord.events import Usage, now
 from callrecord.recording.telemetry import telemetry_of
 from tests.callrecord.recording.metering.conftest import Forecaster
 from tests.callrecord.recording.outbox import Outbox

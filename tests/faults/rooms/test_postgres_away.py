@@ -9,7 +9,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from callrecord.db.migrate import migrate
+from callrecord.schema.migrate import migrate
 from local.caller import Caller, Server
 from local.caller.voice import Voice
 from local.postgres import LocalPostgres

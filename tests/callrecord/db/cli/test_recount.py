@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from callrecord.db.store import Store
+from callrecord.postgres.store import Store
 from tests.callrecord.db.applied import apply
 from tests.callrecord.db.calls import batch, message, started, usage
 from tests.callrecord.db.command import run

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from callrecord.db.events import now
-from callrecord.db.outbox import OutboxWriter
-from callrecord.db.outbox_home import OutboxHome
-from callrecord.db.outbox_status import QUIET_S
-from callrecord.db.refused import RefusedEvent, keep_in_file
-from callrecord.db.store import Store
-from callrecord.db.workers import Workers
+from callrecord.events import now
+from callrecord.outbox.directory import OutboxHome
+from callrecord.outbox.refused_files import RefusedEvent, keep_in_file
+from callrecord.outbox.status import QUIET_S
+from callrecord.outbox.writer import OutboxWriter
+from callrecord.postgres.store import Store
+from callrecord.postgres.workers import Workers
 from tests.callrecord.db.applied import apply
 from tests.callrecord.db.calls import batch, message, started, write
 from tests.callrecord.db.command import run

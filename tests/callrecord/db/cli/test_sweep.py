@@ -2,8 +2,8 @@
 
 import pytest
 
-from callrecord.db.store import Store
-from callrecord.db.workers import Workers
+from callrecord.postgres.store import Store
+from callrecord.postgres.workers import Workers
 from tests.callrecord.db.applied import apply
 from tests.callrecord.db.calls import batch, started
 from tests.callrecord.db.command import run

@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
-from callrecord.db.events import Event, Message, Usage
-from callrecord.db.store import Store
+from callrecord.events import Event, Message, Usage
+from callrecord.postgres.store import Store
 from tests.callrecord.db.applied import apply
 from tests.callrecord.db.calls import at, batch, connected, ended, leg, message, started, usage
 

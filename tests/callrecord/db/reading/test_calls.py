@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from callrecord.db.reading import (
+from callrecord.reading import (
     active_calls,
     call_by_session,
     calls_of_user,

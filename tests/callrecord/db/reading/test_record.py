@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from callrecord.db.reading import (
+from callrecord.reading import (
     CallRecord,
     conversation,
     get_call,

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from callrecord.db.reading import ActiveCall, Call, Leg, Message, Usage
+from callrecord.reading import ActiveCall, Call, Leg, Message, Usage
 from tests.postgres import Connection
 
 pytestmark = pytest.mark.every_postgres

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callrecord.db.rendering.as_json import as_json, compact
-from callrecord.db.rendering.plain import plain, width_of, wrapped
+from callrecord.operator.rendering.as_json import as_json, compact
+from callrecord.operator.rendering.plain import plain, width_of, wrapped
 
 HARMLESS = "\u200c\u200d"
 

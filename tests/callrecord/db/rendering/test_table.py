@@ -1,6 +1,6 @@
 """Tables in plain text."""
 
-from callrecord.db.rendering.table import table
+from callrecord.operator.rendering.table import table
 
 
 def test_columns_are_as_wide_as_their_cells_and_wide_letters_count_twice() -> None:

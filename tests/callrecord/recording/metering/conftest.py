@@ -11,7 +11,7 @@ import pytest_asyncio
 from livekit.agents import Agent, AgentSession, llm
 from livekit.plugins import openai as plugins
 
-from callrecord.db.events import Usage
+from callrecord.events import Usage
 from tests.callrecord.recording.outbox import Outbox
 from tests.local.ai_control import control_url, set_script
 from tests.local.servers import ai_server

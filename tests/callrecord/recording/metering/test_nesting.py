@@ -6,7 +6,7 @@ from livekit import rtc
 from livekit.agents import APIConnectOptions, APIStatusError
 from livekit.plugins import openai as plugins
 
-from callrecord.db.events import now
+from callrecord.events import now
 from tests.callrecord.recording.metering.conftest import (
     SCRIPT,
     Ask,

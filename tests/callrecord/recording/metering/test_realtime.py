@@ -12,7 +12,7 @@ from livekit.agents import Agent, AgentSession
 from livekit.agents.llm import RealtimeModelFallbackAdapter
 from livekit.plugins.openai import realtime
 
-from callrecord.db.events import now
+from callrecord.events import now
 from tests.callrecord.recording.metering.conftest import (
     SCRIPT,
     Bill,

@@ -9,7 +9,7 @@ from livekit.agents import APIConnectOptions, APIError, stt
 from livekit.plugins import openai as plugins
 from livekit.plugins import silero
 
-from callrecord.db.events import Usage, now
+from callrecord.events import Usage, now
 from callrecord.recording.metering.meter import Meter
 from tests.callrecord.recording.metering.conftest import SCRIPT, Ask, Bill
 from tests.callrecord.recording.outbox import Outbox, tell

@@ -1,1 +1,0 @@
-"""From a call's events to rows in Postgres: outbox, shipper, store and operator's commands."""

@@ -1,0 +1,1 @@
+"""The operator's command `callrecord` (`python -m db`), and what it prints."""

@@ -1,0 +1,219 @@
+"""Reading an outbox file while it grows, and telling its end."""
+
+import os
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+
+from callrecord.events import CallEnded, CallStarted, Event, Message, Usage, decode, now
+from callrecord.outbox import locks
+from callrecord.outbox.local_disk import sync_data
+
+CHUNK = 256 * 1024
+"""Bytes read at once: bounds memory and how long one file keeps the others waiting."""
+
+LINE_LIMIT = 64 * 1024 * 1024
+"""Bytes of one line; what goes on for longer is none, and kept aside in pieces."""
+
+_FRAME = re.compile(rb"([0-9a-f]{8}) (([0-9]+) (.*))", re.DOTALL)
+_LINE_START = re.compile(rb"(?:^|\n)[0-9a-f]{8} ([0-9]+) ")
+_FRAME_START = re.compile(rb"[0-9a-f]{8} [0-9]+ \{")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event as read, with its place in the file."""
+
+    event: Event
+    sequence: int
+    offset: int
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Bytes that are no event: a flipped bit, or the unfinished last line of a dead writer.
+
+    Attributes:
+        offset: Where they stand in the file; negative for a gap, which has no bytes.
+    """
+
+    offset: int
+    raw: bytes
+    reason: str
+
+
+class Tail:
+    """One outbox file, read from its start to its growing end.
+
+    Attributes:
+        path: The file.
+        header: The call's first event, once read.
+        ended: Whether a CallEnded was read.
+        drafts: Turns that were begun and not committed, as far as was read.
+        open: Requests to models that were begun and not ended, likewise.
+        seen_alive: Whether its writer was alive at some time while we looked.
+        died_at: When we saw that it lived no more; None if it was dead at our first look.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file. Raises OSError if it is gone or not readable."""
+        self.path = path
+        self._fd = os.open(path, os.O_RDONLY)
+        self._offset = 0
+        self._rest = bytearray()
+        self._last_sequence = 0
+        self.header: CallStarted | None = None
+        self.ended = False
+        self.drafts: dict[UUID, Entry] = {}
+        self.open: dict[UUID, Usage] = {}
+        self._damaged = 0
+        self.seen_alive = False
+        self.died_at: datetime | None = None
+        self._locked = False
+
+    @property
+    def locked(self) -> bool:
+        """Whether we hold the dead writer's lock."""
+        return self._locked
+
+    @property
+    def next_sequence(self) -> int:
+        """The sequence that the next event would have."""
+        return self._last_sequence + 1
+
+    def written_at(self) -> datetime:
+        """Return when the writer appended last, by the file's own time."""
+        return datetime.fromtimestamp(os.fstat(self._fd).st_mtime, UTC)
+
+    def grown(self) -> bool:
+        """Return whether there is something that was not read yet."""
+        return os.fstat(self._fd).st_size > self._offset
+
+    def unread(self) -> int:
+        """Return the bytes that were not read yet."""
+        return max(0, os.fstat(self._fd).st_size - self._offset)
+
+    def written(self) -> int:
+        """Return the sequence of the last event in the file, read or not; 0 if there is none."""
+        size = os.fstat(self._fd).st_size
+        span = 4096
+        while True:
+            data = os.pread(self._fd, span, max(0, size - span))
+            found = [int(match[1]) for match in _LINE_START.finditer(data)]
+            if found or span >= size:
+                return max(found, default=0)
+            span *= 8
+
+    def read(self) -> list[Entry | Damage]:
+        """Return what came since the last call, at most CHUNK bytes of it."""
+        data = os.pread(self._fd, CHUNK, self._offset)
+        start = self._offset - len(self._rest)
+        self._offset += len(data)
+        self._rest += data
+        if b"\n" not in data and len(self._rest) < LINE_LIMIT:
+            return []
+        *lines, rest = bytes(self._rest).split(b"\n")
+        self._rest = bytearray(rest)
+        found: list[Entry | Damage] = []
+        for line in lines:
+            found.extend(self._parse(line, start))
+            start += len(line) + 1
+        if len(self._rest) >= LINE_LIMIT:
+            found += self._take_rest("line without an end")
+        return found
+
+    def try_finish(self) -> bool:
+        """Take the lock of a dead writer, and keep it. False while the writer lives.
+
+        Only under the lock is the end of the file its end: read once more after this.
+        """
+        if self._locked:
+            return True
+        self._locked = locks.try_lock(self._fd)
+        if not self._locked:
+            self.seen_alive = True
+        elif self.seen_alive:
+            self.died_at = now()
+        return self._locked
+
+    def rest(self) -> list[Entry | Damage]:
+        """Return what the unfinished last line holds, under the lock and after the last read."""
+        return self._take_rest("unfinished line") if self._rest else []
+
+    def sync(self) -> None:
+        """Bring the file to the disk."""
+        sync_data(self._fd)
+
+    def close(self, *, remove: bool) -> None:
+        """Close, and with `remove` unlink while the lock is still held."""
+        if remove and self._same_file():
+            self.path.unlink()
+        locks.close(self._fd)
+
+    def _take_rest(self, reason: str) -> list[Entry | Damage]:
+        rest, self._rest = bytes(self._rest), bytearray()
+        return list(self._parse(rest, self._offset - len(rest), reason))
+
+    def _same_file(self) -> bool:
+        try:
+            return self.path.stat().st_ino == os.fstat(self._fd).st_ino
+        except FileNotFoundError:
+            return False
+
+    def _parse(
+        self, line: bytes, offset: int, reason: str = "bad checksum or unknown event"
+    ) -> Iterator[Entry | Damage]:
+        entry = entry_of(line, offset)
+        if entry is not None:
+            yield from self._note(entry)
+            return
+        # A flipped newline joins two lines: look for a whole one inside before giving up on it.
+        for match in _FRAME_START.finditer(line, 1):
+            cut = match.start()
+            head, tail = line[: cut - 1], line[cut:]
+            if entry_of(head, offset) or entry_of(tail, offset + cut):
+                yield from self._parse(head, offset)
+                yield from self._parse(tail, offset + cut, reason)
+                return
+        self._damaged += 1
+        yield Damage(offset, line, reason)
+
+    def _note(self, entry: Entry) -> Iterator[Entry | Damage]:
+        missing = entry.sequence - self._last_sequence - 1 - self._damaged
+        if missing > 0:
+            # A place of its own: at the entry's it would take the place of a refused entry.
+            place = -2 - entry.offset
+            yield Damage(place, b"", f"{missing} events missing before {entry.sequence}")
+        self._last_sequence = entry.sequence
+        self._damaged = 0
+        if isinstance(entry.event, CallStarted) and self.header is None:
+            self.header = entry.event
+        if isinstance(entry.event, CallEnded):
+            self.ended = True
+        if isinstance(entry.event, Usage):
+            self.open.pop(entry.event.id, None)
+            if entry.event.metadata.get("open"):
+                self.open[entry.event.id] = entry.event
+        if isinstance(entry.event, Message):
+            self.drafts.pop(entry.event.id, None)
+            if entry.event.metadata.get("final") is False:
+                self.drafts[entry.event.id] = entry
+        yield entry
+
+
+def entry_of(line: bytes, offset: int) -> Entry | None:
+    """Return the event of a line; None if it is damaged, or no event that this version knows."""
+    match = _FRAME.fullmatch(line)
+    if match is None or int(match[1], 16) != zlib.crc32(match[2]):
+        return None
+    try:
+        return Entry(decode(match[4]), int(match[3]), offset, line)
+    except msgspec.DecodeError:
+        return None

@@ -1,0 +1,1 @@
+"""What a worker says to Postgres: connections, batches of events, and the workers' own rows."""

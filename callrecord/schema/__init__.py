@@ -1,0 +1,1 @@
+"""The schema: makes it, brings it up to date, and looks for what endangers it."""
