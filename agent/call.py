@@ -26,12 +26,12 @@ from callrecord.events import now
 from callrecord.log_fields import log_fields
 from callrecord.outbox.writer import OutboxWriter
 from callrecord.privacy import describe
-from callrecord.recording import hang_ups
-from callrecord.recording.cuts import cut_reason
 from callrecord.recording.header import call_header
-from callrecord.recording.phones import is_phone
-from callrecord.recording.presence import Presence
+from callrecord.recording.instrumentation import hang_ups
 from callrecord.recording.recorder import Recorder
+from callrecord.recording.room.cuts import cut_reason
+from callrecord.recording.room.phones import is_phone
+from callrecord.recording.room.presence import Presence
 from callrecord.recording.telemetry import telemetry_of
 
 logger = structlog.get_logger("voice.call")

@@ -11,7 +11,7 @@ from livekit import rtc
 from livekit.agents import AgentSession, ChatMessage
 from livekit.agents.types import TOPIC_CHAT
 
-from callrecord.recording.messages import SENDER
+from callrecord.recording.conversation.messages import SENDER
 from callrecord.recording.recorder import Recorder
 
 logger = structlog.get_logger("voice.people")

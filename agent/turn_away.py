@@ -8,8 +8,8 @@ from livekit.agents import JobContext
 from agent.announce import announce, close_room
 from agent.phrases import Phrases
 from agent.settings import Settings
-from callrecord.recording.accepted import not_recorded
-from callrecord.recording.attendance import CRASHED
+from callrecord.recording.job_notes import not_recorded
+from callrecord.recording.room.attendance import CRASHED
 
 logger = structlog.get_logger("voice.turn_away")
 

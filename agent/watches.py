@@ -15,8 +15,8 @@ from agent.phrases import Phrases
 from agent.pipeline import Session
 from agent.rescue import Rescue
 from agent.settings import Settings
-from callrecord.recording.presence import Presence
 from callrecord.recording.recorder import Recorder
+from callrecord.recording.room.presence import Presence
 
 logger = structlog.get_logger("voice.watches")
 

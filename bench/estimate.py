@@ -20,7 +20,7 @@ import openai
 from livekit.agents import llm
 
 from bench import report
-from callrecord.recording.metering.estimate import Answer, Estimator, Scale
+from callrecord.recording.usage.estimate import Answer, Estimator, Scale
 from local.ai_server import AIServer
 from local.places import run_directory
 

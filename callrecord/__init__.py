@@ -12,7 +12,7 @@ talks to Postgres runs without it.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from callrecord.recording.patches import uninstall
+    from callrecord.recording.instrumentation.patches import uninstall
     from callrecord.recording.record import Recording, record
     from callrecord.recording.server import RecordingServer
 
@@ -29,7 +29,7 @@ def __getattr__(name: str) -> Any:
 
         return RecordingServer
     if name == "uninstall":
-        from callrecord.recording.patches import uninstall
+        from callrecord.recording.instrumentation.patches import uninstall
 
         return uninstall
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,21 +16,21 @@ from livekit.agents import AgentSession, SpeechCreatedEvent
 from callrecord.events import TALK_ON, CallConnected, CallEnded, Event, Usage
 from callrecord.outbox.writer import OutboxWriter
 from callrecord.privacy import private_logger
-from callrecord.recording import turn_ends
-from callrecord.recording.booking import Booking
-from callrecord.recording.comparison import Comparison
+from callrecord.recording.attribution import Booking
+from callrecord.recording.conversation.last_utterance import LastUtterance
+from callrecord.recording.conversation.session_events import HANDLERS, log_error
+from callrecord.recording.conversation.turns import Turns
 from callrecord.recording.guard import Guard
-from callrecord.recording.keys import Keys
-from callrecord.recording.kinds import is_person
-from callrecord.recording.last_utterance import LastUtterance
-from callrecord.recording.legs import Legs
-from callrecord.recording.metering.hook import install
-from callrecord.recording.metering.meter import DRAIN_S, Meter
-from callrecord.recording.playback import Playback
-from callrecord.recording.session_events import HANDLERS, log_error
-from callrecord.recording.tap import tap, untap
+from callrecord.recording.instrumentation import turn_ends
+from callrecord.recording.instrumentation.install import install
+from callrecord.recording.instrumentation.playback import Playback
+from callrecord.recording.instrumentation.text_output import tap, untap
+from callrecord.recording.room.keys import Keys
+from callrecord.recording.room.legs import Legs
+from callrecord.recording.room.participants import is_person
 from callrecord.recording.telemetry import Telemetry
-from callrecord.recording.turns import Turns
+from callrecord.recording.usage.meter import DRAIN_S, Meter
+from callrecord.recording.usage.reconciliation import Comparison
 
 logger = private_logger("voice.recorder")
 

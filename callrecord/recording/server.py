@@ -16,10 +16,10 @@ from callrecord.outbox.job_notes import settle
 from callrecord.outbox.locks import require_locks
 from callrecord.postgres.starting import check_schema_if_there
 from callrecord.privacy import private_logger
-from callrecord.recording.accepted import NotedRequest, at_session_end
+from callrecord.recording.job_notes import NotedRequest, at_session_end
 from callrecord.recording.job_sockets import check_temporary_directory
+from callrecord.recording.livekit_rooms import Rooms
 from callrecord.recording.record import PLACE, Place
-from callrecord.recording.rooms import Rooms
 from callrecord.shipping.heartbeat import Heartbeat, Identity
 from callrecord.shipping.settings import ShipSettings
 from callrecord.shipping.shipper import Shipper

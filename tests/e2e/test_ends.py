@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from livekit import api
 
-from callrecord.recording.rooms import Rooms
+from callrecord.recording.livekit_rooms import Rooms
 from callrecord.shipping.heartbeat import LEGS_EVERY_S
 from local.caller import Caller, Server
 from local.caller.voice import Voice

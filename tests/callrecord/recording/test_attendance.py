@@ -6,7 +6,7 @@ from livekit.agents import CloseEvent, CloseReason
 from livekit.agents.llm import LLMError
 
 from callrecord.events import now
-from callrecord.recording.attendance import CRASHED, DRAINED, Attendance
+from callrecord.recording.room.attendance import CRASHED, DRAINED, Attendance
 from tests.callrecord.recording.people import DISCONNECTED, leave, participant
 
 Reason = rtc.DisconnectReason

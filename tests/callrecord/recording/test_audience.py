@@ -3,7 +3,7 @@
 import pytest
 
 from callrecord.events import Message, new_id, now
-from callrecord.recording.audience import Audience
+from callrecord.recording.conversation.audience import Audience
 
 SPEECH = "speech_1"
 STORY = "Once upon a time there was a village."
@@ -12,7 +12,7 @@ STORY = "Once upon a time there was a village."
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     at = [100.0]
-    monkeypatch.setattr("callrecord.recording.audience.time.monotonic", lambda: at[0])
+    monkeypatch.setattr("callrecord.recording.conversation.audience.time.monotonic", lambda: at[0])
     return at
 
 

@@ -8,9 +8,9 @@ import pytest
 from livekit import api
 from livekit.agents import JobContext
 
-from callrecord.recording import cuts
-from callrecord.recording.attendance import CRASHED, DRAINED, Attendance
-from callrecord.recording.cuts import cut_reason
+from callrecord.recording.room import cuts
+from callrecord.recording.room.attendance import CRASHED, DRAINED, Attendance
+from callrecord.recording.room.cuts import cut_reason
 from tests.callrecord.recording.people import participant
 
 

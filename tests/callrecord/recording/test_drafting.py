@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callrecord.recording.drafting import _LONGEST, Drafting
+from callrecord.recording.conversation.drafting import _LONGEST, Drafting
 from tests.callrecord.recording.conftest import Talk
 from tests.callrecord.recording.outbox import Outbox
 from tests.callrecord.recording.scripted import Reply

@@ -8,8 +8,8 @@ from livekit.agents import Agent, AgentSession, CloseEvent, CloseReason
 from livekit.api.room_service import RoomService
 from livekit.protocol.room import DeleteRoomRequest
 
-from callrecord.recording import hang_ups
-from callrecord.recording.attendance import DRAINED, Attendance
+from callrecord.recording.instrumentation import hang_ups
+from callrecord.recording.room.attendance import DRAINED, Attendance
 from tests.callrecord.recording.people import leave, participant
 from tests.callrecord.recording.scripted import ScriptedLLM
 

@@ -16,8 +16,8 @@ from livekit.agents import (
 from livekit.agents.metrics import STTMetrics
 
 from callrecord.events import now
-from callrecord.recording import last_utterance
-from callrecord.recording.last_utterance import WAIT_S, LastUtterance
+from callrecord.recording.conversation import last_utterance
+from callrecord.recording.conversation.last_utterance import WAIT_S, LastUtterance
 from tests.callrecord.recording.outbox import Outbox
 from tests.waiting import until
 

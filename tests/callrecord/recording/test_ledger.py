@@ -21,8 +21,8 @@ from livekit.agents.metrics.base import (
 from msgspec.structs import replace
 
 from callrecord.events import Event, Usage, new_id
-from callrecord.recording.ledger import HEARD, Ledger
-from callrecord.recording.metrics import usage_of
+from callrecord.recording.usage.framework_metrics import usage_of
+from callrecord.recording.usage.ledger import HEARD, Ledger
 from tests.callrecord.recording.told import AT, SOURCE, llm
 
 

@@ -12,9 +12,9 @@ from livekit.agents.voice import agent_activity
 from livekit.api.room_service import RoomService
 
 from callrecord import uninstall
-from callrecord.recording import hang_ups, turn_ends
-from callrecord.recording.metering import hook
-from callrecord.recording.metering.meter import Meter
+from callrecord.recording.instrumentation import hang_ups, turn_ends
+from callrecord.recording.instrumentation import install as hook
+from callrecord.recording.usage.meter import Meter
 
 CLASSES = (
     llm.LLMStream,

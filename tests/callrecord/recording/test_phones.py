@@ -7,10 +7,10 @@ import pytest
 from livekit import rtc
 
 from callrecord.events import Message, now
-from callrecord.recording import keys
-from callrecord.recording.attendance import DRAINED, Attendance
-from callrecord.recording.keys import Keys
-from callrecord.recording.presence import Presence
+from callrecord.recording.room import keys
+from callrecord.recording.room.attendance import DRAINED, Attendance
+from callrecord.recording.room.keys import Keys
+from callrecord.recording.room.presence import Presence
 from tests.callrecord.recording.outbox import Outbox
 from tests.callrecord.recording.people import leave, participant
 

@@ -7,7 +7,7 @@ import pytest
 from livekit import rtc
 
 from callrecord.events import now
-from callrecord.recording.presence import Presence
+from callrecord.recording.room.presence import Presence
 from tests.callrecord.recording.people import DISCONNECTED, leave, participant
 from tests.waiting import until
 

@@ -3,7 +3,7 @@
 import pytest
 
 from callrecord.errors import Transient
-from callrecord.recording.rooms import Rooms
+from callrecord.recording.livekit_rooms import Rooms
 
 
 @pytest.mark.parametrize("url", ["", "ws://127.0.0.1:1"])

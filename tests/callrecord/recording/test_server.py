@@ -20,7 +20,7 @@ from livekit.protocol import models
 
 from callrecord import RecordingServer, record
 from callrecord.events import CallStarted, decode
-from callrecord.recording.accepted import not_recorded
+from callrecord.recording.job_notes import not_recorded
 from callrecord.recording.record import PLACE, Place
 from callrecord.recording.server import SETTLE_EVERY_S
 from tests.postgres import Connection

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callrecord.recording import spoken as module
-from callrecord.recording.spoken import spoken
+from callrecord.recording.conversation import spoken as module
+from callrecord.recording.conversation.spoken import spoken
 
 DEFAULT = ("filter_markdown", "filter_emoji")
 

@@ -3,7 +3,7 @@
 from livekit.agents.voice.io import TextOutput
 
 from callrecord.events import Message
-from callrecord.recording.tap import SpeechTap
+from callrecord.recording.instrumentation.text_output import SpeechTap
 from tests.callrecord.recording.conftest import Talk
 from tests.callrecord.recording.outbox import Outbox
 from tests.callrecord.recording.scripted import Reply

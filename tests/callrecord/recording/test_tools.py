@@ -14,7 +14,7 @@ from livekit.agents.llm import ToolError
 from livekit.agents.voice.events import ToolCallEnded, ToolExecutionUpdatedEvent
 
 from callrecord.events import Message, now
-from callrecord.recording.tools import Tools
+from callrecord.recording.conversation.tools import Tools
 from tests.callrecord.recording.conftest import Talk
 from tests.callrecord.recording.outbox import Outbox
 from tests.callrecord.recording.scripted import Reply

@@ -10,7 +10,7 @@ from livekit.agents.voice.audio_recognition import _EndOfTurnInfo, _EndOfTurnMet
 
 from callrecord import uninstall
 from callrecord.events import Message
-from callrecord.recording import turn_ends
+from callrecord.recording.instrumentation import turn_ends
 from tests.callrecord.recording import told
 from tests.callrecord.recording.conftest import Talk
 from tests.callrecord.recording.outbox import Outbox, tell

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callrecord.recording.metering.estimate import Answer, Estimator, Size
+from callrecord.recording.usage.estimate import Answer, Estimator, Size
 
 WORDS = ("Well", ",", " that", " is", " quite", " astonishing", ".")
 """Tokens, as a model gives them."""

@@ -7,7 +7,7 @@ from livekit.agents import APIStatusError
 from livekit.agents.metrics import LLMMetrics
 from livekit.agents.metrics.base import Metadata
 
-from callrecord.recording.metering.estimate import Estimator
+from callrecord.recording.usage.estimate import Estimator
 from tests.callrecord.recording.metering.conftest import Ask, closed
 from tests.callrecord.recording.outbox import Outbox, tell
 from tests.callrecord.recording.scripted import Reply, ScriptedLLM

@@ -10,7 +10,7 @@ from livekit.plugins import openai as plugins
 from livekit.plugins import silero
 
 from callrecord.events import Usage, now
-from callrecord.recording.metering.meter import Meter
+from callrecord.recording.usage.meter import Meter
 from tests.callrecord.recording.metering.conftest import SCRIPT, Ask, Bill
 from tests.callrecord.recording.outbox import Outbox, tell
 from tests.local.ai_control import faulty, set_script

@@ -6,7 +6,7 @@ import pytest
 from livekit.agents import APIConnectionError, APIConnectOptions, APIError, APIStatusError
 from livekit.agents.stt import RecognizeStream
 
-from callrecord.recording.metering.estimate import Estimator
+from callrecord.recording.usage.estimate import Estimator
 from tests.callrecord.recording.metering.conftest import Ask
 from tests.callrecord.recording.metering.streaming import SECOND, StreamingSTT
 from tests.callrecord.recording.outbox import Outbox

@@ -7,7 +7,7 @@ import pytest
 from livekit.agents import APIConnectOptions, APIError, tts
 from livekit.plugins import openai as plugins
 
-from callrecord.recording.metering.meter import Meter
+from callrecord.recording.usage.meter import Meter
 from tests.callrecord.recording.metering.conftest import SCRIPT, Ask, Bill
 from tests.callrecord.recording.metering.streaming import StreamingTTS
 from tests.callrecord.recording.outbox import Outbox, tell

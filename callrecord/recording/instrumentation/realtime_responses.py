@@ -13,10 +13,10 @@ from typing import Any, Final
 from livekit import rtc
 from livekit.agents.llm import RealtimeSession
 
-from callrecord.recording.metering.estimate import Answer, Size
-from callrecord.recording.metering.meter import Meter
-from callrecord.recording.metering.requests import Request, row_of
-from callrecord.recording.metering.tokens import estimate, settle
+from callrecord.recording.usage.estimate import Answer, Size
+from callrecord.recording.usage.meter import Meter
+from callrecord.recording.usage.requests import Request, row_of
+from callrecord.recording.usage.tokens import estimate, settle
 
 SERVER_EVENT: Final = "openai_server_event_received"
 

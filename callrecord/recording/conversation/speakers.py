@@ -9,8 +9,8 @@ from typing import Any
 
 from livekit.agents import AgentSession, ChatMessage
 
-from callrecord.recording.hearing import Piece
-from callrecord.recording.messages import SENDER
+from callrecord.recording.conversation.messages import SENDER
+from callrecord.recording.conversation.pending_transcripts import Piece
 
 
 class Speakers:

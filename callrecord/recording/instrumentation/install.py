@@ -15,14 +15,14 @@ from livekit.agents import llm, stt, tts
 from livekit.agents.voice import agent_activity
 
 from callrecord.privacy import private_logger
-from callrecord.recording.metering.llm_streams import LLMWatch
-from callrecord.recording.metering.meter import Meter, meter_here
-from callrecord.recording.metering.realtime_responses import Responses
-from callrecord.recording.metering.realtime_transcriptions import Transcriptions
-from callrecord.recording.metering.stt_requests import watch_recognition
-from callrecord.recording.metering.stt_streams import STTWatch
-from callrecord.recording.metering.tts_streams import TTSWatch
-from callrecord.recording.patches import apply_once, replace
+from callrecord.recording.instrumentation.llm import LLMWatch
+from callrecord.recording.instrumentation.patches import apply_once, replace
+from callrecord.recording.instrumentation.realtime_responses import Responses
+from callrecord.recording.instrumentation.realtime_transcriptions import Transcriptions
+from callrecord.recording.instrumentation.stt_requests import watch_recognition
+from callrecord.recording.instrumentation.stt_streams import STTWatch
+from callrecord.recording.instrumentation.tts import TTSWatch
+from callrecord.recording.usage.meter import Meter, meter_here
 
 logger = private_logger("voice.meter")
 

@@ -23,8 +23,8 @@ from livekit.agents.metrics import STTMetrics
 from livekit.agents.stt import StreamAdapter
 
 from callrecord.privacy import private_logger
+from callrecord.recording.conversation.discarded_audio import Cause, DiscardedAudio
 from callrecord.recording.current_models import CurrentModels
-from callrecord.recording.discarded import Cause, DiscardedAudio
 from callrecord.recording.guard import Guard
 
 logger = private_logger("voice.recorder")

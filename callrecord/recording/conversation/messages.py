@@ -9,7 +9,7 @@ from livekit.agents import ChatMessage, FunctionCall
 from livekit.agents.llm import MetricsReport
 
 from callrecord.events import Message, now
-from callrecord.recording.plausible import plausible
+from callrecord.recording.conversation.plausible import plausible
 
 _LATENCIES: Final = {
     "transcription_delay_ms": "transcription_delay",

@@ -15,7 +15,7 @@ from livekit.agents import AgentSession
 from livekit.agents.voice.agent_activity import AgentActivity
 
 from callrecord.privacy import private_logger
-from callrecord.recording.patches import apply_once, replace
+from callrecord.recording.instrumentation.patches import apply_once, replace
 
 logger = private_logger("voice.recorder")
 

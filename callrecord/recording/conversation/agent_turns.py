@@ -11,14 +11,14 @@ from livekit.agents import AgentSession, ChatMessage, FunctionCall, FunctionCall
 from livekit.agents.voice import SpeechHandle
 
 from callrecord.events import Event, Message, new_id, now
-from callrecord.recording.account import Account
-from callrecord.recording.audience import Audience
+from callrecord.recording.conversation.audience import Audience
+from callrecord.recording.conversation.drafting import Drafting
+from callrecord.recording.conversation.known_items import KnownItems
+from callrecord.recording.conversation.messages import committed, when
+from callrecord.recording.conversation.spoken import spoken
 from callrecord.recording.current_models import CurrentModels
-from callrecord.recording.drafting import Drafting
-from callrecord.recording.known_items import KnownItems
-from callrecord.recording.messages import committed, when
-from callrecord.recording.spoken import spoken
-from callrecord.recording.used_models import UsedModels
+from callrecord.recording.usage.account import Account
+from callrecord.recording.usage.used_models import UsedModels
 
 
 class AgentTurns:

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
 
-from callrecord.recording.metering.requests import Request
+from callrecord.recording.usage.requests import Request
 
 
 @dataclass(eq=False)

@@ -6,11 +6,11 @@ from typing import Any
 
 from livekit.agents.tts import TTS, ChunkedStream, SynthesizedAudio, SynthesizeStream
 
-from callrecord.recording.metering.channel import Watched
-from callrecord.recording.metering.estimate import Speech
-from callrecord.recording.metering.meter import Meter
-from callrecord.recording.metering.nesting import Attempt, around, attempting
-from callrecord.recording.metering.requests import Request, purpose, row_of
+from callrecord.recording.instrumentation.channel import Watched
+from callrecord.recording.usage.estimate import Speech
+from callrecord.recording.usage.meter import Meter
+from callrecord.recording.usage.nesting import Attempt, around, attempting
+from callrecord.recording.usage.requests import Request, purpose, row_of
 
 
 class TTSWatch:

@@ -13,7 +13,7 @@ from livekit.agents import (
 from livekit.agents.voice.events import ToolExecutionUpdatedEvent
 
 from callrecord.privacy import private_logger
-from callrecord.recording.turns import Turns
+from callrecord.recording.conversation.turns import Turns
 
 logger = private_logger("voice.recorder")
 

@@ -11,10 +11,10 @@ from typing import Any, Final
 from livekit import rtc
 from livekit.agents.stt import STT, RecognizeStream, SpeechEvent, SpeechEventType
 
-from callrecord.recording.metering.channel import Watched
-from callrecord.recording.metering.meter import Meter
-from callrecord.recording.metering.nesting import Attempt, around, attempting
-from callrecord.recording.metering.requests import row_of, was_refused
+from callrecord.recording.instrumentation.channel import Watched
+from callrecord.recording.usage.meter import Meter
+from callrecord.recording.usage.nesting import Attempt, around, attempting
+from callrecord.recording.usage.requests import row_of, was_refused
 
 _WORDS: Final = (
     SpeechEventType.INTERIM_TRANSCRIPT,

@@ -12,9 +12,9 @@ from livekit.agents.metrics import LLMMetrics, STTMetrics, TTSMetrics
 
 from callrecord.events import Usage
 from callrecord.privacy import private_logger
-from callrecord.recording.metering.estimate import Estimator, Scale
-from callrecord.recording.metering.nesting import Attempt
-from callrecord.recording.metering.requests import RECOVERY, Request
+from callrecord.recording.usage.estimate import Estimator, Scale
+from callrecord.recording.usage.nesting import Attempt
+from callrecord.recording.usage.requests import RECOVERY, Request
 
 logger = private_logger("voice.meter")
 

@@ -17,7 +17,7 @@ from livekit.agents import AgentSession
 from livekit.api.room_service import RoomService
 from livekit.protocol.room import DeleteRoomRequest, DeleteRoomResponse
 
-from callrecord.recording.patches import apply_once, replace
+from callrecord.recording.instrumentation.patches import apply_once, replace
 
 _JOBS_OWN: Final = "_shutdown_job"
 

@@ -10,9 +10,9 @@ import msgspec
 from livekit import rtc
 
 from callrecord.events import Event, Leg, ParticipantType, new_id, now
-from callrecord.recording.kinds import is_agent, is_device, kind_of
-from callrecord.recording.pace import Pace
-from callrecord.recording.phones import direction_of, is_answered
+from callrecord.recording.room.participants import is_agent, is_device, kind_of
+from callrecord.recording.room.phones import direction_of, is_answered
+from callrecord.recording.room.rate_limit import Pace
 from callrecord.recording.told import told
 
 _LIVEKITS = "lk."

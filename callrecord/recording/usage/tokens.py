@@ -1,7 +1,7 @@
 """Requests that are counted in tokens: estimated while they run, settled when they end."""
 
-from callrecord.recording.metering.estimate import Answer, Estimator, Size
-from callrecord.recording.metering.requests import Request
+from callrecord.recording.usage.estimate import Answer, Estimator, Size
+from callrecord.recording.usage.requests import Request
 
 
 def estimate(

@@ -18,7 +18,7 @@ from livekit.agents.voice import tool_executor
 from livekit.agents.voice.events import ToolCallEnded
 
 from callrecord.events import Event, Message, new_id
-from callrecord.recording.messages import when
+from callrecord.recording.conversation.messages import when
 
 
 @dataclass

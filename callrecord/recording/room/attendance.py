@@ -1,7 +1,7 @@
 """Attendance: who was in the room, and what that tells about how a call ended.
 
 It only looks: the call is somebody else's agent's to end. Our own worker, which ends calls itself,
-has `callrecord.recording.presence`.
+has `callrecord.recording.room.presence`.
 """
 
 from dataclasses import dataclass, field
@@ -12,8 +12,8 @@ from livekit import rtc
 from livekit.agents import CloseEvent, CloseReason
 
 from callrecord.events import now
-from callrecord.recording.kinds import ROOM_CLOSED, is_person
-from callrecord.recording.phones import is_ringing, unanswered
+from callrecord.recording.room.participants import ROOM_CLOSED, is_person
+from callrecord.recording.room.phones import is_ringing, unanswered
 
 CRASHED = "job crashed"
 DRAINED = "parent process shutdown"

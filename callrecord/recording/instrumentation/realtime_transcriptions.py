@@ -13,10 +13,10 @@ from typing import Any, Final
 from livekit import rtc
 from livekit.agents.llm import RealtimeSession
 
-from callrecord.recording.metering.meter import Meter
-from callrecord.recording.metering.realtime_responses import SERVER_EVENT
-from callrecord.recording.metering.requests import Request, row_of
-from callrecord.recording.metering.stt_requests import AUDIO
+from callrecord.recording.instrumentation.realtime_responses import SERVER_EVENT
+from callrecord.recording.instrumentation.stt_requests import AUDIO
+from callrecord.recording.usage.meter import Meter
+from callrecord.recording.usage.requests import Request, row_of
 
 TOKEN_MS: Final = 100
 """Milliseconds of a caller's audio that are one token,

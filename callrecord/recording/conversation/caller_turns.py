@@ -10,8 +10,10 @@ import msgspec
 from livekit.agents import AgentSession, ChatMessage
 
 from callrecord.events import Event, Message, new_id, now
-from callrecord.recording.current_models import CurrentModels
-from callrecord.recording.hearing import (
+from callrecord.recording.conversation.known_items import KnownItems
+from callrecord.recording.conversation.last_utterance import LastUtterance, Part
+from callrecord.recording.conversation.messages import committed, when
+from callrecord.recording.conversation.pending_transcripts import (
     Hearing,
     Piece,
     Taken,
@@ -20,10 +22,8 @@ from callrecord.recording.hearing import (
     text_of,
     times_of,
 )
-from callrecord.recording.known_items import KnownItems
-from callrecord.recording.last_utterance import LastUtterance, Part
-from callrecord.recording.messages import committed, when
-from callrecord.recording.speakers import Speakers, notes_of, speaker_of
+from callrecord.recording.conversation.speakers import Speakers, notes_of, speaker_of
+from callrecord.recording.current_models import CurrentModels
 
 _ENDED_KEPT: Final = 8
 """Turns without a reply of which LiveKit may yet commit one."""

@@ -12,10 +12,10 @@ from livekit.agents.metrics import (
 )
 
 from callrecord.events import Usage
-from callrecord.recording.comparison import Comparison
-from callrecord.recording.metering.meter import Meter
-from callrecord.recording.metrics import usage_of
-from callrecord.recording.turns import Turns
+from callrecord.recording.conversation.turns import Turns
+from callrecord.recording.usage.framework_metrics import usage_of
+from callrecord.recording.usage.meter import Meter
+from callrecord.recording.usage.reconciliation import Comparison
 
 
 class Booking:

@@ -6,8 +6,8 @@ from uuid import UUID
 import msgspec
 
 from callrecord.events import Event, Message, Usage, new_id
-from callrecord.recording.ledger import HEARD, Ledger
-from callrecord.recording.metering.estimate import CHARACTERS_A_TOKEN
+from callrecord.recording.usage.estimate import CHARACTERS_A_TOKEN
+from callrecord.recording.usage.ledger import HEARD, Ledger
 
 
 class Account:

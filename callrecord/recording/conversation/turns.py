@@ -15,16 +15,16 @@ from livekit.agents.llm import AgentHandoff
 from livekit.agents.voice.events import ToolCallEnded, ToolCallStarted
 
 from callrecord.events import Event, Message, Usage, new_id
-from callrecord.recording.account import Account
-from callrecord.recording.agent_turns import AgentTurns
-from callrecord.recording.agents import ConfigUpdates, handoff
-from callrecord.recording.caller_turns import CallerTurns
+from callrecord.recording.conversation.agent_turns import AgentTurns
+from callrecord.recording.conversation.agents import ConfigUpdates, handoff
+from callrecord.recording.conversation.caller_turns import CallerTurns
+from callrecord.recording.conversation.messages import when
+from callrecord.recording.conversation.tools import Tools
 from callrecord.recording.current_models import CurrentModels
-from callrecord.recording.ledger import HEARD
-from callrecord.recording.messages import when
-from callrecord.recording.metering.stt_requests import NO_WORDS
-from callrecord.recording.tools import Tools
-from callrecord.recording.used_models import UsedModels
+from callrecord.recording.instrumentation.stt_requests import NO_WORDS
+from callrecord.recording.usage.account import Account
+from callrecord.recording.usage.ledger import HEARD
+from callrecord.recording.usage.used_models import UsedModels
 
 
 class Turns:

@@ -14,9 +14,9 @@ from livekit.agents.stt import STT, SpeechEvent, StreamAdapter
 from livekit.agents.utils import AudioBuffer
 from livekit.agents.utils.audio import calculate_audio_duration
 
-from callrecord.recording.metering.meter import Meter, meter_here
-from callrecord.recording.metering.nesting import Attempt, around, attempting
-from callrecord.recording.metering.requests import RECOVERY, Request, is_probe, row_of
+from callrecord.recording.usage.meter import Meter, meter_here
+from callrecord.recording.usage.nesting import Attempt, around, attempting
+from callrecord.recording.usage.requests import RECOVERY, Request, is_probe, row_of
 
 NO_WORDS: Final = "no_words"
 """Purpose of a request that found no words, of a cough, say: it leads to no message."""

@@ -7,12 +7,12 @@ from typing import Any
 
 from livekit.agents.llm import LLM, ChatChunk, CompletionUsage, LLMStream
 
-from callrecord.recording.metering.channel import Watched
-from callrecord.recording.metering.estimate import Answer
-from callrecord.recording.metering.meter import Meter
-from callrecord.recording.metering.nesting import around, attempting
-from callrecord.recording.metering.requests import Request, purpose, row_of
-from callrecord.recording.metering.tokens import estimate, settle
+from callrecord.recording.instrumentation.channel import Watched
+from callrecord.recording.usage.estimate import Answer
+from callrecord.recording.usage.meter import Meter
+from callrecord.recording.usage.nesting import around, attempting
+from callrecord.recording.usage.requests import Request, purpose, row_of
+from callrecord.recording.usage.tokens import estimate, settle
 
 
 class LLMWatch:

@@ -1,0 +1,1 @@
+"""Instrumentation: patches LiveKit to observe it. No private name of LiveKit is used elsewhere."""

@@ -1,0 +1,1 @@
+"""The room: who joins and leaves, and how the call ends."""
