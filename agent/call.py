@@ -22,15 +22,14 @@ from agent.pipeline import Parts, Session, audio_input, build_session
 from agent.reload import load_assistant
 from agent.settings import Settings
 from agent.watches import Watches
-from callrecord.events import now
-from callrecord.log_fields import log_fields
+from callrecord.events import log_fields, now
 from callrecord.outbox.writer import OutboxWriter
 from callrecord.privacy import describe
-from callrecord.recording.header import call_header
 from callrecord.recording.instrumentation import hang_ups
+from callrecord.recording.metadata import call_header
 from callrecord.recording.recorder import Recorder
 from callrecord.recording.room.cuts import cut_reason
-from callrecord.recording.room.phones import is_phone
+from callrecord.recording.room.participants import is_phone
 from callrecord.recording.room.presence import Presence
 from callrecord.recording.telemetry import telemetry_of
 

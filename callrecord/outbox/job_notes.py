@@ -6,8 +6,7 @@ from typing import Final
 
 import msgspec
 
-from callrecord.events import CallEnded, CallStarted, decode, now
-from callrecord.log_fields import log_fields
+from callrecord.events import CallEnded, CallStarted, decode, log_fields, now
 from callrecord.outbox.directory import ACCEPTED, WorkerDirectory
 from callrecord.outbox.writer import OutboxWriter, hidden_path, job_of
 from callrecord.privacy import private_logger

@@ -203,3 +203,21 @@ async def check_schema(dsn: str) -> None:
     finally:
         if connection is not None:
             connection.terminate()
+
+
+logger = private_logger("voice.ship")
+
+SCHEMA_TIMEOUT_S = 5.0
+
+
+async def check_schema_if_there(dsn: str) -> None:
+    """Check that the database has a schema for this version; one that is away is no obstacle.
+
+    Raises:
+        Stop: It has another schema, or refuses the login; one line that says what to do.
+    """
+    try:
+        await asyncio.wait_for(check_schema(dsn), SCHEMA_TIMEOUT_S)
+    except (Transient, TimeoutError) as error:
+        why = str(error) or "no answer"
+        logger.warning("database away, events wait on disk", extra={"error": why})

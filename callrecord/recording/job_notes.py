@@ -9,7 +9,7 @@ from livekit.agents import AssignmentTimeoutError, JobContext, JobRequest
 from livekit.agents.job import JobAcceptArguments
 
 from callrecord.outbox.directory import WorkerDirectory, note_path
-from callrecord.recording.header import call_header
+from callrecord.recording.metadata import call_header
 from callrecord.recording.record import recording_of
 from callrecord.recording.room.attendance import CRASHED
 

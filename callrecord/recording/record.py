@@ -16,12 +16,12 @@ from callrecord.events import CallStarted, now
 from callrecord.outbox.directory import OutboxHome
 from callrecord.outbox.writer import OutboxWriter
 from callrecord.privacy import private_logger
-from callrecord.recording.header import call_header
 from callrecord.recording.instrumentation import hang_ups
+from callrecord.recording.metadata import call_header
 from callrecord.recording.recorder import Recorder
 from callrecord.recording.room.attendance import Attendance
 from callrecord.recording.room.cuts import cut_reason
-from callrecord.recording.room.phones import is_phone
+from callrecord.recording.room.participants import is_phone
 from callrecord.recording.telemetry import telemetry_of
 from callrecord.shipping.settings import masks_keys, outbox_dir
 

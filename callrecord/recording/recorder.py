@@ -23,8 +23,7 @@ from callrecord.recording.conversation.turns import Turns
 from callrecord.recording.guard import Guard
 from callrecord.recording.instrumentation import turn_ends
 from callrecord.recording.instrumentation.install import install
-from callrecord.recording.instrumentation.playback import Playback
-from callrecord.recording.instrumentation.text_output import tap, untap
+from callrecord.recording.instrumentation.text_output import Playback, tap, untap
 from callrecord.recording.room.keys import Keys
 from callrecord.recording.room.legs import Legs
 from callrecord.recording.room.participants import is_person

@@ -14,7 +14,7 @@ from callrecord.outbox.directory import OutboxHome, WorkerDirectory
 from callrecord.outbox.disk_reserve import DiskReserve
 from callrecord.outbox.job_notes import settle
 from callrecord.outbox.locks import require_locks
-from callrecord.postgres.starting import check_schema_if_there
+from callrecord.postgres.store import check_schema_if_there
 from callrecord.privacy import private_logger
 from callrecord.recording.job_notes import NotedRequest, at_session_end
 from callrecord.recording.job_sockets import check_temporary_directory

@@ -4,8 +4,7 @@ import time
 from dataclasses import dataclass
 
 from callrecord.errors import Hold, Locked, Refused, Transient, VoiceError
-from callrecord.events import Unhandled, now
-from callrecord.log_fields import log_fields
+from callrecord.events import Unhandled, log_fields, now
 from callrecord.outbox.reader import Damage, Entry
 from callrecord.outbox.refused_files import RefusedEvent, keep_in_file
 from callrecord.postgres.batch import CallBatch

@@ -19,7 +19,7 @@ from agent.call import Call
 from agent.settings import load
 from callrecord.events import CallEnded, CallStarted, Event, now
 from callrecord.outbox.reader import Entry, Tail
-from callrecord.recording.header import call_header
+from callrecord.recording.metadata import call_header
 from tests.callrecord.recording.people import leave, participant
 
 IDENTITY = "agent-AJ_1"

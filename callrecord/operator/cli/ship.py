@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from callrecord.outbox.directory import OutboxHome
 from callrecord.outbox.disk_reserve import DiskReserve
-from callrecord.postgres.starting import check_schema_if_there
+from callrecord.postgres.store import check_schema_if_there
 from callrecord.privacy import Private, private_logger, values_of
 from callrecord.shipping.heartbeat import Heartbeat, Identity
 from callrecord.shipping.settings import ShipSettings

@@ -13,8 +13,7 @@ from livekit.agents.voice import SpeechHandle
 from callrecord.events import Event, Message, new_id, now
 from callrecord.recording.conversation.audience import Audience
 from callrecord.recording.conversation.drafting import Drafting
-from callrecord.recording.conversation.known_items import KnownItems
-from callrecord.recording.conversation.messages import committed, when
+from callrecord.recording.conversation.messages import KnownItems, committed, when
 from callrecord.recording.conversation.spoken import spoken
 from callrecord.recording.current_models import CurrentModels
 from callrecord.recording.usage.account import Account

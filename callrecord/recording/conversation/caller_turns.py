@@ -10,19 +10,20 @@ import msgspec
 from livekit.agents import AgentSession, ChatMessage
 
 from callrecord.events import Event, Message, new_id, now
-from callrecord.recording.conversation.known_items import KnownItems
 from callrecord.recording.conversation.last_utterance import LastUtterance, Part
-from callrecord.recording.conversation.messages import committed, when
+from callrecord.recording.conversation.messages import KnownItems, committed, when
 from callrecord.recording.conversation.pending_transcripts import (
     Hearing,
     Piece,
+    Speakers,
     Taken,
+    notes_of,
     same_words,
     shared,
+    speaker_of,
     text_of,
     times_of,
 )
-from callrecord.recording.conversation.speakers import Speakers, notes_of, speaker_of
 from callrecord.recording.current_models import CurrentModels
 
 _ENDED_KEPT: Final = 8

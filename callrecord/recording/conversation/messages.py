@@ -1,4 +1,7 @@
-"""Messages of the outbox, made from LiveKit's chat items."""
+"""Messages of the outbox, made from LiveKit's chat items.
+
+LiveKit has reported 203 s for a reply that took two: latencies that cannot be true are set aside.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -9,7 +12,6 @@ from livekit.agents import ChatMessage, FunctionCall
 from livekit.agents.llm import MetricsReport
 
 from callrecord.events import Message, now
-from callrecord.recording.conversation.plausible import plausible
 
 _LATENCIES: Final = {
     "transcription_delay_ms": "transcription_delay",
@@ -88,3 +90,60 @@ def _time(seconds: float | None) -> datetime | None:
 
 def _ms(seconds: float | None) -> int | None:
     return None if seconds is None else round(seconds * 1000)
+
+
+LONGEST_MS: Final = 60_000
+"""A caller who waited longer for an answer would have hung up."""
+
+WHOLE: Final = "e2e_latency_ms"
+PARTS: Final = ("llm_ttft_ms", "first_sentence_ms", "tts_ttfb_ms", "playout_delay_ms")
+"""Columns of what lies within the whole, from the caller's last word to the agent's first sound."""
+
+
+def plausible(
+    told: Mapping[str, int | None], *, ahead: bool = False
+) -> tuple[dict[str, int | None], dict[str, Any]]:
+    """Part latencies that can be true from those that cannot.
+
+    Where a part is longer than the whole, neither is believed: nothing says which is wrong.
+
+    Args:
+        told: By column, in milliseconds; None was not told.
+        ahead: The reply may have been begun while the caller still spoke: its parts may be longer.
+
+    Returns:
+        The same columns, None in place of what cannot be; and metadata that keeps it, or nothing.
+    """
+    wrong = {
+        column: value
+        for column, value in told.items()
+        if value is not None and not 0 <= value <= LONGEST_MS
+    }
+    whole = None if ahead or WHOLE in wrong else told.get(WHOLE)
+    if whole is not None:
+        parts = {part: told.get(part) or 0 for part in PARTS if part not in wrong}
+        longer = {part: value for part, value in parts.items() if value > whole}
+        wrong |= longer | ({WHOLE: whole} if longer else {})
+    kept = {column: None if column in wrong else value for column, value in told.items()}
+    return kept, {"implausible": wrong} if wrong else {}
+
+
+_KEPT: Final = 64
+"""A provider that finalises an item several times does it within a few turns."""
+
+
+class KnownItems:
+    """The newest message of each of the last items, by LiveKit's id of the item."""
+
+    def __init__(self) -> None:
+        self._messages: dict[str, Message] = {}
+
+    def get(self, item_id: str) -> Message | None:
+        """Return the message of an item; None if it was never recorded, or long ago."""
+        return self._messages.get(item_id)
+
+    def put(self, item_id: str, message: Message) -> None:
+        """Note the newest message of an item."""
+        self._messages[item_id] = message
+        while len(self._messages) > _KEPT:
+            del self._messages[next(iter(self._messages))]

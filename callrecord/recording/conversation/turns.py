@@ -21,9 +21,9 @@ from callrecord.recording.conversation.caller_turns import CallerTurns
 from callrecord.recording.conversation.messages import when
 from callrecord.recording.conversation.tools import Tools
 from callrecord.recording.current_models import CurrentModels
-from callrecord.recording.instrumentation.stt_requests import NO_WORDS
 from callrecord.recording.usage.account import Account
 from callrecord.recording.usage.ledger import HEARD
+from callrecord.recording.usage.requests import NO_WORDS
 from callrecord.recording.usage.used_models import UsedModels
 
 

@@ -17,10 +17,8 @@ from livekit.agents.voice import agent_activity
 from callrecord.privacy import private_logger
 from callrecord.recording.instrumentation.llm import LLMWatch
 from callrecord.recording.instrumentation.patches import apply_once, replace
-from callrecord.recording.instrumentation.realtime_responses import Responses
-from callrecord.recording.instrumentation.realtime_transcriptions import Transcriptions
-from callrecord.recording.instrumentation.stt_requests import watch_recognition
-from callrecord.recording.instrumentation.stt_streams import STTWatch
+from callrecord.recording.instrumentation.realtime import Responses, Transcriptions
+from callrecord.recording.instrumentation.stt import STTWatch, watch_recognition
 from callrecord.recording.instrumentation.tts import TTSWatch
 from callrecord.recording.usage.meter import Meter, meter_here
 

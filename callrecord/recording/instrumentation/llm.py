@@ -10,9 +10,15 @@ from livekit.agents.llm import LLM, ChatChunk, CompletionUsage, LLMStream
 from callrecord.recording.instrumentation.channel import Watched
 from callrecord.recording.usage.estimate import Answer
 from callrecord.recording.usage.meter import Meter
-from callrecord.recording.usage.nesting import around, attempting
-from callrecord.recording.usage.requests import Request, purpose, row_of
-from callrecord.recording.usage.tokens import estimate, settle
+from callrecord.recording.usage.requests import (
+    Request,
+    around,
+    attempting,
+    estimate,
+    purpose,
+    row_of,
+    settle,
+)
 
 
 class LLMWatch:

@@ -7,7 +7,7 @@ the agent's own: the text passes it on its way to the room.
 from collections.abc import Callable, Iterator
 
 from livekit.agents import AgentSession
-from livekit.agents.voice.io import TextOutput
+from livekit.agents.voice.io import AudioOutput, PlaybackFinishedEvent, TextOutput
 
 
 class SpeechTap(TextOutput):
@@ -65,3 +65,26 @@ def _taps(session: AgentSession[None]) -> Iterator[SpeechTap]:
         if isinstance(output, SpeechTap) and not output.closed:
             yield output
         output = output.next_in_chain
+
+
+class Playback:
+    """Listens to a session's audio output, whichever it is at the time."""
+
+    def __init__(self, played: Callable[[float], None]) -> None:
+        """`played` gets the seconds of each piece of speech; it must not raise."""
+        self._played = played
+        self._output: AudioOutput | None = None
+
+    def follow(self, output: AudioOutput | None) -> None:
+        """Listen to this output from now on, and no longer to another."""
+        if output is self._output:
+            return
+        if self._output is not None:
+            self._output.off("playback_finished", self._finished)
+        if output is not None:
+            output.on("playback_finished", self._finished)
+        self._output = output
+
+    def _finished(self, event: PlaybackFinishedEvent) -> None:
+        if event.playback_position > 0:
+            self._played(event.playback_position)

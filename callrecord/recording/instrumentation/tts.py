@@ -9,8 +9,14 @@ from livekit.agents.tts import TTS, ChunkedStream, SynthesizedAudio, SynthesizeS
 from callrecord.recording.instrumentation.channel import Watched
 from callrecord.recording.usage.estimate import Speech
 from callrecord.recording.usage.meter import Meter
-from callrecord.recording.usage.nesting import Attempt, around, attempting
-from callrecord.recording.usage.requests import Request, purpose, row_of
+from callrecord.recording.usage.requests import (
+    Attempt,
+    Request,
+    around,
+    attempting,
+    purpose,
+    row_of,
+)
 
 
 class TTSWatch:

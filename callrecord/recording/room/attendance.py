@@ -12,8 +12,7 @@ from livekit import rtc
 from livekit.agents import CloseEvent, CloseReason
 
 from callrecord.events import now
-from callrecord.recording.room.participants import ROOM_CLOSED, is_person
-from callrecord.recording.room.phones import is_ringing, unanswered
+from callrecord.recording.room.participants import ROOM_CLOSED, is_person, is_ringing, unanswered
 
 CRASHED = "job crashed"
 DRAINED = "parent process shutdown"

@@ -1,19 +1,24 @@
 """Legs: each stay of a participant in the room, from join to leave."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 from livekit import rtc
 
 from callrecord.events import Event, Leg, ParticipantType, new_id, now
-from callrecord.recording.room.participants import is_agent, is_device, kind_of
-from callrecord.recording.room.phones import direction_of, is_answered
-from callrecord.recording.room.rate_limit import Pace
-from callrecord.recording.told import told
+from callrecord.recording.metadata import told
+from callrecord.recording.room.participants import (
+    direction_of,
+    is_agent,
+    is_answered,
+    is_device,
+    kind_of,
+)
 
 _LIVEKITS = "lk."
 """How attributes of LiveKit's own begin."""
@@ -188,3 +193,40 @@ def _identity(participant: rtc.Participant) -> tuple[UUID | None, dict[str, Any]
         return UUID(str(user_id)) if user_id else None, value | kept
     except ValueError:
         return None, value | kept | {"userId": user_id}
+
+
+INTERVAL_S: Final = 1.0
+
+
+class Pace:
+    """Calls `write(key)` for each key that is due: the first time at once, then at its pace.
+
+    Needs a running event loop.
+    """
+
+    def __init__(self, write: Callable[[str], None], *, interval_s: float = INTERVAL_S) -> None:
+        self._write = write
+        self._interval_s = interval_s
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._waiting: set[str] = set()
+
+    def due(self, key: str) -> None:
+        """Write the key now, or when its interval is over."""
+        if key in self._timers:
+            self._waiting.add(key)
+            return
+        loop = asyncio.get_running_loop()
+        self._timers[key] = loop.call_later(self._interval_s, self._interval_over, key)
+        self._write(key)
+
+    def forget(self, key: str) -> None:
+        """Write it no more."""
+        self._waiting.discard(key)
+        if (timer := self._timers.pop(key, None)) is not None:
+            timer.cancel()
+
+    def _interval_over(self, key: str) -> None:
+        del self._timers[key]
+        if key in self._waiting:
+            self._waiting.remove(key)
+            self.due(key)

@@ -7,8 +7,7 @@ from datetime import datetime
 from livekit import rtc
 
 from callrecord.events import now
-from callrecord.recording.room.participants import ROOM_CLOSED, is_person
-from callrecord.recording.room.phones import is_ringing, unanswered
+from callrecord.recording.room.participants import ROOM_CLOSED, is_person, is_ringing, unanswered
 
 
 class Presence:

@@ -13,8 +13,7 @@ from livekit.agents.metrics import LLMMetrics, STTMetrics, TTSMetrics
 from callrecord.events import Usage
 from callrecord.privacy import private_logger
 from callrecord.recording.usage.estimate import Estimator, Scale
-from callrecord.recording.usage.nesting import Attempt
-from callrecord.recording.usage.requests import RECOVERY, Request
+from callrecord.recording.usage.requests import RECOVERY, Attempt, Request
 
 logger = private_logger("voice.meter")
 

@@ -1,8 +1,15 @@
-"""What all streams share: how a request's row begins, grows and ends."""
+"""A request to a model: how its row begins, grows and ends.
+
+A model may ask another one of its kind: one that caches its speech, say, or edits its words, is a
+model for LiveKit too. What is asked within an attempt takes the place of that attempt's own request,
+so that it is counted once.
+"""
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from socket import gaierror
 from typing import Any, Final
@@ -11,11 +18,16 @@ import msgspec
 from livekit.agents import APIStatusError
 
 from callrecord.events import Usage, UsageKind, new_id, now
+from callrecord.recording.usage.estimate import Answer, Estimator, Size
 
 RECOVERY: Final = "recovery_probe"
 """Purpose of a request that only asks whether a model that failed is back."""
 OUTSIDE: Final = "outside_session"
 """Purpose of a request that is for no speech."""
+NO_WORDS: Final = "no_words"
+"""Purpose of a request that found no words, as of a cough: no message follows."""
+AUDIO: Final = {"method": "audio"}
+"""Estimate of a request of which nothing was reported: all its audio."""
 _PROBES: Final = ("_recover_llm_task", "_recover_stt_task", "_recover_tts_task")
 """LiveKit's tasks that ask a model whether it is back; nobody hears the answer."""
 _NEVER_SENT: Final = ("ConnectError", "ConnectTimeout", "ClientConnectorError")
@@ -110,3 +122,71 @@ def was_refused(error: BaseException) -> bool:
             return True
         cause = cause.__cause__ or cause.__context__
     return False
+
+
+@dataclass(eq=False)
+class Attempt:
+    """An attempt under way, which may ask another model of its kind.
+
+    Attributes:
+        request: What is booked of it; its row becomes that of the first that it asks.
+        passed_on: Whether it has asked another model.
+        answered: The request within that gave the answer, of speech to text.
+    """
+
+    request: Request | None = None
+    passed_on: bool = False
+    answered: Request | None = None
+
+
+_NONE: Final[Mapping[str, Attempt]] = {}
+_attempts: ContextVar[Mapping[str, Attempt]] = ContextVar("callrecord_attempts", default=_NONE)
+
+
+@contextmanager
+def attempting(kind: str) -> Iterator[Attempt]:
+    """Have what is asked in here, of the same kind, take the place of the attempt's own request."""
+    attempt = Attempt()
+    token = _attempts.set({**_attempts.get(), kind: attempt})
+    try:
+        yield attempt
+    finally:
+        _attempts.reset(token)
+
+
+def around(kind: str) -> Attempt | None:
+    """Return the attempt of a kind of model that this task is a part of."""
+    return _attempts.get().get(kind)
+
+
+def estimate(
+    estimator: Estimator, model: str, request: Request, prompt: Size, answered: Answer
+) -> None:
+    """Note what a request has used by now, as far as can be known without being told."""
+    asked, made = estimator.prompt(model, prompt), estimator.answer(model, answered)
+    request.change(input_tokens=asked, output_tokens=made, total_tokens=asked + made)
+    request.note(estimate=estimator.method(model))
+
+
+def settle(
+    estimator: Estimator, model: str, request: Request, prompt: Size, answered: Answer
+) -> bool:
+    """Note what a request has used that is over, and learn from it if it was told.
+
+    Returns:
+        Whether it had to be estimated.
+    """
+    request.change(duration_ms=request.age_ms())
+    request.note(open=None)
+    if request.told:
+        row = request.row
+        request.note(estimate=None)
+        own_tokens = row.output_tokens - row.reasoning_tokens
+        estimator.learn(model, prompt, row.input_tokens, answered, own_tokens)
+        return False
+    if request.refused:
+        request.note(estimate=None)
+        request.change(input_tokens=0, output_tokens=0, total_tokens=0, estimated=False)
+        return False
+    estimate(estimator, model, request, prompt, answered)
+    return True

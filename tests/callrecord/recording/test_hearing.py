@@ -15,8 +15,12 @@ from livekit.agents.metrics import STTMetrics
 
 from callrecord.events import now
 from callrecord.recording.conversation.messages import SENDER
-from callrecord.recording.conversation.pending_transcripts import Hearing, Piece, text_of
-from callrecord.recording.conversation.speakers import speaker_of
+from callrecord.recording.conversation.pending_transcripts import (
+    Hearing,
+    Piece,
+    speaker_of,
+    text_of,
+)
 from tests.callrecord.recording.conftest import Talk
 from tests.callrecord.recording.outbox import Outbox
 from tests.callrecord.recording.scripted import Reply

@@ -8,7 +8,7 @@ import pytest
 from livekit import rtc
 
 from callrecord.events import Leg, now
-from callrecord.recording.told import told
+from callrecord.recording.metadata import told
 from tests.callrecord.recording.outbox import Outbox
 from tests.callrecord.recording.people import (
     described,

@@ -5,8 +5,13 @@ from hypothesis import strategies as st
 from livekit.agents import ChatMessage
 
 from callrecord.events import Message, new_id, now
-from callrecord.recording.conversation.messages import committed
-from callrecord.recording.conversation.plausible import LONGEST_MS, PARTS, WHOLE, plausible
+from callrecord.recording.conversation.messages import (
+    LONGEST_MS,
+    PARTS,
+    WHOLE,
+    committed,
+    plausible,
+)
 
 
 @given(st.dictionaries(st.text(max_size=3), st.none() | st.integers(-(10**6), 10**6)))

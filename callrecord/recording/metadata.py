@@ -1,11 +1,14 @@
-"""The header of a call: what a job tells about it before anything has happened."""
+"""Metadata of jobs, rooms and participants, and the header of a call that is made from it.
 
+Front ends put JSON there by agreement; it may be anything.
+"""
+
+import json
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from callrecord.events import CallStarted, new_id, now
-from callrecord.recording.told import told
 
 
 def call_header(job: Any, worker_id: UUID, agent_identity: str) -> CallStarted:
@@ -31,3 +34,36 @@ def call_header(job: Any, worker_id: UUID, agent_identity: str) -> CallStarted:
         at=now(),
         metadata={"livekit": {"dispatch_id": job.dispatch_id}} if job.dispatch_id else {},
     )
+
+
+_DEPTH = 32
+"""Levels of nesting that are kept as JSON: readers of a row have limits of their own."""
+
+
+def told(metadata: str) -> dict[str, Any] | None:
+    """Return the JSON object that a room's, job's or participant's metadata is.
+
+    Returns:
+        An empty one for no metadata; None if it is no object, or nested too deeply to be one.
+    """
+    if not metadata:
+        return {}
+    try:
+        value = json.loads(metadata)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) and _is_shallow(value) else None
+
+
+def _is_shallow(value: Any) -> bool:
+    level = [value]
+    for _ in range(_DEPTH):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return True
+    return False
+
+
+def _inside(value: Any) -> list[Any]:
+    values = value.values() if isinstance(value, dict) else value
+    return [inner for inner in values if isinstance(inner, dict | list)]
