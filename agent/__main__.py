@@ -10,9 +10,10 @@ import sys
 
 from livekit.agents import cli
 
-from agent import check, logs
-from agent.livekit_project import count_rooms, project_of
-from agent.reload import load_assistant
+from agent import logs
+from agent.call.reload import load_assistant
+from agent.check import check
+from agent.check.livekit_project import count_rooms, project_of
 from agent.server import VoiceServer
 from agent.settings import Settings, load, require_database, require_livekit, require_models
 from callrecord.errors import Stop, Transient, VoiceError

@@ -1,5 +1,6 @@
 """A job: what LiveKit calls in a job's process."""
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -8,13 +9,16 @@ import structlog
 from livekit.agents import JobContext, JobProcess
 
 from agent import logs
-from agent.call import Call
-from agent.pipeline import prepare
-from agent.preload import preload
-from agent.reload import load_assistant
+from agent.call.call import Call
+from agent.call.reload import load_assistant
+from agent.models.pipeline import prepare
+from agent.models.preload import preload
 from agent.settings import Settings
-from agent.turn_away import turn_away
+from agent.speech.announce import announce, close_room
+from agent.speech.phrases import Phrases
 from callrecord.privacy import describe
+from callrecord.recording.job_notes import not_recorded
+from callrecord.recording.room.attendance import CRASHED
 
 logger = structlog.get_logger("voice.job")
 
@@ -72,3 +76,25 @@ async def on_session_end(ctx: JobContext) -> None:
     call = ctx.proc.userdata.get("call")
     if call is not None:
         await call.finish()
+
+
+logger = structlog.get_logger("voice.turn_away")
+
+
+async def turn_away(ctx: JobContext, settings: Settings) -> None:
+    """Say the error message if it was rendered ahead, then close the room and end the job."""
+    not_recorded(ctx)
+    voices = ctx.proc.userdata["parts"].models.tts
+    phrases = Phrases(settings, voices[0] if voices else None)
+    try:
+        await ctx.connect()
+        await phrases.load()
+        if (audio := phrases.audio(settings.agent_error_message)) is not None:
+            timeout_s = settings.agent_no_caller_timeout_s
+            await asyncio.wait_for(ctx.wait_for_participant(), timeout_s)
+            await announce(ctx.room, audio)
+    except Exception:
+        # Nobody is to stay in a silent room, whatever could not be said there.
+        logger.warning("caller not told", exc_info=True)
+    await close_room(ctx)
+    ctx.shutdown(CRASHED)

@@ -8,8 +8,8 @@ from livekit.agents.worker import ServerEnvOption
 
 from agent import logs
 from agent.job import JobConfig, entrypoint, on_session_end, prewarm
-from agent.rendering import Rendering
 from agent.settings import Settings, require_database
+from agent.speech.rendering import Rendering
 from callrecord.recording.record import Place
 from callrecord.recording.server import RecordingServer, Setup
 from callrecord.shipping.heartbeat import Rhythm

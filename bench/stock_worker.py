@@ -10,7 +10,7 @@ from livekit.agents import Agent, AgentServer, AgentSession, JobContext, JobProc
 from livekit.plugins import openai, silero
 
 from agent.assistant import GREETING, INSTRUCTIONS
-from agent.pipeline import turn_handling
+from agent.models.pipeline import turn_handling
 from agent.settings import load
 
 

@@ -2,7 +2,7 @@
 
 from livekit.agents import RunContext, function_tool
 
-from agent.persona import Persona
+from agent.call.persona import Persona
 
 
 class Assistant(Persona):

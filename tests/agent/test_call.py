@@ -15,7 +15,7 @@ from livekit.agents.job import JobAcceptArguments, JobExecutorType, RunningJobIn
 from livekit.protocol import agent as job_pb
 from livekit.protocol import models
 
-from agent.call import Call
+from agent.call.call import Call
 from agent.settings import load
 from callrecord.events import CallEnded, CallStarted, Event, now
 from callrecord.outbox.reader import Entry, Tail

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent import check
+from agent.check import check
 from agent.settings import load
 from tests.agent.processes import AWAY, agent
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.hearing_watch import SETTLE_S, HearingWatch
+from agent.rescue.hearing_progress import SETTLE_S, HearingWatch
 
 TIMEOUT_S = 8.0
 

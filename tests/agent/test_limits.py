@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from agent.limits import Duration
+from agent.rescue.limits import Duration
 
 
 class Told:

@@ -13,9 +13,9 @@ from livekit.agents.stt import STT, FallbackAdapter, StreamAdapter
 from livekit.agents.types import NOT_GIVEN
 from livekit.plugins.openai.realtime.realtime_model import process_base_url
 
-from agent.clients import Clients
-from agent.models import Models, build_models
-from agent.pipeline import Parts, prepare
+from agent.models.build import Models, build_models
+from agent.models.clients import Clients
+from agent.models.pipeline import Parts, prepare
 from agent.settings import Settings
 from tests.local.ai_control import faulty
 from tests.local.servers import ai_server

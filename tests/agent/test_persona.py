@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from livekit.agents import Agent, AgentSession, RunContext, function_tool
 
-from agent import persona
-from agent.phrases import Phrases
+from agent.call import persona
 from agent.settings import load
+from agent.speech.phrases import Phrases
 from tests.callrecord.recording.scripted import Reply, ScriptedLLM
 from tests.waiting import until
 

@@ -8,7 +8,7 @@ import pytest
 from livekit import rtc
 from livekit.agents import inference, llm
 
-from agent.pipeline import Parts, Session, audio_input, build_session, prepare, turn_handling
+from agent.models.pipeline import Parts, Session, audio_input, build_session, prepare, turn_handling
 from agent.settings import Settings, load
 
 Set = Callable[..., Settings]

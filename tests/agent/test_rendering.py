@@ -12,10 +12,10 @@ from livekit.agents import AgentSession
 from livekit.plugins.openai import TTS
 
 from agent.assistant import FAREWELL
-from agent.phrases import Phrases, messages
-from agent.rendering import Rendering
 from agent.settings import Settings, load
-from agent.speech_cache import SUFFIX
+from agent.speech.phrases import Phrases, messages
+from agent.speech.rendering import Rendering
+from agent.speech.speech_cache import SUFFIX
 from tests.local.ai_control import set_script
 from tests.local.servers import ai_server
 from tests.waiting import until

@@ -21,10 +21,11 @@ from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN
 from livekit.agents.voice import SpeechHandle
 from livekit.plugins import openai, silero
 
-from agent.failures import Failure
-from agent.phrases import Phrases
-from agent.rescue import TICK_S, Rescue
+from agent.rescue.failures import Failure
+from agent.rescue.rescue import TICK_S, Rescue
 from agent.settings import Settings, load
+from agent.speech.phrases import Phrases
+from callrecord.recording.guard import Guard
 from tests.callrecord.recording.scripted import Reply, ScriptedLLM
 from tests.waiting import until
 
@@ -53,7 +54,7 @@ class Desk:
             fixed=self.phrases.spoken,
             leaving=lambda: self.leaving,
         )
-        rescue.listen(lambda _, handler: handler)
+        rescue.listen(Guard(lambda unhandled: self.did.append(repr(unhandled))))
         return rescue
 
     def speak(self, began: float, ended: float) -> None:

@@ -11,7 +11,7 @@ import pytest
 from livekit import rtc
 from livekit.plugins import openai
 
-from agent.speech_cache import (
+from agent.speech.speech_cache import (
     FORMAT,
     HALF_FILE_S,
     KEEP_FILES,
@@ -105,7 +105,7 @@ def test_another_way_of_rendering_is_another_file(
     cache: SpeechCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache.keep(TEXT, audio())
-    monkeypatch.setattr("agent.speech_cache.FORMAT", FORMAT + 1)
+    monkeypatch.setattr("agent.speech.speech_cache.FORMAT", FORMAT + 1)
     assert cache.read(TEXT) is None
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from agent import check
-from agent.check import Finding
+from agent.check import check
+from agent.check.check import Finding
 from agent.settings import Settings, load
 from local.stack import Stack
 from tests.local.ai_control import faulty

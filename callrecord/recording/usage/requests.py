@@ -1,8 +1,8 @@
 """A request to a model: how its row begins, grows and ends.
 
 A model may ask another one of its kind: one that caches its speech, say, or edits its words, is a
-model for LiveKit too. What is asked within an attempt takes the place of that attempt's own request,
-so that it is counted once.
+model for LiveKit too. What is asked within an attempt takes the place of that attempt's own
+request, so that it is counted once.
 """
 
 import asyncio

@@ -8,7 +8,7 @@ from livekit.agents import Agent, RunContext, get_job_context
 from livekit.agents.voice import SpeechHandle
 
 if TYPE_CHECKING:
-    from agent.call import Call
+    from agent.call.call import Call
 
 logger = structlog.get_logger("voice.persona")
 

@@ -7,9 +7,9 @@ import structlog
 from livekit import rtc
 from livekit.agents import AgentSession
 
-from agent.announce import announce
-from agent.phrases import Phrases
 from agent.settings import Settings
+from agent.speech.announce import announce
+from agent.speech.phrases import Phrases
 from callrecord.recording.recorder import Recorder
 
 logger = structlog.get_logger("voice.last_words")

@@ -11,7 +11,7 @@ from livekit.agents import (
     UserStateChangedEvent,
 )
 
-from agent.guard import Guard
+from callrecord.recording.guard import Guard
 
 if TYPE_CHECKING:
     from livekit.agents.voice import SpeechHandle

@@ -22,9 +22,9 @@ from livekit.agents.tts import TTS, TTSError
 from livekit.agents.types import NOT_GIVEN
 from livekit.agents.voice.agent_session import SessionConnectOptions
 
-from agent.clients import Clients
-from agent.models import Models, build_models
-from agent.providers import hearing, speaking, thinking
+from agent.models.build import Models, build_models
+from agent.models.clients import Clients
+from agent.models.providers import hearing, speaking, thinking
 
 if TYPE_CHECKING:
     from agent.settings import Settings
@@ -63,7 +63,7 @@ class Session(AgentSession[None]):
 
     def _on_error(self, error: LLMError | STTError | TTSError | RealtimeModelError) -> None:
         # LiveKit closes a session whose realtime model is lost, without a word, and at times
-        # without its close event. This one stays for the worker's last words (agent/rescue.py).
+        # without its close event. This one stays for the last words (agent/rescue/rescue.py).
         if not isinstance(error, RealtimeModelError):
             super()._on_error(error)
 
@@ -125,13 +125,13 @@ def build_session(settings: "Settings", parts: Parts) -> Session:
             stt_conn_options=asked,
             llm_conn_options=asked,
             tts_conn_options=asked,
-            max_unrecoverable_errors=sys.maxsize,  # agent/rescue.py ends the call, and says so
+            max_unrecoverable_errors=sys.maxsize,  # agent/rescue ends the call, and says so
         ),
         # LiveKit's default keeps what a caller says meanwhile from speech to text: a "hello?" as
         # one is greeted would be no turn.
         aec_warmup_duration=settings.agent_aec_warmup_s or None,
         session_close_transcript_timeout=CLOSE_WAIT_S,
-        user_away_timeout=settings.agent_silence_timeout_s or None,  # agent/limits.py
+        user_away_timeout=settings.agent_silence_timeout_s or None,  # agent/rescue/limits.py
     )
 
 

@@ -12,16 +12,16 @@ from livekit import rtc
 from livekit.agents import CloseEvent, JobContext, room_io
 
 from agent import logs
-from agent.announce import close_room
-from agent.ending import HANG_UP, Ending
-from agent.last_words import LastWords
-from agent.people import People
-from agent.persona import Persona
-from agent.phrases import Phrases
-from agent.pipeline import Parts, Session, audio_input, build_session
-from agent.reload import load_assistant
+from agent.call.ending import HANG_UP, Ending
+from agent.call.people import People
+from agent.call.persona import Persona
+from agent.call.reload import load_assistant
+from agent.models.pipeline import Parts, Session, audio_input, build_session
+from agent.rescue.watches import Watches
 from agent.settings import Settings
-from agent.watches import Watches
+from agent.speech.announce import close_room
+from agent.speech.last_words import LastWords
+from agent.speech.phrases import Phrases
 from callrecord.events import log_fields, now
 from callrecord.outbox.writer import OutboxWriter
 from callrecord.privacy import describe

@@ -1,7 +1,7 @@
 """Phrases: the fixed sentences of a call, such as its greeting.
 
-What was rendered ahead (see `agent.rendering`) is said at once and without the speech model, which
-may be the part that is down. Everything else is spoken by the model.
+What was rendered ahead (see `agent.speech.rendering`) is said at once and without the speech model,
+which may be the part that is down. Everything else is spoken by the model.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from livekit.agents import AgentSession
 from livekit.agents.types import NOT_GIVEN
 from livekit.agents.voice import SpeechHandle
 
-from agent.speech_cache import Speaker, SpeechCache, in_pieces, render, voice_of
+from agent.speech.speech_cache import Speaker, SpeechCache, in_pieces, render, voice_of
 from callrecord.recording.current_models import models_of
 
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ import structlog
 from livekit.agents import SpeechCreatedEvent
 from livekit.agents.voice import SpeechHandle
 
-from agent.ending import Ending
-from agent.failures import Failure
-from agent.last_words import LastWords
-from agent.limits import Duration, Silence
-from agent.phrases import Phrases
-from agent.pipeline import Session
-from agent.rescue import Rescue
+from agent.call.ending import Ending
+from agent.models.pipeline import Session
+from agent.rescue.failures import Failure
+from agent.rescue.limits import Duration, Silence
+from agent.rescue.rescue import Rescue
 from agent.settings import Settings
+from agent.speech.last_words import LastWords
+from agent.speech.phrases import Phrases
 from callrecord.recording.recorder import Recorder
 from callrecord.recording.room.presence import Presence
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import structlog
 from livekit.agents import utils
 
-from agent.phrases import messages
-from agent.pipeline import prepare
-from agent.reload import load_assistant
+from agent.call.reload import load_assistant
+from agent.models.pipeline import prepare
 from agent.settings import Settings
-from agent.speech_cache import Speaker, SpeechCache, render, voice_of
+from agent.speech.phrases import messages
+from agent.speech.speech_cache import Speaker, SpeechCache, render, voice_of
 
 logger = structlog.get_logger("voice.rendering")
 

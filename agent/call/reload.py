@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.persona import Persona
+from agent.call.persona import Persona
 
 MODULE = "agent.assistant"
 

@@ -8,7 +8,7 @@ from livekit.plugins import openai
 from livekit.plugins.openai.realtime import RealtimeModel
 from openai.types.realtime import AudioTranscription
 
-from agent.clients import Clients
+from agent.models.clients import Clients
 from agent.settings import Settings
 from agent.settings.servers import kinds_used, second_server, server_of
 

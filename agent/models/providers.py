@@ -12,7 +12,7 @@ from livekit.agents.types import (
 )
 from livekit.agents.utils import AudioBuffer
 
-from agent.models import Models
+from agent.models.build import Models
 
 
 def hearing(models: Models, timeout_s: float) -> STT[Any] | None:

@@ -6,7 +6,7 @@ import structlog
 from livekit import rtc
 from livekit.agents import JobContext
 
-from agent.speech_cache import in_pieces
+from agent.speech.speech_cache import in_pieces
 
 logger = structlog.get_logger("voice.announce")
 

@@ -29,8 +29,13 @@ from livekit.agents.vad import VAD
 from livekit.agents.voice.room_io.types import NoiseCancellationSelector
 from livekit.plugins import silero
 
-from agent.clients import Clients
-from agent.openai_models import language_model, realtime_model, speech_to_text, text_to_speech
+from agent.models.clients import Clients
+from agent.models.openai_models import (
+    language_model,
+    realtime_model,
+    speech_to_text,
+    text_to_speech,
+)
 from agent.settings import Settings
 
 NoiseCancellation = (

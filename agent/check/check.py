@@ -9,14 +9,14 @@ from functools import partial
 
 from livekit.agents import utils
 
-from agent.check_models import Attempt, ModelChecks
-from agent.livekit_project import count_rooms, project_of
-from agent.persona import Persona
-from agent.pipeline import prepare
-from agent.reload import load_assistant
+from agent.call.persona import Persona
+from agent.call.reload import load_assistant
+from agent.check.check_models import Attempt, ModelChecks
+from agent.check.livekit_project import count_rooms, project_of
+from agent.models.pipeline import prepare
 from agent.settings import Settings, require_database, require_livekit, require_models
 from agent.settings.secrets import without_secrets
-from agent.speech_cache import SpeechCache
+from agent.speech.speech_cache import SpeechCache
 from callrecord.errors import Transient, VoiceError
 from callrecord.outbox.directory import OutboxHome
 from callrecord.postgres.store import check_schema
@@ -143,7 +143,7 @@ async def _models(settings: Settings) -> list[Finding]:
     try:
         require_models(settings)
         parts = await asyncio.to_thread(prepare, settings)
-    except Exception as error:  # noqa: BLE001 - also a developer's own, in agent/models.py
+    except Exception as error:  # noqa: BLE001 - also a developer's own, in agent/models/build.py
         detail = without_secrets(_one_line(error), settings)
         return [Finding("models", ok=False, detail=detail, seconds=0.0)]
     try:

@@ -22,11 +22,11 @@ from livekit.agents.metrics import STTMetrics
 from livekit.agents.stt import StreamAdapter
 from livekit.agents.voice import SpeechHandle
 
-from agent.failures import Failure
-from agent.guard import Guard
-from agent.hearing_watch import HearingWatch
-from agent.turn_watch import TOOL_TIMEOUT_S, TurnWatch
+from agent.rescue.failures import Failure
+from agent.rescue.hearing_progress import HearingWatch
+from agent.rescue.speech_progress import TOOL_TIMEOUT_S, TurnWatch
 from callrecord.recording.current_models import models_of
+from callrecord.recording.guard import Guard
 
 logger = structlog.get_logger("voice.rescue")
 

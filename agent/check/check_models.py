@@ -21,7 +21,7 @@ from livekit.agents.llm import LLM, RealtimeModel
 from livekit.agents.stt import STT
 from livekit.agents.tts import TTS
 
-from agent.models import Models
+from agent.models.build import Models
 from agent.settings import Settings
 from agent.settings.servers import SECOND_URL_NAME, Kind, Server, second_server, server_of
 from callrecord.errors import VoiceError

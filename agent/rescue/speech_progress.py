@@ -17,9 +17,9 @@ from livekit.agents import (
 from livekit.agents.metrics import LLMMetrics, TTSMetrics
 from livekit.agents.voice import SpeechHandle
 
-from agent.failures import Failure, problem_of
-from agent.guard import Guard
+from agent.rescue.failures import Failure, problem_of
 from callrecord.recording.current_models import models_of
+from callrecord.recording.guard import Guard
 
 TOOL_TIMEOUT_S = 60.0
 """Seconds for which a tool may leave the caller in silence."""

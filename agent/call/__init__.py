@@ -1,0 +1,1 @@
+"""A call: its life, the people in it, and the agent that answers."""

@@ -1,0 +1,1 @@
+"""`python -m agent check`: tries the whole set-up and says what is wrong."""

@@ -1,0 +1,1 @@
+"""The models of the voice pipeline: chosen by settings, prepared before a call."""

@@ -1,0 +1,1 @@
+"""What rescues a call: stalled and failed turns, silence, the longest duration."""

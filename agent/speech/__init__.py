@@ -1,0 +1,1 @@
+"""Phrases that the agent says without the language model, rendered ahead."""
