@@ -11,9 +11,9 @@ import sys
 from livekit.agents import cli
 
 from agent import logs
-from agent.call.reload import load_assistant
 from agent.check import check
 from agent.check.livekit_project import count_rooms, project_of
+from agent.persona import load_assistant
 from agent.server import VoiceServer
 from agent.settings import Settings, load, require_database, require_livekit, require_models
 from callrecord.errors import Stop, Transient, VoiceError

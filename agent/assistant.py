@@ -13,7 +13,7 @@ arguments what to fill in; what it returns is what the model gets to know. To ad
 
 from livekit.agents import RunContext, function_tool
 
-from agent.call.persona import Persona, end_call, hand_over
+from agent.persona import Persona, end_call, hand_over
 
 INSTRUCTIONS = """\
 You are a friendly assistant on the phone. Your words are spoken aloud: answer in one or two short

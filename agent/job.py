@@ -10,9 +10,9 @@ from livekit.agents import JobContext, JobProcess
 
 from agent import logs
 from agent.call.call import Call
-from agent.call.reload import load_assistant
 from agent.models.pipeline import prepare
 from agent.models.preload import preload
+from agent.persona import load_assistant
 from agent.settings import Settings
 from agent.speech.announce import announce, close_room
 from agent.speech.phrases import Phrases

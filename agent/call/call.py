@@ -14,9 +14,8 @@ from livekit.agents import CloseEvent, JobContext, room_io
 from agent import logs
 from agent.call.ending import HANG_UP, Ending
 from agent.call.people import People
-from agent.call.persona import Persona
-from agent.call.reload import load_assistant
 from agent.models.pipeline import Parts, Session, audio_input, build_session
+from agent.persona import Persona, load_assistant
 from agent.rescue.watches import Watches
 from agent.settings import Settings
 from agent.speech.announce import close_room

@@ -9,11 +9,10 @@ from functools import partial
 
 from livekit.agents import utils
 
-from agent.call.persona import Persona
-from agent.call.reload import load_assistant
 from agent.check.check_models import Attempt, ModelChecks
 from agent.check.livekit_project import count_rooms, project_of
 from agent.models.pipeline import prepare
+from agent.persona import Persona, load_assistant
 from agent.settings import Settings, require_database, require_livekit, require_models
 from agent.settings.secrets import without_secrets
 from agent.speech.speech_cache import SpeechCache

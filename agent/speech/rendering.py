@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import structlog
 from livekit.agents import utils
 
-from agent.call.reload import load_assistant
 from agent.models.pipeline import prepare
+from agent.persona import load_assistant
 from agent.settings import Settings
 from agent.speech.phrases import messages
 from agent.speech.speech_cache import Speaker, SpeechCache, render, voice_of

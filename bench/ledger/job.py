@@ -4,8 +4,8 @@ import sys
 
 from livekit.agents import JobContext
 
-from agent.call.reload import MODULE
 from agent.job import entrypoint as plain_entrypoint
+from agent.persona import MODULE
 from bench.ledger import persona
 
 sys.modules[MODULE] = persona

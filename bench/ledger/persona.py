@@ -2,7 +2,7 @@
 
 from livekit.agents import RunContext, function_tool
 
-from agent.call.persona import Persona
+from agent.persona import Persona
 
 
 class Assistant(Persona):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from livekit.agents import Agent, AgentSession, RunContext, function_tool
 
-from agent.call import persona
+from agent import persona
 from agent.settings import load
 from agent.speech.phrases import Phrases
 from tests.callrecord.recording.scripted import Reply, ScriptedLLM

@@ -1,16 +1,35 @@
-"""What every persona shares: it greets, and it can end the call or hand it over."""
+"""What every persona shares: it greets, and it can end the call or hand it over.
 
+`load_assistant` gives the class of `agent/assistant.py`; under `dev` an edit of that file counts
+from the next call on.
+"""
+
+import importlib
+import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any, Protocol
 
 import structlog
-from livekit.agents import Agent, RunContext, get_job_context
+from livekit.agents import Agent, AgentSession, RunContext, get_job_context
 from livekit.agents.voice import SpeechHandle
 
-if TYPE_CHECKING:
-    from agent.call.call import Call
-
 logger = structlog.get_logger("voice.persona")
+
+
+class _Phrases(Protocol):
+    async def load(self, *texts: str) -> None: ...
+
+    def say_last(self, session: AgentSession[Any], text: str, then: Callable[[], None]) -> None: ...
+
+
+class _Call(Protocol):
+    """The call of this job, as far as a persona's tools use it."""
+
+    @property
+    def phrases(self) -> _Phrases: ...
+
+    def end(self, end_reason: str, **detail: Any) -> None: ...
 
 
 class Persona(Agent):
@@ -66,6 +85,32 @@ def _messages(speech: SpeechHandle) -> int:
     return sum(item.type == "message" for item in speech.chat_items)
 
 
-def _call() -> "Call":
-    call: Call = get_job_context().proc.userdata["call"]
+def _call() -> _Call:
+    call: _Call = get_job_context().proc.userdata["call"]
     return call
+
+
+MODULE = "agent.assistant"
+
+_seen: dict[str, tuple[int, int]] = {}
+
+
+def load_assistant(*, fresh: bool = False) -> Callable[[], Persona]:
+    """Return the class `Assistant` of the persona's file.
+
+    Args:
+        fresh: Read the file again if it has changed since this process has read it.
+
+    Raises:
+        Exception: Whatever is wrong with the file.
+    """
+    status = Path(__file__).with_name("assistant.py").stat()
+    stamp = (status.st_mtime_ns, status.st_size)
+    module = sys.modules.get(MODULE)
+    if module is None:
+        module = importlib.import_module(MODULE)
+    elif fresh and stamp != _seen.get(MODULE):
+        module = importlib.reload(module)
+    _seen[MODULE] = stamp
+    assistant: Callable[[], Persona] = module.Assistant
+    return assistant
