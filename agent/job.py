@@ -2,8 +2,6 @@
 
 import asyncio
 from dataclasses import dataclass
-from pathlib import Path
-from uuid import UUID
 
 import structlog
 from livekit.agents import JobContext, JobProcess
@@ -18,7 +16,7 @@ from agent.speech.announce import announce, close_room
 from agent.speech.phrases import Phrases
 from callrecord.privacy import describe
 from callrecord.recording.job_notes import not_recorded
-from callrecord.recording.room.attendance import CRASHED
+from callrecord.recording.room.ending import CRASHED
 
 logger = structlog.get_logger("voice.job")
 
@@ -32,8 +30,6 @@ class JobConfig:
     """
 
     settings: Settings
-    outbox: Path
-    worker_id: UUID
     reload: bool = False
 
 
@@ -55,13 +51,7 @@ async def entrypoint(ctx: JobContext) -> None:
     """Run a job."""
     config: JobConfig = ctx.proc.userdata["config"]
     try:
-        call = Call(
-            ctx,
-            config.settings,
-            outbox=config.outbox,
-            worker_id=config.worker_id,
-            reload=config.reload,
-        )
+        call = Call(ctx, config.settings, reload=config.reload)
     except OSError as error:
         # The worker has a note of this job, and ends the call as crashed.
         logger.error("call can't be recorded, it is turned away", error=describe(error))  # noqa: TRY400

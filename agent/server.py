@@ -87,5 +87,5 @@ class VoiceServer(RecordingServer):
 
     def job_setup(self, place: Place, setup: Setup | None) -> Setup:  # noqa: ARG002 - none of ours
         """Return what prepares the process of a job of ours."""
-        config = JobConfig(self._settings, place.directory, place.worker_id, reload=self._reload)
-        return partial(prewarm, config)
+        config = JobConfig(self._settings, reload=self._reload)
+        return super().job_setup(place, partial(prewarm, config))

@@ -38,19 +38,10 @@ RETRIES = 1
 
 
 class Session(AgentSession[None]):
-    """A session that knows whether the agent itself has ended it, with `shutdown`.
+    """A session that hears its caller out, and stays when its model is lost."""
 
-    LiveKit closes it with the same reason when the job is cut from outside.
-    """
-
-    ended_by_agent = False
     before_close: Callable[[], Awaitable[None]] | None = None
     """Awaited at the session's end, while it still hears."""
-
-    def shutdown(self, *, drain: bool = True) -> None:
-        """Close the session; the call ends as hung up by the agent."""
-        self.ended_by_agent = True
-        super().shutdown(drain=drain)
 
     async def aclose(self) -> None:
         """Close the session. Never raises: LiveKit would leave out the call's end then."""

@@ -1,13 +1,12 @@
 """What may end a call by itself: long silence, its longest duration, models that fail."""
 
 import contextlib
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from livekit.agents import SpeechCreatedEvent
 from livekit.agents.voice import SpeechHandle
 
-from agent.call.ending import Ending
 from agent.models.pipeline import Session
 from agent.rescue.failures import Failure
 from agent.rescue.limits import Duration, Silence
@@ -16,7 +15,7 @@ from agent.settings import Settings
 from agent.speech.last_words import LastWords
 from agent.speech.phrases import Phrases
 from callrecord.recording.recorder import Recorder
-from callrecord.recording.room.presence import Presence
+from callrecord.recording.room.people import People
 
 logger = structlog.get_logger("voice.watches")
 
@@ -24,6 +23,13 @@ _GO_ON = (
     "The caller lost the connection while you were speaking, and is back now. In a few words, go"
     " on from where you were cut off."
 )
+
+
+class _Call(Protocol):
+    @property
+    def over(self) -> bool: ...
+
+    def end(self, end_reason: str, **detail: Any) -> None: ...
 
 
 class Watches:
@@ -39,10 +45,10 @@ class Watches:
         settings: Settings,
         *,
         recorder: Recorder,
-        presence: Presence,
+        people: People,
         phrases: Phrases,
         last_words: LastWords,
-        ending: Ending,
+        call: _Call,
         providers: int,
     ) -> None:
         self._session = session
@@ -50,12 +56,12 @@ class Watches:
         self._recorder = recorder
         self._phrases = phrases
         self._last_words = last_words
-        self._ending = ending
+        self._call = call
         self._deserted = False
         self._cut_short = False
         self._silence = Silence(
             session,
-            present=lambda: bool(presence.callers) and not ending.over,
+            present=lambda: bool(people.here) and not call.over,
             ask=lambda: phrases.say(session, settings.agent_silence_message),
             end=lambda: self._leave("silence", settings.agent_goodbye_message),
         )
@@ -71,7 +77,7 @@ class Watches:
             apologise=self._apologise,
             give_up=self._give_up,
             fixed=phrases.spoken,
-            leaving=lambda: phrases.leaving or ending.over,
+            leaving=lambda: phrases.leaving or call.over,
             written_at=lambda: recorder.turns.of_agent.written_at,
         )
 
@@ -89,7 +95,7 @@ class Watches:
         """
         self._silence.broken()
         self._deserted = False
-        if self._cut_short and not self._ending.over:
+        if self._cut_short and not self._call.over:
             self._cut_short = False
             with contextlib.suppress(RuntimeError):  # the session is about to close
                 self._session.generate_reply(instructions=_GO_ON)
@@ -116,7 +122,7 @@ class Watches:
 
     def _speech_created(self, event: SpeechCreatedEvent) -> None:
         # A reply to the words with which the caller went.
-        if self._deserted and not self._ending.over:
+        if self._deserted and not self._call.over:
             event.speech_handle.interrupt(force=True)
 
     def _apologise(self, failure: Failure) -> SpeechHandle:
@@ -131,10 +137,10 @@ class Watches:
             return
         # The one voice there is has failed: to wait for it is only more silence.
         logger.warning("no voice is left, call ends without a word")
-        self._ending.end("error", error=str(failure))
+        self._call.end("error", error=str(failure))
 
     def _warn(self) -> None:
-        if not self._ending.over and not self._last_words.begun:
+        if not self._call.over and not self._last_words.begun:
             self._phrases.say(self._session, self._settings.agent_max_duration_message)
 
     def _too_long(self) -> None:
@@ -146,6 +152,6 @@ class Watches:
 
     def _leave(self, reason: str, message: str, **detail: Any) -> None:
         self._rescue.stop()
-        if self._ending.over:
+        if self._call.over:
             return
-        self._last_words.leave(self._session, message, lambda: self._ending.end(reason, **detail))
+        self._last_words.leave(self._session, message, lambda: self._call.end(reason, **detail))

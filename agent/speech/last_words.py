@@ -57,7 +57,7 @@ class LastWords:
         except (RuntimeError, TimeoutError):  # the session is closing; the speech stalls
             logger.warning("last words not said in time", exc_info=True)
 
-    async def untold_error(self) -> rtc.AudioFrame | None:
+    async def unsaid_error(self) -> rtc.AudioFrame | None:
         """Return the error message's audio if no last words were said.
 
         It becomes a row already, because nothing is recorded after the end of a call.

@@ -11,7 +11,7 @@ from livekit.agents.job import JobAcceptArguments
 from callrecord.outbox.directory import WorkerDirectory, note_path
 from callrecord.recording.metadata import call_header
 from callrecord.recording.record import recording_of
-from callrecord.recording.room.attendance import CRASHED
+from callrecord.recording.room.ending import CRASHED
 
 _UNRECORDED = "callrecord.unrecorded"
 

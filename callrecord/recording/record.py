@@ -5,25 +5,27 @@ import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from livekit import rtc
 from livekit.agents import AgentSession, AgentStateChangedEvent, CloseEvent, JobContext
 
-from callrecord.errors import VoiceError
+from callrecord.errors import Stop, VoiceError
 from callrecord.events import CallStarted, now
 from callrecord.outbox.directory import OutboxHome
 from callrecord.outbox.writer import OutboxWriter
 from callrecord.privacy import private_logger
+from callrecord.recording.conversation.last_utterance import LastUtterance
 from callrecord.recording.instrumentation import hang_ups
 from callrecord.recording.metadata import call_header
 from callrecord.recording.recorder import Recorder
-from callrecord.recording.room.attendance import Attendance
-from callrecord.recording.room.cuts import cut_reason
+from callrecord.recording.room.ending import DRAINED, End, Ending, cut_reason
 from callrecord.recording.room.participants import is_phone
+from callrecord.recording.room.people import Leave, People
+from callrecord.recording.settings import RecordSettings
 from callrecord.recording.telemetry import telemetry_of
-from callrecord.shipping.settings import masks_keys, outbox_dir
+from callrecord.shipping.settings import outbox_dir
 
 logger = private_logger("voice.record")
 
@@ -43,48 +45,83 @@ class Place:
     worker_id: UUID
 
 
+class Observer(Protocol):
+    """Is told of what happens in the room, after the recording has taken it in."""
+
+    def person_joined(self) -> None:
+        """A person is there: one who joined, or a phone that was answered."""
+
+    def person_left(self, leave: Leave) -> None:
+        """A person has left, or a phone that rang was given up."""
+
+    def disconnected(self) -> None:
+        """The agent is out of the room."""
+
+
 class Recording:
-    """The recording of a job's call.
+    """The recording of a job's call, from its first event to its last.
 
     Attributes:
         key: Id of the call's row, unless a front end has made the row before; None if the call is
             not recorded.
         recorder: Records; None if the call is not recorded.
+        people: Who is in the room.
+        ending: How the call ends; its own code may say so.
     """
 
-    def __init__(self, ctx: JobContext) -> None:
+    def __init__(self, ctx: JobContext, observer: Observer | None = None) -> None:
+        """Make the recording of a job that has not started; `observer` need not be guarded."""
         self.key: UUID | None = None
         self.recorder: Recorder | None = None
+        self.people = People()
+        self.ending = Ending(self.people)
         self._ctx = ctx
-        self._attendance = Attendance()
+        self._observer = observer
         self._sessions: list[AgentSession[Any]] = []
         self._talking: set[AgentSession[Any]] = set()
         self._silent = asyncio.Event()
+        self._finishing = asyncio.Lock()
 
     def of(self, ctx: JobContext) -> bool:
         """Whether this is the recording of that job."""
         return self._ctx is ctx
 
-    def begin(self) -> None:
+    def start(self, settings: RecordSettings | None = None) -> CallStarted:
         """Make the call's outbox file and follow the room to the end of the job.
+
+        Args:
+            settings: Instead of what the environment says.
+
+        Returns:
+            The first event.
 
         Raises:
             OSError: The file can't be made.
             VoiceError: The outbox can't be used.
         """
+        self._ctx.proc.userdata[_RECORDING] = self
+        settings = settings or _settings()
         header, writer = _open(self._ctx)
-        hang_ups.install()
-        self.recorder = recorder = Recorder(writer, mask_keys=masks_keys(os.environ))
+        self.recorder = recorder = Recorder(
+            writer, drain_s=settings.drain_s, mask_keys=settings.mask_keys
+        )
         recorder.telemetry = telemetry_of(header)
         self.key = header.key
-        self._ctx.add_shutdown_callback(self._finish)
+        hang_ups.listen(self._ctx, recorder.guard("hang-up", self.ending.hung_up))
+        self._ctx.add_shutdown_callback(self.finish)
         if not self._ctx.is_fake_job():  # the console's room and its people are not real
             self._follow_room(recorder)
+        return header
 
-    def follow(self, session: AgentSession[Any]) -> None:
-        """Record a session; the same one twice is recorded once."""
+    def follow(self, session: AgentSession[Any]) -> LastUtterance | None:
+        """Record a session; the same one twice is recorded once.
+
+        Returns:
+            What its caller says and no transcript tells yet; None if it is followed already or not
+            recorded.
+        """
         if self.recorder is None or session in self._sessions:
-            return
+            return None
         self._sessions.append(session)
         guard = self.recorder.guard
 
@@ -92,12 +129,12 @@ class Recording:
             if event.new_state == "listening" and session not in self._talking:
                 self._talking.add(session)
                 self._silent.clear()
-                self._attendance.session_started()
-                self._entered()
+                self.ending.session_started()
+                self.entered()
 
         def closed(event: CloseEvent) -> None:
             self._talking.discard(session)
-            self._attendance.session_closed(
+            self.ending.session_closed(
                 event,
                 by_agent=hang_ups.closed_by_agent(session),
                 others_talk=bool(self._talking),
@@ -107,78 +144,111 @@ class Recording:
 
         session.on("agent_state_changed", guard("session started", state_changed))
         session.on("close", guard("session closed", closed))
-        self.recorder.attach_session(session)
+        return self.recorder.attach_session(session)
+
+    def entered(self) -> None:
+        """Look who is there: those who came before us are told by no event, or by a late one."""
+        room = self._ctx.room
+        if self.recorder is None or not room.isconnected():
+            return
+        self.recorder.entered(room.local_participant.identity)
+        if not self._ctx.is_fake_job():
+            self.recorder.look(room)
+        for participant in list(room.remote_participants.values()):
+            self._joined(participant)
+
+    async def finish(self, shutdown_reason: str = DRAINED) -> None:
+        """Record the end, once; LiveKit calls this when the session is closed and the room left.
+
+        Args:
+            shutdown_reason: Why the job was shut down, as LiveKit says.
+        """
+        async with self._finishing:
+            if self.recorder is None or self.recorder.finished:
+                return
+            try:
+                await self.decide(shutdown_reason)
+                # A session that is not the job's first is closed beside this, by LiveKit too.
+                if any(map(_runs, self._talking)):
+                    await asyncio.wait_for(self._silent.wait(), CLOSE_TIMEOUT_S)
+                await self.recorder.settle()
+            except TimeoutError:
+                logger.warning("session not closed in time, its last words may be missing")
+            finally:  # also when another shutdown callback has failed and this one is cancelled
+                self._record_end(self.recorder, shutdown_reason)
+                hang_ups.forget(self._ctx)
+            await self.recorder.flush_telemetry()
+
+    async def decide(self, shutdown_reason: str = DRAINED) -> End:
+        """Return how the call ended, for good; LiveKit is asked where the job cannot know."""
+        if self.ending.said is None:
+            cut = "drained"
+            if self._ctx.is_fake_job():  # somebody has left the console
+                self.ending.say(End("caller_hangup", now()))
+            elif self.ending.is_cut(shutdown_reason):
+                cut = await cut_reason(self._ctx)
+            self.ending.say(self.ending.end(shutdown_reason, cut))
+        return self.ending.end(shutdown_reason)
 
     def _follow_room(self, recorder: Recorder) -> None:
         room, guard = self._ctx.room, recorder.guard
-        hang_ups.on_room_deleted(
-            self._ctx.job.room.name, guard("hang-up", self._attendance.hung_up)
-        )
         recorder.attach_room(room)
         room.on("participant_connected", guard("caller joined", self._joined))
         # A phone is there once it is answered.
         answered = guard("phone answered", lambda _changed, who: self._changed(who))
         room.on("participant_attributes_changed", answered)
-        room.on("participant_disconnected", guard("caller left", self._attendance.left))
-        room.on("disconnected", guard("disconnected", self._attendance.disconnected))
-        room.on("connection_state_changed", guard("connected", lambda _: self._entered()))
-        guard("already connected", self._entered)()
-
-    def _entered(self) -> None:
-        """Look who is there: those who came before us are told by no event, or by a late one."""
-        if self.recorder is None:
-            return
-        if self._ctx.is_fake_job():
-            self.recorder.connected(now())
-            return
-        room = self._ctx.room
-        if not room.isconnected():
-            return
-        self.recorder.entered(room.local_participant.identity)
-        self.recorder.look(room)
-        for participant in list(room.remote_participants.values()):
-            self._joined(participant)
+        room.on("participant_disconnected", guard("caller left", self._left))
+        room.on("disconnected", guard("disconnected", self._disconnected))
+        room.on("connection_state_changed", guard("connected", lambda _: self.entered()))
+        guard("already connected", self.entered)()
 
     def _changed(self, participant: rtc.Participant) -> None:
         if isinstance(participant, rtc.RemoteParticipant) and is_phone(participant):
             self._joined(participant)
 
     def _joined(self, participant: rtc.RemoteParticipant) -> None:
-        self._attendance.joined(participant)
-        there = bool(self._attendance.callers) and self._ctx.room.isconnected()
-        if self.recorder is not None and there:
-            self.recorder.connected(now())
-
-    async def _finish(self, reason: str) -> None:
-        """Record the end; LiveKit calls this after the session's end and the room's."""
-        cut = "drained"
-        try:
-            if self._attendance.is_cut(reason):
-                cut = await cut_reason(self._ctx)
-            # A session that is not the job's first is closed beside this, by LiveKit too.
-            if self._talking:
-                await asyncio.wait_for(self._silent.wait(), CLOSE_TIMEOUT_S)
-            if self.recorder is not None:
-                await self.recorder.settle()
-        except TimeoutError:
-            logger.warning("session not closed in time, its last words may be missing")
-        finally:  # also when another shutdown callback has failed and this one is cancelled
-            self._end(reason, cut)
-            hang_ups.forget_room(self._ctx.job.room.name)
-        if self.recorder is not None:
-            await self.recorder.flush_telemetry()
-
-    def _end(self, reason: str, cut: str) -> None:
+        is_new = self.people.joined(participant)
         if self.recorder is None:
             return
+        if self.people.here and self._ctx.room.isconnected():
+            self.recorder.connected(now())
+        if is_new and self._observer is not None:
+            self._observer.person_joined()
+
+    def _left(self, participant: rtc.RemoteParticipant) -> None:
+        if self.ending.is_disconnected:
+            return
+        leave = self.people.left(participant)
+        if leave is not None and self._observer is not None:
+            self._observer.person_left(leave)
+
+    def _disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
+        self.ending.disconnected(reason)
+        if self._observer is not None:
+            self._observer.disconnected()
+
+    def _record_end(self, recorder: Recorder, shutdown_reason: str) -> None:
         try:
-            ending = self._attendance.ending(reason, cut)
-            if self._ctx.is_fake_job():  # somebody has left the console
-                self.recorder.finish("caller_hangup", now(), {})
-            else:
-                self.recorder.finish(ending.end_reason, ending.at, ending.detail)
+            end = self.ending.end(shutdown_reason)
+            recorder.finish(end.reason, end.at, end.detail)
         except Exception:
             logger.exception("end of the call not recorded")
+
+
+def _settings() -> RecordSettings:
+    try:
+        return RecordSettings.of(os.environ)
+    except Stop as error:  # a setting is no reason to lose a call
+        logger.error("setting ignored", extra={"error": str(error)})  # noqa: TRY400 - one line
+        return RecordSettings()
+
+
+def _runs(session: AgentSession[Any]) -> bool:
+    try:
+        _ = session.current_agent
+    except RuntimeError:  # closed; of a model that was lost LiveKit does not always say so
+        return False
+    return True
 
 
 def record(ctx: JobContext, session: AgentSession[Any]) -> Recording:
@@ -192,8 +262,7 @@ def record(ctx: JobContext, session: AgentSession[Any]) -> Recording:
     recording = Recording(ctx) if known is None else known
     try:
         if recording is not known:
-            ctx.proc.userdata[_RECORDING] = recording
-            recording.begin()
+            recording.start()
         recording.follow(session)
     except (OSError, VoiceError) as error:
         logger.error("call not recorded", extra={"error": str(error)})  # noqa: TRY400 - one line

@@ -76,6 +76,11 @@ class Recorder:
         install()
 
     @property
+    def finished(self) -> bool:
+        """Whether the end of the call is recorded."""
+        return self._writer.closed
+
+    @property
     def failures(self) -> int:
         """Events that could not be recorded, or handled; the latter are in the outbox, raw."""
         return self._not_recorded.total() + self.guard.failed.total()
@@ -180,7 +185,7 @@ class Recorder:
 
     def finish(self, end_reason: str, at: datetime, detail: dict[str, Any]) -> None:
         """Record the end of the call and close the outbox file. Safe to call twice."""
-        if self._writer.closed:
+        if self.finished:
             return
         self.guard("requests at the end", self._meter.close)()
         for turns in self._sessions:

@@ -13,7 +13,6 @@ OUTBOX_DIR = "var/outbox"
 MIN_FREE_MB = 200
 SHIP_TIMEOUT_S = 20.0
 RHYTHM = Rhythm()
-_TRUE = {"1", "true", "t", "yes", "y", "on"}
 BEATS_TO_LOSE = 6
 """Heartbeats that fit into the time after which a worker counts as lost, at least."""
 
@@ -46,8 +45,8 @@ class ShipSettings:
         return cls(
             dsn=checked_url(environment.get("DATABASE_URL")),
             outbox_dir=outbox_dir(environment),
-            min_free_mb=int(_number(environment, "AGENT_OUTBOX_MIN_FREE_MB", MIN_FREE_MB)),
-            ship_timeout_s=_number(environment, "AGENT_SHIP_TIMEOUT_S", SHIP_TIMEOUT_S),
+            min_free_mb=int(number(environment, "AGENT_OUTBOX_MIN_FREE_MB", MIN_FREE_MB)),
+            ship_timeout_s=number(environment, "AGENT_SHIP_TIMEOUT_S", SHIP_TIMEOUT_S),
             rhythm=_rhythm(environment),
         )
 
@@ -61,9 +60,9 @@ def rhythm_problem(heartbeat_s: float, worker_lost_s: float) -> str | None:
 
 def _rhythm(environment: Mapping[str, str]) -> Rhythm:
     rhythm = Rhythm(
-        every_s=_number(environment, "AGENT_HEARTBEAT_S", RHYTHM.every_s),
-        lost_after_s=_number(environment, "AGENT_WORKER_LOST_S", RHYTHM.lost_after_s),
-        not_served_min=_number(environment, "AGENT_NOT_SERVED_MIN", RHYTHM.not_served_min),
+        every_s=number(environment, "AGENT_HEARTBEAT_S", RHYTHM.every_s),
+        lost_after_s=number(environment, "AGENT_WORKER_LOST_S", RHYTHM.lost_after_s),
+        not_served_min=number(environment, "AGENT_NOT_SERVED_MIN", RHYTHM.not_served_min),
     )
     problem = rhythm_problem(rhythm.every_s, rhythm.lost_after_s)
     if problem:
@@ -76,12 +75,12 @@ def outbox_dir(environment: Mapping[str, str]) -> Path:
     return Path(environment.get("AGENT_OUTBOX_DIR") or OUTBOX_DIR)
 
 
-def masks_keys(environment: Mapping[str, str]) -> bool:
-    """Return whether AGENT_MASK_DTMF asks for keys not to be told, as the worker reads it."""
-    return environment.get("AGENT_MASK_DTMF", "").strip().lower() in _TRUE
+def number(environment: Mapping[str, str], name: str, default: float) -> float:
+    """Return the number that a variable holds; an empty one is not set.
 
-
-def _number(environment: Mapping[str, str], name: str, default: float) -> float:
+    Raises:
+        Stop: It is no number of zero or more.
+    """
     text = environment.get(name) or str(default)
     try:
         value = float(text)

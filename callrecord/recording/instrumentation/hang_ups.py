@@ -2,84 +2,130 @@
 
 LiveKit closes the session of a job that is cut from outside by the same call, and with the same
 reason, as code that hangs up; and a room that a tool deletes ends like one that a front end
-deletes. So both calls are looked at as they are made. It relies on the job's own end being called
-`_shutdown_job`; where it is not, a session that closes as its job is cut counts as cut.
+deletes. So the calls are seen as they are made. A job closes its sessions in its `_shutdown_job`;
+a session that is closed before that was closed by the agent's code.
 """
 
+import asyncio
 import functools
-import inspect
-import sys
 from collections.abc import Callable
 from typing import Any, Final
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
-from livekit.agents import AgentSession
+from livekit.agents import AgentSession, JobContext
+from livekit.agents.ipc import job_proc_lazy_main
 from livekit.api.room_service import RoomService
 from livekit.protocol.room import DeleteRoomRequest, DeleteRoomResponse
 
+from callrecord.privacy import private_logger
 from callrecord.recording.instrumentation.patches import apply_once, replace
 
-_JOBS_OWN: Final = "_shutdown_job"
+logger = private_logger("voice.recorder")
+
+_JOB: Final = "_JobProc"
+_JOBS_END: Final = "_shutdown_job"
+
+HungUp = Callable[..., None]
+"""Called with details of the hang-up by name; it must not raise."""
 
 _by_agent: "WeakSet[AgentSession[Any]]" = WeakSet()
-_deleted: dict[str, Callable[[], None]] = {}
+_ending: "WeakSet[asyncio.AbstractEventLoop]" = WeakSet()
+"""Loops of jobs that LiveKit shuts down; a job has a loop of its own, be it process or thread."""
+_listeners: "WeakKeyDictionary[JobContext, HungUp]" = WeakKeyDictionary()
+
+
+def listen(ctx: JobContext, hung_up: HungUp) -> None:
+    """Have `hung_up` called when code of this process shuts the job down or deletes its room."""
+    install()
+    _listeners[ctx] = hung_up
+
+
+def forget(ctx: JobContext) -> None:
+    """Call it no more: the job is over."""
+    _listeners.pop(ctx, None)
+
+
+def closed_by_agent(session: AgentSession[Any]) -> bool:
+    """Whether the agent's own code has closed a session."""
+    return session in _by_agent
+
+
+def job_ends() -> bool:
+    """Whether LiveKit shuts this loop's job down, and closes its sessions itself."""
+    return asyncio.get_running_loop() in _ending
 
 
 def install() -> None:
-    """Look at the calls from now on, in this process."""
+    """See the calls from now on, in this process."""
     apply_once("hang-ups", _install)
 
 
 def _install() -> None:
-    _hook_sessions()
-    _hook_rooms()
+    if _see_jobs_end():
+        _see_sessions()
+    _see_jobs()
+    _see_rooms()
 
 
-def closed_by_agent(session: AgentSession[Any]) -> bool:
-    """Whether it is known that the agent's own code has closed a session."""
-    return session in _by_agent
+def _see_jobs_end() -> bool:
+    owner: Any = getattr(job_proc_lazy_main, _JOB, None)
+    plain = None if owner is None else vars(owner).get(_JOBS_END)
+    if plain is None:
+        logger.warning("LiveKit does not show who closes a session, hang-ups may count as cut")
+        return False
+
+    @functools.wraps(plain)
+    async def seen(self: Any, *arguments: Any, **named: Any) -> None:
+        loop = asyncio.get_running_loop()
+        _ending.add(loop)
+        try:
+            await plain(self, *arguments, **named)
+        finally:
+            _ending.discard(loop)
+
+    replace(owner, _JOBS_END, seen)
+    return True
 
 
-def on_room_deleted(room: str, told: Callable[[], None]) -> None:
-    """Have `told` called when code of this process deletes a room; it must not raise."""
-    _deleted[room] = told
-
-
-def forget_room(room: str) -> None:
-    """Call it no more: the job is over."""
-    _deleted.pop(room, None)
-
-
-def _hook_sessions() -> None:
+def _see_sessions() -> None:
     close, shutdown = AgentSession.aclose, AgentSession.shutdown
 
     @functools.wraps(close)
-    def hooked_close(self: AgentSession[Any]) -> Any:
-        # A class of somebody's own may call this later, for whoever has called it.
-        is_plain = type(self).aclose is AgentSession.aclose
-        if is_plain and sys._getframe(1).f_code.co_name != _JOBS_OWN:  # noqa: SLF001
+    async def seen_close(self: AgentSession[Any]) -> None:
+        if not job_ends():
             _by_agent.add(self)
-        return close(self)
+        await close(self)
 
     @functools.wraps(shutdown)
-    def hooked_shutdown(self: AgentSession[Any], *arguments: Any, **named: Any) -> None:
+    def seen_shutdown(self: AgentSession[Any], *arguments: Any, **named: Any) -> None:
         _by_agent.add(self)
         shutdown(self, *arguments, **named)
 
-    if sys.version_info >= (3, 12):
-        inspect.markcoroutinefunction(hooked_close)
-    replace(AgentSession, "aclose", hooked_close)
-    replace(AgentSession, "shutdown", hooked_shutdown)
+    replace(AgentSession, "aclose", seen_close)
+    replace(AgentSession, "shutdown", seen_shutdown)
 
 
-def _hook_rooms() -> None:
+def _see_jobs() -> None:
+    plain = JobContext.shutdown
+
+    @functools.wraps(plain)
+    def seen(self: JobContext, reason: str = "user requested") -> None:
+        hung_up = _listeners.get(self)
+        if hung_up is not None:
+            hung_up(shutdown_reason=reason)
+        plain(self, reason)
+
+    replace(JobContext, "shutdown", seen)
+
+
+def _see_rooms() -> None:
     plain = RoomService.delete_room
 
     @functools.wraps(plain)
-    async def hooked(self: RoomService, delete: DeleteRoomRequest) -> DeleteRoomResponse:
-        told = _deleted.get(delete.room)
-        if told is not None:
-            told()
+    async def seen(self: RoomService, delete: DeleteRoomRequest) -> DeleteRoomResponse:
+        for ctx, hung_up in list(_listeners.items()):
+            if ctx.job.room.name == delete.room:
+                hung_up()
         return await plain(self, delete)
 
-    replace(RoomService, "delete_room", hooked)
+    replace(RoomService, "delete_room", seen)

@@ -22,7 +22,7 @@ TEXT_LIMIT = 16 * 1024
 _CUT = "\N{REPLACEMENT CHARACTER} [cut]"
 
 
-class People:
+class SeveralCallers:
     """Lets a session hear whoever is there.
 
     LiveKit links a session to the first caller, and to none but him: one who stays when he leaves
