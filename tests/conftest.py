@@ -9,14 +9,14 @@ import hypothesis
 import pytest
 
 from callrecord.schema.migrate import migrate
-from tests.e2e.worker import LOGS
-from tests.postgres import DEBIAN_15, Connection, database, embedded_18, server
+from tests.postgres.server import DEBIAN_15, Connection, database, embedded_18, server
+from tests.rooms.worker import LOGS
 
 # A test asserts nothing about the clock: a busy machine is no fault.
 hypothesis.settings.register_profile("no-deadline", deadline=None)
 hypothesis.settings.load_profile("no-deadline")
 
-pytest_plugins = ["tests.rooms"]
+pytest_plugins = ["tests.rooms.stack"]
 
 LOG_LINES = 60
 LOG_COLUMNS = 400

@@ -10,9 +10,9 @@ import pytest
 
 from callrecord.schema.migrate import migrate
 from local.places import PROJECT
-from tests.callrecord.db.people import People, add_people
-from tests.callrecord.db.rows import add_call, add_message
-from tests.postgres import Connection, as_role, as_user, psql
+from tests.postgres.people import People, add_people
+from tests.postgres.rows import add_call, add_message
+from tests.postgres.server import Connection, as_role, as_user, psql
 
 pytestmark = pytest.mark.every_postgres
 

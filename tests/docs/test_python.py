@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 from local.places import PROJECT
-from tests.callrecord.db.rows import add_call, add_message, add_user
-from tests.postgres import Connection
+from tests.postgres.rows import add_call, add_message, add_user
+from tests.postgres.server import Connection
 
 
 async def test_reading_as_shown(pg: Connection, database_url: str) -> None:

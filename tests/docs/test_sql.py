@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from local.places import PROJECT
-from tests.callrecord.db.rows import add_call, add_leg, add_message, add_usage, add_user
-from tests.postgres import Connection
+from tests.postgres.rows import add_call, add_leg, add_message, add_usage, add_user
+from tests.postgres.server import Connection
 
 DOCUMENTS = ("docs/tables.md",)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.callrecord.db.conftest import dsn, store, workers
+from tests.postgres.conftest import dsn, store, workers
 
 __all__ = ["dsn", "store", "workers"]
 

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from callrecord.postgres.workers import Workers
-from tests.postgres import Connection
+from tests.postgres.server import Connection
 
 LIMIT_S = 60.0
 

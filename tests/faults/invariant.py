@@ -24,7 +24,7 @@ from callrecord.events import (
     status_of,
 )
 from callrecord.outbox.reader import Damage, Entry, Tail
-from tests.postgres import Connection
+from tests.postgres.server import Connection
 
 Row = Message | Leg | Usage
 Name = UUID | tuple[str, UUID]

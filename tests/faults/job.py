@@ -19,8 +19,8 @@ from pathlib import Path
 from callrecord.events import CallStarted, Event, decode, encode
 from callrecord.outbox.writer import OutboxWriter
 from local.places import PROJECT
-from tests.callrecord.db.calls import started
 from tests.faults.invariant import Recorded
+from tests.unit.callrecord.calls import started
 
 
 class Job:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from local.places import PROJECT
 from local.procs import Child
-from tests.e2e.worker import LOGS
+from tests.rooms.worker import LOGS
 from tests.waiting import until
 
 HEARTBEAT_S, LIMIT_S = 0.1, 1.2

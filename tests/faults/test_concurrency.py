@@ -13,7 +13,10 @@ from callrecord.outbox.writer import SUFFIX, OutboxWriter
 from callrecord.postgres.batch import to_json
 from callrecord.postgres.queries import sql
 from callrecord.recording.recorder import Recorder
-from tests.callrecord.db.calls import (
+from tests.faults.invariant import Recorded, account
+from tests.postgres.callrecord.shipping.shipping import files_under, shipping
+from tests.postgres.server import Connection
+from tests.unit.callrecord.calls import (
     at,
     batch,
     connected,
@@ -27,10 +30,7 @@ from tests.callrecord.db.calls import (
     usage,
     write,
 )
-from tests.callrecord.db.shipping import files_under, shipping
-from tests.callrecord.recording.people import leave, participant
-from tests.faults.invariant import Recorded, account
-from tests.postgres import Connection
+from tests.unit.callrecord.recording.people import leave, participant
 
 
 def calls(number: int) -> list[Recorded]:

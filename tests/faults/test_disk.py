@@ -13,15 +13,15 @@ from callrecord.events import Event
 from callrecord.outbox.directory import OutboxHome
 from callrecord.outbox.disk_reserve import DiskReserve
 from callrecord.outbox.writer import RESERVE, OutboxWriter
-from tests.callrecord.db.calls import connected, ended, leg, message, started, until, usage, write
-from tests.callrecord.db.proxy import Faults, proxy_to
-from tests.callrecord.db.shipping import files_under, shipping
 from tests.faults.conftest import Recovery
 from tests.faults.full import fill, small_disk
 from tests.faults.invariant import Recorded, account, refused
 from tests.faults.job import job
 from tests.faults.sidecar import log_of, sidecar
-from tests.postgres import Connection
+from tests.postgres.callrecord.shipping.shipping import files_under, shipping
+from tests.postgres.proxy import Faults, proxy_to
+from tests.postgres.server import Connection
+from tests.unit.callrecord.calls import connected, ended, leg, message, started, until, usage, write
 from tests.waiting import until as until_so
 
 

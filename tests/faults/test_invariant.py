@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from callrecord.postgres.store import Store
-from tests.callrecord.db.calls import batch, ended, leg, message, started, usage, write
 from tests.faults.invariant import Account, Recorded, account
-from tests.postgres import Connection
+from tests.postgres.server import Connection
+from tests.unit.callrecord.calls import batch, ended, leg, message, started, usage, write
 
 BREAKS = {
     "lost": "alter table voice_messages disable trigger user; delete from voice_messages",

@@ -6,13 +6,13 @@ from uuid import UUID
 
 import pytest
 
-from tests.callrecord.db.calls import connected, ended, leg, message, started, usage
-from tests.callrecord.db.proxy import Faults, proxy_to
 from tests.faults.conftest import Recovery
 from tests.faults.invariant import account, call_row
 from tests.faults.job import Job, job
 from tests.faults.sidecars import sidecar
-from tests.postgres import Connection
+from tests.postgres.proxy import Faults, proxy_to
+from tests.postgres.server import Connection
+from tests.unit.callrecord.calls import connected, ended, leg, message, started, usage
 from tests.waiting import until
 
 # What every sweep has done, even if a revival has undone it since.

@@ -17,7 +17,15 @@ from callrecord.errors import Transient
 from callrecord.postgres.store import Store
 from callrecord.schema.migrate import migrate
 from callrecord.shipping.shipper import Shipper
-from tests.callrecord.db.calls import (
+from tests.faults.conftest import Recovery
+from tests.faults.full import fill, small_disk
+from tests.faults.invariant import Recorded, account, refused
+from tests.faults.job import Job, job
+from tests.faults.sidecar import log_of, sidecar
+from tests.postgres.callrecord.shipping.shipping import files_under, shipping
+from tests.postgres.proxy import Faults, Proxy, proxy_to
+from tests.postgres.server import Connection, embedded_18, server
+from tests.unit.callrecord.calls import (
     batch,
     connected,
     ended,
@@ -28,14 +36,6 @@ from tests.callrecord.db.calls import (
     usage,
     write,
 )
-from tests.callrecord.db.proxy import Faults, Proxy, proxy_to
-from tests.callrecord.db.shipping import files_under, shipping
-from tests.faults.conftest import Recovery
-from tests.faults.full import fill, small_disk
-from tests.faults.invariant import Recorded, account, refused
-from tests.faults.job import Job, job
-from tests.faults.sidecar import log_of, sidecar
-from tests.postgres import Connection, embedded_18, server
 from tests.waiting import until as until_so
 
 Step = Callable[[], Awaitable[object]]

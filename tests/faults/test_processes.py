@@ -11,21 +11,21 @@ from pathlib import Path
 
 from callrecord.events import Message
 from callrecord.outbox.directory import OutboxHome
-from tests.callrecord.db.calls import connected, ended, leg, message, started, until, usage, write
-from tests.callrecord.db.proxy import Faults, proxy_to
-from tests.callrecord.db.shipping import files_under, shipping
 from tests.faults.conftest import Recovery
 from tests.faults.invariant import Recorded, account, recorded_under
 from tests.faults.job import job
 from tests.faults.sidecar import log_of, sidecar
-from tests.postgres import Connection
+from tests.postgres.callrecord.shipping.shipping import files_under, shipping
+from tests.postgres.proxy import Faults, proxy_to
+from tests.postgres.server import Connection
+from tests.unit.callrecord.calls import connected, ended, leg, message, started, until, usage, write
 from tests.waiting import until as until_so
 
 APPENDING = """
 import sys
 from pathlib import Path
 from callrecord.outbox.writer import OutboxWriter
-from tests.callrecord.db.calls import message, started
+from tests.unit.callrecord.calls import message, started
 writer = OutboxWriter(Path(sys.argv[1]), started())
 number = 0
 while True:

@@ -37,10 +37,10 @@ from callrecord.postgres.batch import CallBatch
 from callrecord.postgres.store import Applied, Store
 from callrecord.shipping.backlog import Tails
 from callrecord.shipping.delivery import Delivery, Stats
-from tests.callrecord.db.applied import pending_row
-from tests.callrecord.db.calls import at, connected, ended, leg, message, started, usage
 from tests.faults.invariant import Recorded, account, name_of, recorded_under
-from tests.postgres import Connection
+from tests.postgres.applied import pending_row
+from tests.postgres.server import Connection
+from tests.unit.callrecord.calls import at, connected, ended, leg, message, started, usage
 
 EXAMPLES = int(os.environ.get("FAULT_EXAMPLES", "25"))
 SEED = int(os.environ.get("FAULT_SEED") or random.SystemRandom().randrange(2**32))

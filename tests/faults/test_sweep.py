@@ -10,11 +10,11 @@ import pytest
 from callrecord.events import CallConnected, CallEnded, CallStarted
 from callrecord.postgres.store import Store
 from callrecord.postgres.workers import Swept, Workers
-from tests.callrecord.db.applied import apply, call_of
-from tests.callrecord.db.calls import batch, leg, message, started
-from tests.callrecord.db.rows import add_call, add_user
 from tests.faults.heartbeats import LIMIT_S, about, beaten, silent, watching
-from tests.postgres import Connection, as_user
+from tests.postgres.applied import apply, call_of
+from tests.postgres.rows import add_call, add_user
+from tests.postgres.server import Connection, as_user
+from tests.unit.callrecord.calls import batch, leg, message, started
 
 pytestmark = pytest.mark.every_postgres
 

@@ -7,7 +7,7 @@ import asyncpg
 from callrecord.operator.typescript import typescript_of
 from callrecord.schema.migrate import migrate
 from local.places import PROJECT
-from tests.postgres import database, embedded_18, server
+from tests.postgres.server import database, embedded_18, server
 
 CHECKED_IN = PROJECT / "types" / "voice-calls.ts"
 

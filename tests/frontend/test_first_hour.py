@@ -11,11 +11,11 @@ import pytest
 
 from callrecord.postgres.store import Store
 from callrecord.schema.migrate import migrate
-from tests.callrecord.db.applied import apply
-from tests.callrecord.db.calls import batch, connected, ended, enlisted, leg, message, started
-from tests.callrecord.db.seed import apply_seed
 from tests.frontend.front_end import FrontEnd, front_end
-from tests.postgres import Connection, database
+from tests.postgres.applied import apply
+from tests.postgres.callrecord.schema.seed import apply_seed
+from tests.postgres.server import Connection, database
+from tests.unit.callrecord.calls import batch, connected, ended, enlisted, leg, message, started
 
 
 @dataclass(frozen=True)

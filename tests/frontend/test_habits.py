@@ -10,11 +10,11 @@ import asyncpg
 import pytest
 
 from callrecord.postgres.store import Store
-from tests.callrecord.db.applied import apply
-from tests.callrecord.db.calls import at, batch, connected, ended, enlisted, leg, message, started
-from tests.callrecord.db.rows import add_user
 from tests.frontend.front_end import FrontEnd, RefusedError, front_end
-from tests.postgres import Connection, database
+from tests.postgres.applied import apply
+from tests.postgres.rows import add_user
+from tests.postgres.server import Connection, database
+from tests.unit.callrecord.calls import at, batch, connected, ended, enlisted, leg, message, started
 
 
 @dataclass(frozen=True)

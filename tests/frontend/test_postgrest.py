@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from tests.callrecord.db.rows import add_user
-from tests.postgres import Connection
+from tests.postgres.rows import add_user
+from tests.postgres.server import Connection
 
 pytestmark = pytest.mark.every_postgres
 

@@ -10,7 +10,7 @@ import pytest
 from local.places import PROJECT
 from tests.frontend.generate import CHECKED_IN, types_of
 from tests.frontend.toolchain import NODE
-from tests.postgres import Connection
+from tests.postgres.server import Connection
 
 
 @pytest.mark.every_postgres

@@ -7,8 +7,8 @@ import pytest
 
 from local.caller import Server
 from local.stack import Stack
-from tests.e2e.worker import Worker
-from tests.postgres import database
+from tests.postgres.server import database
+from tests.rooms.worker import Worker
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from local.caller import Caller
 from local.demo.rows import Rows
-from tests.e2e.rows import Reader, said
-from tests.e2e.worker import Worker
-from tests.postgres import Connection
+from tests.postgres.server import Connection
+from tests.rooms.rows import Reader, said
+from tests.rooms.worker import Worker
 from tests.waiting import until
 
 GREETING = "Hello! How can I help you today?"

@@ -6,9 +6,9 @@ import pytest
 
 from local.caller import Caller, Server
 from local.caller.voice import Voice
-from tests.e2e.worker import Worker
 from tests.faults.rooms.ledger import GREETING, NAME, Ledger, ended, nothing_left
-from tests.postgres import Connection
+from tests.postgres.server import Connection
+from tests.rooms.worker import Worker
 from tests.waiting import until
 
 pytestmark = pytest.mark.room

@@ -7,10 +7,10 @@ import pytest
 
 from local.caller import Caller, Server
 from local.caller.voice import Voice
-from tests.e2e.rows import Reader
-from tests.e2e.worker import Worker
 from tests.faults.rooms.ledger import Ledger, nothing_left
-from tests.postgres import Connection
+from tests.postgres.server import Connection
+from tests.rooms.rows import Reader
+from tests.rooms.worker import Worker
 from tests.waiting import until
 
 pytestmark = [pytest.mark.room, pytest.mark.slow_fault]

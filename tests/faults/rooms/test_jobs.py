@@ -9,10 +9,10 @@ import pytest
 from local.caller import Caller, Server
 from local.caller.voice import Voice
 from local.stack import Stack
-from tests.e2e.personas import copy_agent
-from tests.e2e.worker import Worker
 from tests.faults.rooms.ledger import NAME, Ledger, ended, nothing_left
-from tests.postgres import Connection
+from tests.postgres.server import Connection
+from tests.rooms.personas import copy_agent
+from tests.rooms.worker import Worker
 from tests.waiting import until
 
 pytestmark = [pytest.mark.room, pytest.mark.slow_fault]

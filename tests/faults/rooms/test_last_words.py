@@ -18,12 +18,12 @@ from local.caller import Caller, Server
 from local.caller.voice import Voice
 from local.demo.rows import Row, Rows
 from local.stack import Stack
-from tests.e2e.rows import Reader, said
-from tests.e2e.worker import Worker
 from tests.faults.rooms.ledger import GREETING, STORY, nothing_left
-from tests.local.ai_control import faulty
-from tests.postgres import Connection
-from tests.rooms import SCRIPT
+from tests.postgres.server import Connection
+from tests.rooms.rows import Reader, said
+from tests.rooms.stack import SCRIPT
+from tests.rooms.worker import Worker
+from tests.unit.local.ai_control import faulty
 from tests.waiting import until
 
 pytestmark = pytest.mark.room

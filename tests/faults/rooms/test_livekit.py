@@ -9,11 +9,11 @@ import pytest
 from local.caller import Caller, Server
 from local.caller.voice import Voice
 from local.stack import Stack
-from tests.callrecord.db.proxy import proxy_to
-from tests.e2e.worker import REGISTERED, Worker
 from tests.faults.conftest import Recovery
 from tests.faults.rooms.ledger import Ledger, ended, nothing_left
-from tests.postgres import Connection
+from tests.postgres.proxy import proxy_to
+from tests.postgres.server import Connection
+from tests.rooms.worker import REGISTERED, Worker
 from tests.waiting import until
 
 pytestmark = [pytest.mark.room, pytest.mark.slow_fault]

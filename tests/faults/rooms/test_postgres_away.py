@@ -14,9 +14,9 @@ from local.caller import Caller, Server
 from local.caller.voice import Voice
 from local.postgres import LocalPostgres
 from local.stack import Stack
-from tests.e2e.worker import Worker
 from tests.faults.conftest import Recovery
 from tests.faults.rooms.ledger import Ledger, ended, nothing_left
+from tests.rooms.worker import Worker
 
 pytestmark = pytest.mark.room
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.agent.processes import AWAY, agent
+from tests.unit.agent.processes import AWAY, agent
 
 
 async def test_32_the_outbox_directory_is_not_writable(tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ from local.caller import Caller, Server
 from local.caller.voice import Voice
 from local.demo.rows import Rows, read_rows
 from local.stack import Stack
-from tests.callrecord.db.proxy import Proxy, proxy_to
-from tests.e2e.rows import Reader
-from tests.e2e.worker import Worker
 from tests.faults.conftest import Recovery
 from tests.faults.rooms.ledger import GREETING, Ledger, nothing_left
-from tests.postgres import Connection
+from tests.postgres.proxy import Proxy, proxy_to
+from tests.postgres.server import Connection
+from tests.rooms.rows import Reader
+from tests.rooms.worker import Worker
 from tests.waiting import until
 
 pytestmark = [pytest.mark.room, pytest.mark.slow_fault]

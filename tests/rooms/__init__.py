@@ -1,0 +1,1 @@
+"""Tests that need a LiveKit server, workers as processes, and callers."""

@@ -1,0 +1,214 @@
+"""Every other way in which a call ends, each in a real room: its row, its legs, its room."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from livekit import api
+from openai import AsyncOpenAI
+
+from local.caller import Caller, Server
+from local.demo.rows import Rows
+from local.places import PROJECT
+from local.stack import Stack
+from tests.postgres.server import Connection
+from tests.rooms.personas import copy_agent
+from tests.rooms.rows import Reader, said
+from tests.rooms.stack import SCRIPT
+from tests.rooms.worker import Worker
+from tests.unit.local.ai_control import set_script
+from tests.waiting import until
+
+pytestmark = pytest.mark.room
+
+FULL_DISK = """
+
+import errno, multiprocessing, os
+
+_open = os.open
+
+def _open_on_a_full_disk(path, *args, **options):
+    if multiprocessing.parent_process() is not None and str(path).endswith(".events.new"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return _open(path, *args, **options)
+
+os.open = _open_on_a_full_disk
+"""
+LEAVING_TOOLS = '''
+    @function_tool()
+    async def leave(self, context: RunContext[None]) -> None:
+        """Leave in LiveKit's own way."""
+        from livekit.agents import get_job_context
+
+        get_job_context().shutdown("the tool wants it")
+
+    @function_tool()
+    async def close(self, context: RunContext[None]) -> None:
+        """Close the session by hand."""
+        import asyncio
+
+        self.closing = asyncio.create_task(context.session.aclose())
+'''
+RULES = [
+    {"match": "leave us", "tool_call": {"name": "leave", "arguments": {}}},
+    {"match": "close it", "tool_call": {"name": "close", "arguments": {}}},
+]
+
+
+@pytest.mark.usefixtures("worker")
+async def test_the_caller_is_put_out_of_the_room(server: Server, pg: Connection) -> None:
+    """Removed by the API: the call is over at once, without the grace for a rejoin."""
+    room = f"removed-{uuid4().hex[:8]}"
+    async with Caller(server, room=room) as caller:
+        await _greeted(caller)
+        at = time.time()
+        async with _api(server) as client:
+            who = api.RoomParticipantIdentity(room=room, identity=caller.identity)
+            await client.room.remove_participant(who)
+        rows = await Reader(pg).ended(room)
+    _check(rows, "completed", "room_closed", at)
+    assert rows.participants[1]["disconnect_reason"] == "participant_removed"
+
+
+@pytest.mark.usefixtures("worker")
+async def test_the_room_is_deleted_in_mid_sentence(server: Server, pg: Connection) -> None:
+    """What was typed and what was said until then is kept."""
+    room = f"deleted-{uuid4().hex[:8]}"
+    async with Caller(server, room=room) as caller:
+        await _greeted(caller)
+        began = time.monotonic()
+        await caller.type("Tell me a story, please.")
+        await caller.agent_speech(began)
+        at = time.time()
+        await server.delete_room(room)
+        rows = await Reader(pg).ended(room)
+    _check(rows, "completed", "room_closed", at)
+    assert said(rows, "user") == ["Tell me a story, please."]
+    assert said(rows, "assistant")[1].startswith("Once")  # as far as it was heard
+    assert rows.messages[-1]["interrupted"]
+
+
+async def test_the_client_is_gone_without_a_word(
+    worker: Worker, stack: Stack, server: Server, pg: Connection
+) -> None:
+    """A client that is killed leaves nothing but silence: LiveKit finds out, and then the call."""
+    room = f"gone-{uuid4().hex[:8]}"
+    client = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "local", "call", "--room", room, "--no-listen"),
+        *("--say", "What is your name?", "--say", "Tell me a story, please."),
+        cwd=PROJECT,
+        env={**os.environ, **stack.env(), "AGENT_NAME": server.agent_name},
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    reader = Reader(pg)
+    try:
+        await reader.when(room, lambda rows: len(said(rows, "assistant")) == 2)
+        at = time.time()
+    finally:
+        client.send_signal(signal.SIGKILL)
+        await client.wait()
+    rows = await reader.ended(room, timeout_s=60)
+    _check(rows, "completed", "caller_hangup", at, within_s=40)
+    assert worker.log.read_text().count("Traceback") == 0
+
+
+async def test_the_worker_is_drained_for_too_long(
+    stack: Stack, server: Server, tmp_path: Path, database_url: str, pg: Connection
+) -> None:
+    """A call that goes on at the drain's deadline is cut, and says so."""
+    room = f"drained-{uuid4().hex[:8]}"
+    worker = Worker(
+        stack, tmp_path, database_url, name=server.agent_name, AGENT_DRAIN_TIMEOUT_S="1"
+    )
+    await worker.start()
+    async with Caller(server, room=room) as caller:
+        await _greeted(caller)
+        at = time.time()
+        assert await worker.stop() == 0
+        rows = await Reader(pg).ended(room)
+    _check(rows, "failed", "drained", at)
+
+
+async def test_a_tool_ends_the_job_or_the_session(
+    stack: Stack, server: Server, tmp_path: Path, database_url: str, pg: Connection
+) -> None:
+    """LiveKit's own `ctx.shutdown()` and `session.aclose()` are the agent's hang-up."""
+    copy_agent(tmp_path, LEAVING_TOOLS)
+    worker = Worker(stack, tmp_path, database_url, name=server.agent_name)
+    script = json.loads(SCRIPT.read_text())
+    models = AsyncOpenAI(base_url=stack.openai_base_url, api_key=stack.openai_api_key)
+    await worker.start()
+    try:
+        await set_script(models, script | {"rules": [*RULES, *script["rules"]]})
+        left = await _hung_up_on(server, pg, "Please leave us.")
+        closed = await _hung_up_on(server, pg, "Please close it.")
+    finally:
+        await set_script(models, script)
+        await models.close()
+        await worker.stop()
+    assert left.call["metadata"]["end"] == {"shutdown": "the tool wants it"}
+    assert "end" not in closed.call["metadata"]
+
+
+async def _hung_up_on(server: Server, pg: Connection, words: str) -> Rows:
+    room = f"left-{uuid4().hex[:8]}"
+    async with Caller(server, room=room) as caller:
+        await _greeted(caller)
+        at = time.time()
+        await caller.type(words)
+        rows = await Reader(pg).ended(room)
+        await until(lambda: _closed(server, room), what="the room to be closed")
+    _check(rows, "completed", "agent_hangup", at)
+    return rows
+
+
+async def test_a_call_that_can_not_be_recorded_is_turned_away(
+    stack: Stack, server: Server, tmp_path: Path, database_url: str, pg: Connection
+) -> None:
+    """The disk takes no file: nobody is left in a silent room, and the row says what happened."""
+    room = f"unrecorded-{uuid4().hex[:8]}"
+    copy_agent(tmp_path, FULL_DISK)
+    worker = Worker(stack, tmp_path, database_url, name=server.agent_name)
+    await worker.start()
+    try:
+        async with Caller(server, room=room) as caller:
+            await caller.join()
+            rows = await Reader(pg).ended(room, timeout_s=40)
+            await until(lambda: _closed(server, room), what="the room to be closed", timeout_s=40)
+    finally:
+        await worker.stop()
+    assert (rows.call["status"], rows.call["end_reason"]) == ("failed", "worker_crashed")
+    lines = worker.log.read_text().splitlines()
+    assert sum("call can't be recorded, it is turned away" in line for line in lines) == 1
+    assert sum("Traceback" in line for line in lines) == 0
+
+
+async def _greeted(caller: Caller) -> None:
+    await caller.join()
+    await caller.agent_speaking()
+    await caller.agent_quiet()
+
+
+def _check(rows: Rows, status: str, end_reason: str, at: float, *, within_s: float = 5.0) -> None:
+    assert (rows.call["status"], rows.call["end_reason"]) == (status, end_reason)
+    ended_at = rows.call["ended_at"].timestamp()
+    assert at - 0.1 <= ended_at < at + within_s, "when it ended, not when it was cleaned up"
+    for leg in rows.participants:
+        assert leg["left_at"] is not None
+        assert leg["left_at"].timestamp() <= ended_at + 5
+
+
+def _api(server: Server) -> api.LiveKitAPI:
+    return api.LiveKitAPI(server.url, server.api_key, server.api_secret)
+
+
+async def _closed(server: Server, room: str) -> bool:
+    async with _api(server) as client:
+        found = await client.room.list_rooms(api.ListRoomsRequest(names=[room]))
+    return not found.rooms
