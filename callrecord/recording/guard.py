@@ -30,13 +30,13 @@ class Guard:
         """Return the handler, made safe for an emitter: it can't raise and loses nothing."""
 
         @functools.wraps(handler)
-        def guarded(*args: Any) -> None:
+        def guarded(*args: Any, **named: Any) -> None:
             try:
-                handler(*args)
+                handler(*args, **named)
             except Exception as error:
                 self.failed[name] += 1
                 logger.exception("event handler failed, event kept raw", extra={"event_type": name})
-                raw = " ".join(map(_repr, args))[:RAW_LIMIT]
+                raw = " ".join(map(_repr, (*args, *named.items())))[:RAW_LIMIT]
                 self._append(Unhandled(at=now(), source=name, error=repr(error), raw=raw))
 
         return guarded

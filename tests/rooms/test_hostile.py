@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from livekit import rtc
 
-from agent.call.people import TEXT_LIMIT
+from agent.call.several_callers import TEXT_LIMIT
 from callrecord.events import CallStarted, Leg, Message
 from callrecord.outbox.reader import Entry, Tail
 from local.caller import Caller, Role, Server

@@ -20,6 +20,7 @@ from agent.settings import load
 from callrecord.events import CallEnded, CallStarted, Event, now
 from callrecord.outbox.reader import Entry, Tail
 from callrecord.recording.metadata import call_header
+from callrecord.recording.record import PLACE, Place
 from tests.unit.callrecord.recording.people import leave, participant
 
 IDENTITY = "agent-AJ_1"
@@ -94,13 +95,14 @@ class Job:
                 executor_type=JobExecutorType.THREAD, user_arguments=None, http_proxy=None
             ),
             info=info,
-            room=cast("rtc.Room", rtc.EventEmitter[str]()),
+            room=rtc.Room(),
             on_connect=lambda: None,
             on_shutdown=self.shutdowns.append,
             inference_executor=cast("InferenceExecutor", None),
         )
         settings = load(directory / "none")
-        self.call = Call(self._context, settings, outbox=directory, worker_id=uuid4())
+        self._context.proc.userdata[PLACE] = Place(directory, uuid4())
+        self.call = Call(self._context, settings)
         self._directory = directory
 
     async def close(self) -> None:
@@ -157,9 +159,9 @@ async def test_a_job_cut_by_the_worker_was_drained(real: Job) -> None:
 async def test_a_job_cut_within_the_grace_ended_with_the_last_leave(real: Job) -> None:
     """The caller was gone when the drain deadline came: that was the end."""
     caller = participant()
-    real.call._presence.joined(caller)
-    real.call._presence.left(leave(caller))
-    left_at = real.call._presence.gone_since
+    real.call._recording._joined(caller)
+    real.call._recording._left(leave(caller))
+    left_at = real.call._recording.people.gone_since
     await real.call.finish()
     assert (real.end().end_reason, real.end().at) == ("caller_hangup", left_at)
 

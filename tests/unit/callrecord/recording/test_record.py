@@ -134,7 +134,7 @@ async def test_an_entrypoint_that_raises_while_its_session_talks_is_an_error(
     """LiveKit closes the session in the agent's name, and only then tells of the crash."""
     talking = session(Reply("One."))
     recording = record(job.ctx, talking)
-    recording._attendance.joined(participant("ada"))
+    recording._joined(participant("ada"))
     await talking.start(Agent(instructions="Be brief."))
     await talking.aclose()
     await job.shut_down("job crashed")
@@ -149,7 +149,7 @@ async def test_a_session_that_takes_over_before_the_first_is_closed(
     first, second = session(Reply("First. ", hold=hold)), session(Reply("Second. "))
     recording = record(job.ctx, first)
     record(job.ctx, second)
-    recording._attendance.joined(ada)
+    recording._joined(ada)
     for each in (first, second):
         await each.start(Agent(instructions="Be brief."))
     speech = first.generate_reply(user_input="Go on.")
@@ -159,7 +159,7 @@ async def test_a_session_that_takes_over_before_the_first_is_closed(
     hold.set()
     await speech
     await first.aclose()
-    recording._attendance.left(leave(ada))
+    recording._left(leave(ada))
     left_at = now()
     await second.aclose()
     await job.shut_down("room disconnected")

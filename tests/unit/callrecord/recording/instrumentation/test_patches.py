@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from livekit.agents import AgentSession, llm, stt, tts
+from livekit.agents import AgentSession, JobContext, llm, stt, tts
+from livekit.agents.ipc import job_proc_lazy_main
 from livekit.agents.voice import agent_activity
 from livekit.api.room_service import RoomService
 
@@ -29,7 +30,9 @@ PLACES = (
     agent_activity,
     agent_activity.AgentActivity,
     AgentSession,
+    JobContext,
     RoomService,
+    job_proc_lazy_main._JobProc,
 )
 
 

@@ -1,6 +1,5 @@
 """Phone calls: a phone is in the call once it is answered, and its keys are rows."""
 
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -8,11 +7,11 @@ from livekit import rtc
 
 from callrecord.events import Message, now
 from callrecord.recording.room import keys
-from callrecord.recording.room.attendance import DRAINED, Attendance
+from callrecord.recording.room.ending import DRAINED
 from callrecord.recording.room.keys import Keys
-from callrecord.recording.room.presence import Presence
 from tests.unit.callrecord.recording.outbox import Outbox
 from tests.unit.callrecord.recording.people import leave, participant
+from tests.unit.callrecord.recording.room.scene import Scene
 
 Reason = rtc.DisconnectReason
 SIP = rtc.ParticipantKind.PARTICIPANT_KIND_SIP
@@ -31,59 +30,25 @@ def phone(status: str, **attributes: str) -> Any:
     )
 
 
-@pytest.fixture
-def ended() -> list[tuple[str, datetime]]:
-    return []
-
-
-@pytest.fixture
-async def presence(ended: list[tuple[str, datetime]]) -> Presence:
-    def on_end(reason: str, at: datetime) -> None:
-        ended.append((reason, at))
-
-    return Presence(grace_s=10, no_caller_timeout_s=60, on_end=on_end)
-
-
 @pytest.mark.parametrize(("left", "reason"), LEAVES)
-async def test_a_phone_that_only_rings_was_never_there(
-    presence: Presence, ended: list[tuple[str, datetime]], left: Any, reason: str
-) -> None:
-    attendance = Attendance()
-    for each in (presence, attendance):
-        each.joined(phone("ringing"))
-        assert each.callers == []
-        each.left(leave(phone("ringing"), left))
-    assert [why for why, _ in ended] == [reason]
-    ending = attendance.ending(DRAINED)
-    assert ending.end_reason == reason
-    assert ending.detail == {"disconnect_reason": Reason.Name(left).lower()}
+def test_a_phone_that_only_rings_was_never_there(left: Any, reason: str) -> None:
+    scene = Scene()
+    assert not scene.joined(phone("ringing"))
+    assert (scene.people.here, scene.people.ringing) == ([], True)
+    scene.left(leave(phone("ringing"), left))
+    end = scene.ending.seen()
+    assert end == scene.end(DRAINED)
+    assert end.reason == reason
+    assert end.detail == {"disconnect_reason": Reason.Name(left).lower()}
 
 
-async def test_a_phone_is_there_once_it_is_answered(
-    presence: Presence, ended: list[tuple[str, datetime]]
-) -> None:
-    attendance = Attendance()
-    for each in (presence, attendance):
-        for status in ("dialing", "ringing", "active", "active"):
-            each.joined(phone(status))
-        assert [who.identity for who in each.callers] == ["sip_1"]
-        each.left(leave(phone("hangup")))
-    assert ended == []  # the grace for a rejoin
-    assert attendance.ending(DRAINED).end_reason == "caller_hangup"
-    presence.stop()
-
-
-async def test_nobody_is_missed_while_a_phone_rings(
-    presence: Presence, ended: list[tuple[str, datetime]]
-) -> None:
-    """Its own provider says how long it may ring; and a second one may still answer."""
-    presence.joined(phone("ringing"))
-    presence.start()
-    assert presence._timer is None
-    other = participant("sip_2", kind=SIP, attributes={"sip.callStatus": "ringing"})
-    presence.joined(other)
-    presence.left(leave(phone("ringing")))
-    assert ended == []
+def test_a_phone_is_there_once_it_is_answered() -> None:
+    scene = Scene()
+    new = [scene.joined(phone(each)) for each in ("dialing", "ringing", "active", "active")]
+    assert new == [False, False, True, False]
+    assert [who.identity for who in scene.people.here] == ["sip_1"]
+    scene.left(leave(phone("hangup")))
+    assert scene.end(DRAINED).reason == "caller_hangup"
 
 
 async def test_a_leg_tells_direction_and_answer(outbox: Outbox) -> None:
