@@ -11,6 +11,7 @@ from livekit import rtc
 from livekit.agents import AgentSession, ChatMessage
 from livekit.agents.types import TOPIC_CHAT
 
+from agent.livekit_names import user_turn
 from callrecord.recording.conversation.messages import SENDER
 from callrecord.recording.recorder import Recorder
 
@@ -122,7 +123,7 @@ class SeveralCallers:
         self._recorder.guard("typed", self._recorder.turns.of_caller.typed)(item)
         await self._started.wait()
         try:
-            async with self._session._claim_user_turn():  # noqa: SLF001 - as LiveKit's own does
+            async with user_turn(self._session):
                 with contextlib.suppress(RuntimeError):  # a speech that is to be heard to its end
                     await self._session.interrupt()
                 self._session.generate_reply(user_input=item)

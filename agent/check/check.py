@@ -7,10 +7,12 @@ import time
 from dataclasses import dataclass
 from functools import partial
 
+from livekit.agents import __version__ as livekit_version
 from livekit.agents import utils
 
 from agent.check.check_models import Attempt, ModelChecks
 from agent.check.livekit_project import count_rooms, project_of
+from agent.livekit_names import NAMES
 from agent.models.pipeline import prepare
 from agent.persona import Persona, load_assistant
 from agent.settings import Settings, require_database, require_livekit, require_models
@@ -20,6 +22,7 @@ from callrecord.errors import Transient, VoiceError
 from callrecord.outbox.directory import OutboxHome
 from callrecord.postgres.store import check_schema
 from callrecord.privacy import describe
+from callrecord.recording.instrumentation import livekit_names
 from callrecord.schema.holes import holes_of
 
 TIMEOUT_S = 20.0
@@ -50,6 +53,7 @@ async def check(settings: Settings) -> list[Finding]:
         "outbox": _outbox,
         "speech cache": _speech_cache,
         "persona": _persona,
+        "recording": _recording,
     }
     findings = await asyncio.gather(
         *(_try(part, partial(look, settings), settings) for part, look in parts.items())
@@ -68,7 +72,11 @@ def table(findings: list[Finding]) -> str:
         for each in findings
     ]
     wrong = sum(not each.ok for each in findings)
-    lines.append("all parts do" if not wrong else f"{wrong} of {len(findings)} parts do not")
+    lines.append(
+        f"{wrong} of {len(findings)} checks failed"
+        if wrong
+        else f"all {len(findings)} checks passed"
+    )
     return "\n".join(lines)
 
 
@@ -103,7 +111,7 @@ async def _postgres(settings: Settings) -> str:
         raise VoiceError(f"no answer from the host of DATABASE_URL: {error}") from error
     if holes:
         raise VoiceError("; ".join(map(str, holes)) + ": see `python -m db migrate --help`")
-    return "reachable, schema and rights do"
+    return "reachable, schema and rights are valid"
 
 
 async def _outbox(settings: Settings) -> str:
@@ -138,6 +146,13 @@ async def _persona(_: Settings) -> str:
     return f"{type(persona).__name__} loads, with {len(persona.tools)} tools"
 
 
+async def _recording(_: Settings) -> str:
+    lacking = livekit_names.missing((*livekit_names.NAMES, *NAMES))
+    if lacking:
+        raise VoiceError(f"livekit-agents {livekit_version} lacks {'; '.join(lacking)}")
+    return f"livekit-agents {livekit_version} shows all that is recorded"
+
+
 async def _models(settings: Settings) -> list[Finding]:
     try:
         require_models(settings)
@@ -154,7 +169,7 @@ async def _models(settings: Settings) -> list[Finding]:
 
 
 def run(settings: Settings) -> int:
-    """Check, print the table, and return the exit code: 0 if every part does, else 1."""
+    """Check, print the table, and return the exit code: 0 if every check passed, else 1."""
     # The table says it all: without a handler, Python would print warnings of libraries, and in
     # them what a server quotes.
     logging.getLogger().addHandler(logging.NullHandler())

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from livekit.agents import (
-    AgentSession,
     APIConnectOptions,
     EndpointingOptions,
     InterruptionOptions,
@@ -16,12 +15,13 @@ from livekit.agents import (
     inference,
     room_io,
 )
-from livekit.agents.llm import LLM, LLMError, RealtimeModel, RealtimeModelError
-from livekit.agents.stt import STT, STTError
-from livekit.agents.tts import TTS, TTSError
+from livekit.agents.llm import LLM, RealtimeModel
+from livekit.agents.stt import STT
+from livekit.agents.tts import TTS
 from livekit.agents.types import NOT_GIVEN
 from livekit.agents.voice.agent_session import SessionConnectOptions
 
+from agent.livekit_names import StayingSession
 from agent.models.build import Models, build_models
 from agent.models.clients import Clients
 from agent.models.providers import hearing, speaking, thinking
@@ -37,8 +37,8 @@ RETRIES = 1
 """Of a model that failed, before the failure counts: a caller does not wait for more."""
 
 
-class Session(AgentSession[None]):
-    """A session that hears its caller out, and stays when its model is lost."""
+class Session(StayingSession):
+    """A session that hears its caller out, and stays for the last words (agent/rescue)."""
 
     before_close: Callable[[], Awaitable[None]] | None = None
     """Awaited at the session's end, while it still hears."""
@@ -51,12 +51,6 @@ class Session(AgentSession[None]):
                     await step()
             except Exception as error:  # noqa: BLE001 - of a plugin: a lost model's, say
                 logger.warning("session not closed in order", error=type(error).__name__)
-
-    def _on_error(self, error: LLMError | STTError | TTSError | RealtimeModelError) -> None:
-        # LiveKit closes a session whose realtime model is lost, without a word, and at times
-        # without its close event. This one stays for the last words (agent/rescue/rescue.py).
-        if not isinstance(error, RealtimeModelError):
-            super()._on_error(error)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ import numpy as np
 from livekit import rtc
 from livekit.agents import tts, utils
 
+from agent.livekit_names import options_of
+
 Speaker = tts.TTS[Any]
 
 SUFFIX = ".speech"
@@ -134,9 +136,10 @@ def voice_of(model: Speaker) -> str:
 
     Plugins keep their options in `_opts`. One that does not is told apart by provider and model.
     """
-    options = _ADDRESS.sub("", repr(getattr(model, "_opts", None)))
-    server = getattr(getattr(model, "_client", None), "base_url", "")
-    return "\0".join((type(model).__module__, model.provider, model.model, str(server), options))
+    server, options = options_of(model)
+    options = _ADDRESS.sub("", options)
+    told = (type(model).__module__, model.provider, model.model, server, options)
+    return "\0".join(told)
 
 
 async def render(model: Speaker, text: str) -> rtc.AudioFrame:

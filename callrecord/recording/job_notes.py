@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 from livekit.agents import AssignmentTimeoutError, JobContext, JobRequest
@@ -10,7 +9,7 @@ from livekit.agents.job import JobAcceptArguments
 
 from callrecord.outbox.directory import WorkerDirectory, note_path
 from callrecord.recording.metadata import call_header
-from callrecord.recording.record import recording_of
+from callrecord.recording.record import PLACE, Place, recording_of
 from callrecord.recording.room.ending import CRASHED
 
 _UNRECORDED = "callrecord.unrecorded"
@@ -66,15 +65,18 @@ class NotedRequest(JobRequest):
 
 
 async def at_session_end(
-    directory: Path, theirs: Callable[[JobContext], Awaitable[Any]] | None, ctx: JobContext
+    theirs: Callable[[JobContext], Awaitable[Any]] | None, ctx: JobContext
 ) -> None:
     """Have the note of a job that ends in order taken back, then do what the agent's code wants.
 
     LiveKit calls this in each job that ends, before the shutdown callbacks; those it tells why.
     """
-    note = note_path(directory, ctx.job.id)
+    place = ctx.proc.userdata.get(PLACE)
 
     async def ended(reason: str) -> None:
+        if not isinstance(place, Place):
+            return  # the server does not record
+        note = note_path(place.directory, ctx.job.id)
         recording = recording_of(ctx)
         unrecorded = ctx.proc.userdata.get(_UNRECORDED) == ctx.job.id or (
             recording is not None and recording.recorder is None

@@ -5,7 +5,7 @@ import contextlib
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from livekit.agents import AgentServer, JobProcess, JobRequest
 
@@ -16,6 +16,8 @@ from callrecord.outbox.job_notes import settle
 from callrecord.outbox.locks import require_locks
 from callrecord.postgres.store import check_schema_if_there
 from callrecord.privacy import private_logger
+from callrecord.recording.instrumentation.livekit_names import log_missing
+from callrecord.recording.instrumentation.lookups import agent_name
 from callrecord.recording.job_notes import NotedRequest, at_session_end
 from callrecord.recording.job_sockets import check_temporary_directory
 from callrecord.recording.livekit_rooms import Rooms
@@ -51,6 +53,7 @@ class RecordingServer(AgentServer):
         """
         super().__init__(**options)
         self.failed = False
+        self._records = False
         self._options = options
         self._max_calls = max_calls
         self._ship_timeout_s = 0.0
@@ -76,16 +79,15 @@ class RecordingServer(AgentServer):
             logger.warning("calls are not recorded", extra={"error": str(error)})
             await super().run(devmode=devmode, unregistered=unregistered)
             return
-        given = self.setup_fnc, self._request_fnc, self._session_end_fnc
-        setup, request, session_end = given
+        setup = self.setup_fnc
+        log_missing()
         try:
             check_temporary_directory(self._options)
             settings = self.ship_settings()
             await check_schema_if_there(settings.dsn)
             place = self._start_shipping(settings, registered=not unregistered)
             self.setup_fnc = self.job_setup(place, setup)
-            self._request_fnc = partial(self._on_request, request)
-            self._session_end_fnc = partial(at_session_end, place.directory, session_end)
+            self._records = True
             await super().run(devmode=devmode, unregistered=unregistered)
         except Stop as error:
             self.failed = True
@@ -96,9 +98,17 @@ class RecordingServer(AgentServer):
             self.failed = True
             raise
         finally:
-            self.setup_fnc, self._request_fnc, self._session_end_fnc = given
+            self.setup_fnc, self._records = setup, False
         # Here too: the console ends its loop when this returns, and does not wait for aclose.
         await self._stop_shipping()
+
+    if not TYPE_CHECKING:  # its type is LiveKit's
+
+        def rtc_session(self, func: Any = None, **options: Any) -> Any:
+            """Register the entrypoint, as AgentServer does with the same options."""
+            options["on_request"] = partial(self._on_request, options.get("on_request"))
+            options["on_session_end"] = partial(at_session_end, options.get("on_session_end"))
+            return super().rtc_session(func, **options)
 
     async def aclose(self) -> None:
         """Stop taking calls, then ship what is left and stop the shipper."""
@@ -128,7 +138,7 @@ class RecordingServer(AgentServer):
         worker_id = self._directory.worker_id
         heartbeat = Heartbeat(
             settings.dsn,
-            Identity(worker_id, agent_name=lambda: self._agent_name, livekit_id=lambda: self.id),
+            Identity(worker_id, agent_name=partial(agent_name, self), livekit_id=lambda: self.id),
             settings.rhythm,
             rooms=Rooms() if registered else None,
         )
@@ -172,6 +182,9 @@ class RecordingServer(AgentServer):
         self, theirs: Callable[[JobRequest], Any] | None, request: JobRequest
     ) -> None:
         """Refuse a job that can't be served; else let the agent's own code decide."""
+        if not self._records:
+            await (request.accept() if theirs is None else theirs(request))
+            return
         directory, reserve = self._directory, self._reserve
         if directory is None or reserve is None or await asyncio.to_thread(reserve.nearly_full):
             text = "call refused, the outbox's disk is nearly full"

@@ -14,11 +14,11 @@ from typing import Any
 
 import msgspec
 from livekit.agents import AgentSession, FunctionCall, FunctionCallOutput
-from livekit.agents.voice import tool_executor
 from livekit.agents.voice.events import ToolCallEnded
 
 from callrecord.events import Event, Message, new_id
 from callrecord.recording.conversation.messages import when
+from callrecord.recording.instrumentation.lookups import tool_task
 
 
 @dataclass
@@ -56,7 +56,9 @@ class Tools:
     def started(self, call: FunctionCall, agent: str | None, speech_id: str | None) -> None:
         """Record that a function was called."""
         message = _message(call, agent, speech_id)
-        self._running[call.id] = _Running(message, message.content, self._task(call.call_id))
+        self._running[call.id] = _Running(
+            message, message.content, tool_task(self._session, call.call_id)
+        )
         self._append(message)
 
     def ended(self, update: ToolCallEnded) -> None:
@@ -126,10 +128,6 @@ class Tools:
             running.message, content=content, metadata=metadata
         )
         self._append(running.message)
-
-    def _task(self, call_id: str) -> "asyncio.Task[Any] | None":
-        running = getattr(tool_executor, "_RunningTasks", {}).get(self._session, {}).get(call_id)
-        return getattr(running, "exe_task", None)
 
     def _told_later(self, output_id: str) -> FunctionCallOutput | None:
         items = self._session.history.items if self._session is not None else ()

@@ -21,6 +21,7 @@ from callrecord.recording.conversation.caller_turns import CallerTurns
 from callrecord.recording.conversation.messages import when
 from callrecord.recording.conversation.tools import Tools
 from callrecord.recording.current_models import CurrentModels
+from callrecord.recording.instrumentation.lookups import realtime_session
 from callrecord.recording.usage.account import Account
 from callrecord.recording.usage.ledger import HEARD
 from callrecord.recording.usage.requests import NO_WORDS
@@ -137,8 +138,7 @@ class Turns:
     def made(self, speech_id: str | None, asker: Any = None) -> bool:
         """Return whether a speech is one of this session's, or a realtime model's session is."""
         if asker is not None:
-            activity = getattr(self._session, "_activity", None)
-            return getattr(activity, "realtime_llm_session", None) is asker
+            return realtime_session(self._session) is asker
         return speech_id is not None and (
             speech_id in self.of_agent.speeches or self._account.last(speech_id) is not None
         )

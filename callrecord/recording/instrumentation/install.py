@@ -16,6 +16,7 @@ from livekit.agents.voice import agent_activity
 
 from callrecord.privacy import private_logger
 from callrecord.recording.instrumentation.llm import LLMWatch
+from callrecord.recording.instrumentation.lookups import speech_id
 from callrecord.recording.instrumentation.patches import apply_once, replace
 from callrecord.recording.instrumentation.realtime import Responses, Transcriptions
 from callrecord.recording.instrumentation.stt import STTWatch, watch_recognition
@@ -87,7 +88,7 @@ def _watch(
 ) -> None:
     if not _asks_itself(type(stream), base):
         return
-    watching = watch(meter, stream, getattr(stream, f"_{kind}"), _speech_id())
+    watching = watch(meter, stream, getattr(stream, f"_{kind}"), speech_id())
     attempt = stream._run  # noqa: SLF001
 
     async def watched(*arguments: Any) -> None:
@@ -110,9 +111,9 @@ def _hook_generation() -> None:
     def hooked(*arguments: Any, **named: Any) -> Any:
         inference = plain(*arguments, **named)
         try:
-            meter, speech_id = meter_here(), _speech_id()
-            if meter is not None and speech_id is not None:
-                meter.generates(speech_id, inference[1])
+            meter, speech = meter_here(), speech_id()
+            if meter is not None and speech is not None:
+                meter.generates(speech, inference[1])
         except Exception:
             logger.exception("what is generated is not seen, the text output tells")
         return inference
@@ -123,9 +124,3 @@ def _hook_generation() -> None:
 def _asks_itself(kind: type[Any], base: type[Any]) -> bool:
     """Whether streams of this class ask a provider, and do not only pass other streams on."""
     return bool(kind._metrics_monitor_task is base._metrics_monitor_task)  # noqa: SLF001
-
-
-def _speech_id() -> str | None:
-    """Return the speech that is being made in this task."""
-    speech = agent_activity._SpeechHandleContextVar.get(None)  # noqa: SLF001 - told nowhere else
-    return speech.id if speech is not None else None

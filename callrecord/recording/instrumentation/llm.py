@@ -8,6 +8,7 @@ from typing import Any
 from livekit.agents.llm import LLM, ChatChunk, CompletionUsage, LLMStream
 
 from callrecord.recording.instrumentation.channel import Watched
+from callrecord.recording.instrumentation.lookups import purpose
 from callrecord.recording.usage.estimate import Answer
 from callrecord.recording.usage.meter import Meter
 from callrecord.recording.usage.requests import (
@@ -15,7 +16,6 @@ from callrecord.recording.usage.requests import (
     around,
     attempting,
     estimate,
-    purpose,
     row_of,
     settle,
 )

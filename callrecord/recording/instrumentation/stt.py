@@ -21,6 +21,7 @@ from livekit.agents.utils import AudioBuffer
 from livekit.agents.utils.audio import calculate_audio_duration
 
 from callrecord.recording.instrumentation.channel import Watched
+from callrecord.recording.instrumentation.lookups import is_probe
 from callrecord.recording.usage.meter import Meter, meter_here
 from callrecord.recording.usage.requests import (
     AUDIO,
@@ -30,7 +31,6 @@ from callrecord.recording.usage.requests import (
     Request,
     around,
     attempting,
-    is_probe,
     row_of,
     was_refused,
 )

@@ -7,6 +7,7 @@ from typing import Any
 from livekit.agents.tts import TTS, ChunkedStream, SynthesizedAudio, SynthesizeStream
 
 from callrecord.recording.instrumentation.channel import Watched
+from callrecord.recording.instrumentation.lookups import purpose
 from callrecord.recording.usage.estimate import Speech
 from callrecord.recording.usage.meter import Meter
 from callrecord.recording.usage.requests import (
@@ -14,7 +15,6 @@ from callrecord.recording.usage.requests import (
     Request,
     around,
     attempting,
-    purpose,
     row_of,
 )
 

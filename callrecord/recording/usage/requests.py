@@ -5,7 +5,6 @@ model for LiveKit too. What is asked within an attempt takes the place of that a
 request, so that it is counted once.
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,8 +27,6 @@ NO_WORDS: Final = "no_words"
 """Purpose of a request that found no words, as of a cough: no message follows."""
 AUDIO: Final = {"method": "audio"}
 """Estimate of a request of which nothing was reported: all its audio."""
-_PROBES: Final = ("_recover_llm_task", "_recover_stt_task", "_recover_tts_task")
-"""LiveKit's tasks that ask a model whether it is back; nobody hears the answer."""
 _NEVER_SENT: Final = ("ConnectError", "ConnectTimeout", "ClientConnectorError")
 """Errors of HTTP clients that had no connection."""
 
@@ -93,20 +90,6 @@ def row_of(kind: UsageKind, maker: Any, **fields: Any) -> Usage:
     return Usage(
         id=new_id(), kind=kind, at=now(), provider=maker.provider, model=maker.model, **fields
     )
-
-
-def purpose(speech_id: str | None) -> str | None:
-    """Return what a request of this task is for, if not for a speech of a session."""
-    if is_probe():
-        return RECOVERY
-    return None if speech_id else OUTSIDE
-
-
-def is_probe() -> bool:
-    """Whether this task only asks whether a model that failed is back."""
-    task = asyncio.current_task()
-    name = "" if task is None else getattr(task.get_coro(), "__qualname__", "")
-    return name.endswith(_PROBES)
 
 
 def was_refused(error: BaseException) -> bool:

@@ -57,6 +57,7 @@ async def test_nothing_set_is_a_table(tmp_path: Path, monkeypatch: pytest.Monkey
         "outbox",
         "speech cache",
         "persona",
+        "recording",
     }
     assert "LIVEKIT_URL is not set" in findings["LiveKit"].detail
     assert "DATABASE_URL is not set" in findings["Postgres"].detail
@@ -75,7 +76,7 @@ async def test_no_secret_is_printed(tmp_path: Path, changes: dict[str, str], cod
     assert "Traceback" not in ended.out + ended.err
     if code == 1:
         assert ended.err == ""
-        assert "parts do not" in ended.out
+        assert "checks failed" in ended.out
     else:
         assert ended.out == ""
         assert ended.err.startswith("agent: ")
