@@ -1,5 +1,11 @@
-"""Booking: which session's a request is, and whether LiveKit's metrics tell anything new of it."""
+"""Attribution: which session's a request is, and whether LiveKit's metrics say anything new of it.
 
+A request goes one way: a patched stream gives it to the meter, the meter gives it to this, this to
+the turns of its session, whose ledger gives it to its message and records it.
+"""
+
+from collections.abc import Callable
+from typing import Final
 from uuid import UUID
 
 from livekit.agents import MetricsCollectedEvent
@@ -13,68 +19,87 @@ from livekit.agents.metrics import (
 
 from callrecord.events import Usage
 from callrecord.recording.conversation.turns import Turns
+from callrecord.recording.guard import Guard
+from callrecord.recording.recent import Recent
 from callrecord.recording.usage.framework_metrics import usage_of
 from callrecord.recording.usage.meter import Meter
-from callrecord.recording.usage.reconciliation import Comparison
+from callrecord.recording.usage.reconciliation import Reconciliation
+
+_KEPT: Final = 512
+"""Requests of which more may be reported."""
 
 
-class Booking:
-    """Brings each request to the turns of its session, once, whoever tells of it."""
+class Attribution:
+    """Brings each request to the turns of its session, once, whoever reports it.
+
+    Attributes:
+        meter: Sees requests by itself.
+    """
 
     def __init__(
-        self, meter: Meter, comparison: Comparison, sessions: list[Turns], first: Turns
+        self,
+        guard: Guard,
+        reconciliation: Reconciliation,
+        sessions: Callable[[], list[Turns]],
+        *,
+        drain_s: float,
     ) -> None:
         """Begin.
 
         Args:
-            meter: Sees requests by itself.
-            comparison: Is told of what LiveKit's metrics have told of.
-            sessions: Turns of all sessions, a list that grows.
-            first: Turns that take what is no session's.
+            guard: Makes handlers safe.
+            reconciliation: Is told what LiveKit's metrics have reported.
+            sessions: Gives the turns of all sessions; the first take what is no session's.
+            drain_s: Seconds that a request which was cut may go on, to report its usage.
         """
-        self._meter = meter
-        self._comparison = comparison
+        self.meter = Meter(guard("request", self._request), drain_s=drain_s)
+        self._reconciliation = reconciliation
         self._sessions = sessions
-        self._first = first
-        self._turns_of: dict[UUID, Turns] = {}
+        self._turns_of: Recent[UUID, Turns] = Recent(_KEPT)
 
-    def request(self, usage: Usage) -> None:
+    def metrics(self, turns: Turns, event: MetricsCollectedEvent) -> None:
+        """Record a request that a session's metrics report, if it was not seen by itself."""
+        found = event.metrics
+        rows = self._known(turns, found)
+        if rows is None and (usage := usage_of(found)) is not None:
+            turns.metered(usage)
+            rows = [usage.id]
+        if rows and not _zeros(found):
+            for usage_id in rows:
+                self._reconciliation.reported(usage_id, found.metadata)
+
+    def _request(self, usage: Usage) -> None:
         """Record a request that was seen, or more of one."""
         turns = self._turns_of.get(usage.id)
         if turns is None:
-            asker = self._meter.asker_of(usage)
-            made_by = (each for each in self._sessions if each.made(usage.speech_id, asker))
-            turns = self._turns_of[usage.id] = next(made_by, self._first)
-        turns.booked(usage)
+            asker = self.meter.asker_of(usage)
+            sessions = self._sessions()
+            made_by = (each for each in sessions if each.made(usage.speech_id, asker))
+            turns = next(made_by, sessions[0])
+        self._turns_of.put(usage.id, turns)
+        turns.requested(usage)
 
-    def metrics(self, turns: Turns, event: MetricsCollectedEvent) -> None:
-        """Record a request that LiveKit's metrics tell of, if it was not seen by itself."""
-        told = event.metrics
-        if isinstance(told, LLMMetrics | TTSMetrics) and self._meter.counts(told):
-            self._told(self._meter.rows_of(told.request_id), told)
-        elif isinstance(told, STTMetrics) and (requests := self._meter.take_heard(told)):
-            turns.transcribed(requests)
-            self._told([requests[-1].id], told)
-        elif isinstance(told, RealtimeModelMetrics) and (
-            response := self._meter.responses.pop(told.request_id, None)
-        ):
-            self._turns_of[response.id] = turns
-            turns.responded(response)
-            self._told([response.id], told)
-        elif isinstance(told, STTMetrics) and (
-            transcription := self._meter.transcriptions.pop(told.request_id, None)
-        ):
-            self._turns_of[transcription.id] = turns
-            turns.metered(transcription)
-            self._told([transcription.id], told)
-        elif (usage := usage_of(told)) is not None:
-            turns.metered(usage)
-            self._told([usage.id], told)
-
-    def _told(self, rows: list[UUID], metrics: AgentMetrics) -> None:
-        if not _zeros(metrics):
-            for usage_id in rows:
-                self._comparison.told(usage_id, metrics.metadata)
+    def _known(self, turns: Turns, metrics: AgentMetrics) -> list[UUID] | None:
+        """Return the rows of a request that was seen by itself; None of one that was not."""
+        match metrics:
+            case LLMMetrics() | TTSMetrics() if self.meter.counts(metrics):
+                return self.meter.rows_of(metrics.request_id)
+            case RealtimeModelMetrics():
+                response = self.meter.take_response(metrics.request_id)
+                if response is not None:
+                    self._turns_of.put(response.id, turns)
+                    turns.responded(response)
+                    return [response.id]
+            case STTMetrics():
+                if requests := self.meter.take_heard(metrics, turns.hears_by):
+                    turns.transcribed(requests)
+                    return [requests[-1].id]
+                transcription = self.meter.take_transcription(metrics.request_id)
+                if transcription is not None:
+                    self._turns_of.put(transcription.id, turns)
+                    turns.metered(transcription)
+                    return [transcription.id]
+        return None
 
 
 def _zeros(metrics: AgentMetrics) -> bool:

@@ -12,11 +12,12 @@ from typing import Any
 
 from livekit import rtc
 from livekit.agents import AgentSession, SpeechCreatedEvent
+from livekit.agents.voice import SpeechHandle
 
 from callrecord.events import TALK_ON, CallConnected, CallEnded, Event, Usage
 from callrecord.outbox.writer import OutboxWriter
 from callrecord.privacy import private_logger
-from callrecord.recording.attribution import Booking
+from callrecord.recording.attribution import Attribution
 from callrecord.recording.conversation.last_utterance import LastUtterance
 from callrecord.recording.conversation.session_events import HANDLERS, log_error
 from callrecord.recording.conversation.turns import Turns
@@ -28,8 +29,8 @@ from callrecord.recording.room.keys import Keys
 from callrecord.recording.room.legs import Legs
 from callrecord.recording.room.participants import is_person
 from callrecord.recording.telemetry import Telemetry
-from callrecord.recording.usage.meter import DRAIN_S, Meter
-from callrecord.recording.usage.reconciliation import Comparison
+from callrecord.recording.usage.meter import DRAIN_S
+from callrecord.recording.usage.reconciliation import Reconciliation
 
 logger = private_logger("voice.recorder")
 
@@ -46,7 +47,7 @@ class Recorder:
         guard: Makes handlers safe: what they can't handle is logged, counted and kept.
         late: Events after the end, which are not recorded.
         telemetry: Is told of each event after it was recorded.
-        comparison: The ledger beside what the sessions have counted.
+        reconciliation: The ledger beside what the sessions have counted.
     """
 
     def __init__(
@@ -69,10 +70,15 @@ class Recorder:
         self.legs = Legs(self.append)
         self._keys = Keys(self.append, masked=mask_keys)
         self._sessions: list[Turns] = []
-        self._meter = Meter(self.guard("request", self._request), drain_s=drain_s)
-        self.comparison = Comparison()
+        self.reconciliation = Reconciliation()
+        self._attribution = Attribution(
+            self.guard,
+            self.reconciliation,
+            lambda: self._sessions or [self.turns],
+            drain_s=drain_s,
+        )
+        self._meter = self._attribution.meter
         self.turns = self._new_turns()
-        self._booking = Booking(self._meter, self.comparison, self._sessions, self.turns)
         install()
 
     @property
@@ -97,7 +103,7 @@ class Recorder:
         try:
             self._writer.append(event)
             if isinstance(event, Usage):
-                self.comparison.booked(event)
+                self.reconciliation.recorded(event)
             if self.telemetry is not None:
                 self.telemetry.observe(event)
         except Exception:
@@ -150,10 +156,11 @@ class Recorder:
         turn_ends.listen(session, self.guard("turn ended", turns.turn_ended))
         self._on(session, "close", lambda _: untap(session))
         self._on(session, "close", lambda _: playback.follow(None))
-        self._on(session, "speech_created", partial(self._speech_created, turns))
+        done = self.guard("speech done", turns.of_agent.speech_done)
+        self._on(session, "speech_created", partial(_speech_created, turns, done))
         for name, handler in HANDLERS.items():
             self._on(session, name, partial(handler, turns))
-        self._on(session, "metrics_collected", partial(self._booking.metrics, turns))
+        self._on(session, "metrics_collected", partial(self._attribution.metrics, turns))
         self._on(session, "error", log_error)
         return turns.of_caller.utterance
 
@@ -212,10 +219,10 @@ class Recorder:
         if unbooked := self._not_recorded[Usage] + failed:
             found.append(f"{unbooked} events of requests could not be handled")
         try:
-            found += self.comparison.missing(self.sessions)
+            found += self.reconciliation.missing(self.sessions)
         except Exception:
-            logger.exception("ledger not compared with what the sessions have counted")
-            found.append("not compared with what the sessions have counted")
+            logger.exception("ledger not reconciled with what the sessions have counted")
+            found.append("not reconciled with what the sessions have counted")
         return sorted(set(found))
 
     @property
@@ -243,9 +250,9 @@ class Recorder:
             if participant is not None and is_person(participant) and not self.legs.people:
                 turns.of_agent.deserted()
 
-    def _request(self, usage: Usage) -> None:
-        self._booking.request(usage)
 
-    def _speech_created(self, turns: Turns, event: SpeechCreatedEvent) -> None:
-        turns.of_agent.speech_created(event.speech_handle, scripted=event.source == "say")
-        event.speech_handle.add_done_callback(self.guard("speech done", turns.of_agent.speech_done))
+def _speech_created(
+    turns: Turns, done: Callable[[SpeechHandle], None], event: SpeechCreatedEvent
+) -> None:
+    turns.of_agent.speech_created(event.speech_handle, scripted=event.source == "say")
+    event.speech_handle.add_done_callback(done)

@@ -19,7 +19,7 @@ SCRIPT: dict[str, Any] = {
     "stt": ["can you hear me"] * 20,
     "default": {"reply": "Hello."},
 }
-SERVICES = ["LiveKit", "Postgres", "outbox", "speech cache", "persona"]
+SERVICES = ["LiveKit", "Postgres", "outbox", "speech cache", "persona", "recording"]
 PARTS = [*SERVICES, "language model", "text to speech", "speech to text"]
 
 

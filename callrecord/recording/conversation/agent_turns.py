@@ -16,8 +16,8 @@ from callrecord.recording.conversation.drafting import Drafting
 from callrecord.recording.conversation.messages import KnownItems, committed, when
 from callrecord.recording.conversation.spoken import spoken
 from callrecord.recording.current_models import CurrentModels
-from callrecord.recording.usage.account import Account
-from callrecord.recording.usage.used_models import UsedModels
+from callrecord.recording.usage.ledger import Ledger
+from callrecord.recording.usage.reconciliation import UsedModels
 
 
 class AgentTurns:
@@ -32,7 +32,7 @@ class AgentTurns:
     def __init__(
         self,
         append: Callable[[Event], None],
-        account: Account,
+        ledger: Ledger,
         used: UsedModels,
         written: Callable[[str], str],
         models: CurrentModels,
@@ -41,13 +41,13 @@ class AgentTurns:
 
         Args:
             append: Takes each version of a message.
-            account: What the session's requests come to; replies are settled there.
+            ledger: Gives the session's requests to its messages; replies are settled there.
             used: Counts replies by the models they took.
             written: Tells what a model wrote for a speech since it was asked for last.
             models: Those of the session.
         """
         self._append = append
-        self._account = account
+        self._ledger = ledger
         self._written = written
         self._used = used
         self._models = models
@@ -145,7 +145,7 @@ class AgentTurns:
             message = msgspec.structs.replace(known, content=text, interrupted=cut)
             self._known.put(item.id, message)
             self._append(message)
-            self._account.answer((), message)
+            self._ledger.answer((), message)
             return
         speech_id = self.current()
         reply = self._replies.pop(speech_id, None) if speech_id else None
@@ -168,16 +168,16 @@ class AgentTurns:
         self._append(message)
         if speech_id not in self._scripted:
             self._used.answered(aloud=speech_id in self._sounded and self._is_audible())
-        self._account.answer(item.metrics.get("provider_request_ids", []), message)
+        self._ledger.answer(item.metrics.get("provider_request_ids", []), message)
         if speech_id is not None:
             self._sounded.discard(speech_id)  # a next step of this speech begins in silence
-            self._account.settle(speech_id, message)
+            self._ledger.settle(speech_id, message)
 
     def speech_done(self, speech: SpeechHandle) -> None:
         """Settle what is left of a speech: its last requests, and words that were never heard."""
         self.speeches.pop(speech.id, None)
         reply = self._replies.pop(speech.id, None)
-        message = self._account.last(speech.id)
+        message = self._ledger.last(speech.id)
         rest = self._uncommitted(reply, self._drafts.pop(speech.id, None), speech)
         if rest is not None:
             message = rest
@@ -189,9 +189,9 @@ class AgentTurns:
         self._audience.forget(speech.id)
         self._notes.pop(speech.id, None)
         if message is not None:
-            self._account.settle(speech.id, message)
+            self._ledger.settle(speech.id, message)
         elif not speech.scheduled:
-            self._account.discard(speech.id)  # made ahead of the turn, and thrown away
+            self._ledger.discard(speech.id)  # made ahead of the turn, and thrown away
 
     def current(self) -> str | None:
         """Return the speech that goes on."""

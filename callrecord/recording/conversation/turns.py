@@ -22,10 +22,9 @@ from callrecord.recording.conversation.messages import when
 from callrecord.recording.conversation.tools import Tools
 from callrecord.recording.current_models import CurrentModels
 from callrecord.recording.instrumentation.lookups import realtime_session
-from callrecord.recording.usage.account import Account
-from callrecord.recording.usage.ledger import HEARD
+from callrecord.recording.usage.ledger import HEARD, Ledger
+from callrecord.recording.usage.reconciliation import UsedModels
 from callrecord.recording.usage.requests import NO_WORDS
-from callrecord.recording.usage.used_models import UsedModels
 
 
 class Turns:
@@ -50,12 +49,12 @@ class Turns:
             only_person: Names who is in the room, if it is one person.
         """
         self._append = append
-        self._account = Account(append)
         self._models = CurrentModels()
+        self._ledger = Ledger(append, lambda: self._models.now().realtime)
         self.of_caller = CallerTurns(append, self._models, only_person)
         self._used = UsedModels(self._models)
-        self.of_agent = AgentTurns(append, self._account, self._used, written, self._models)
-        self._untold = 0
+        self.of_agent = AgentTurns(append, self._ledger, self._used, written, self._models)
+        self._estimated = 0
         self._tools = Tools(append)
         self._config = ConfigUpdates()
         self._session: AgentSession[None] | None = None
@@ -79,9 +78,7 @@ class Turns:
         """Mark what the end of the call leaves uncommitted: it was cut."""
         self._look_at_config()
         self._tools.end()
-        realtime = self._models.now().realtime
-        if realtime is not None:
-            self._untold = self._account.close(realtime.provider, realtime.model)
+        self._estimated = self._ledger.close()
         self.of_caller.end()
         self.of_agent.end()
 
@@ -109,30 +106,35 @@ class Turns:
             usage = msgspec.structs.replace(usage, metadata=usage.metadata | {"purpose": NO_WORDS})
         self.responded(usage)
         if by_itself and self._unpaid is not None:
-            self._account.heard(self._unpaid)
+            self._ledger.heard(self._unpaid)
             self._unpaid = None
 
     def responded(self, usage: Usage) -> None:
         """Record a request that is over as LiveKit tells of it, of what goes on now."""
-        self._account.book(usage, self.of_agent.speeches, waits_for=self._waited_for(usage))
+        self._ledger.add(usage, self.of_agent.speeches, waits_for=self._waited_for(usage))
 
     def transcribed(self, requests: Sequence[Usage]) -> None:
         """Record requests for what a caller said, the last of them answered."""
         heard = "purpose" not in requests[-1].metadata  # it found no words, or was a mere probe
         for usage in requests:
-            self._account.book(usage, self.of_agent.speeches, waits_for=HEARD if heard else None)
+            self._ledger.add(usage, self.of_agent.speeches, waits_for=HEARD if heard else None)
 
-    def booked(self, usage: Usage) -> None:
+    def requested(self, usage: Usage) -> None:
         """Record a request, or more of one."""
-        self._account.book(usage, self.of_agent.speeches)
+        self._ledger.add(usage, self.of_agent.speeches)
+
+    @property
+    def hears_by(self) -> Any:
+        """The model that transcribes the caller now; None without one."""
+        return self._models.now().stt
 
     def gaps(self) -> list[str]:
         """Return a line for each model of the session that was used and told of no request."""
-        found = self._used.gaps(self._account.kinds)
+        found = self._used.gaps(self._ledger.kinds)
         realtime = self._models.now().realtime
-        if self._untold and realtime is not None:
+        if self._estimated and realtime is not None:
             name = f"{realtime.provider}/{realtime.model}"
-            found.append(f"realtime {name}: {self._untold} responses without figures")
+            found.append(f"realtime {name}: {self._estimated} responses without figures")
         return found
 
     def made(self, speech_id: str | None, asker: Any = None) -> bool:
@@ -140,7 +142,7 @@ class Turns:
         if asker is not None:
             return realtime_session(self._session) is asker
         return speech_id is not None and (
-            speech_id in self.of_agent.speeches or self._account.last(speech_id) is not None
+            speech_id in self.of_agent.speeches or self._ledger.last(speech_id) is not None
         )
 
     def tool_updated(self, update: ToolCallStarted | ToolCallEnded) -> None:
@@ -164,7 +166,7 @@ class Turns:
 
     def _heard(self, message_id: UUID | None) -> None:
         if message_id is not None:
-            self._account.heard(message_id)
+            self._ledger.heard(message_id)
             self._unpaid = message_id
             self._used.heard()
 

@@ -105,7 +105,7 @@ class Responses:
         if usage is not None and (usage.get("total_tokens") or not began):
             request.change(**_told(usage))
         request.finish()
-        self._meter.responses[told["id"]] = request.row
+        self._meter.response_over(told["id"], request.row)
 
     def _reconnected(self, _event: Any) -> None:
         """End what the last connection has left: nobody will tell of it any more."""
@@ -218,7 +218,7 @@ class Transcriptions:
             request.note(estimate=None)
         request.finish()
         if event_id := event.get("event_id"):
-            self._meter.transcriptions[event_id] = request.row
+            self._meter.transcription_over(event_id, request.row)
 
     def _reconnected(self, _event: Any) -> None:
         """End what the last connection has left: nobody will tell of it any more."""

@@ -153,12 +153,13 @@ class _Watched:
             return await self._attempt(buffer, **named)
         guarded = functools.partial(meter.guarded, "stt", self._model)
         within = around("stt")
-        request = guarded(_begin)(meter, self._model, buffer, within)
+        outermost = (within and within.outermost) or self._model
+        request = guarded(_begin)(meter, self._model, buffer, within, outermost)
         if request is None:
             return await self._attempt(buffer, **named)
         try:
             with attempting("stt") as own:
-                own.request = request
+                own.request, own.outermost = request, outermost
                 event = await self._attempt(buffer, **named)
         except asyncio.CancelledError:
             request.change(cancelled=True)
@@ -172,14 +173,16 @@ class _Watched:
         if answered is request:
             guarded(_answered)(request, event)
         if answered is not None:
-            # LiveKit tells of the outermost model, by that one's name.
-            meter.answers[self._model.label] = answered.row
+            # LiveKit reports the outermost model, by that one's name.
+            meter.utterances_of(self._model).answered(answered.row)
             if within is not None:
                 within.answered = answered
         return event
 
 
-def _begin(meter: Meter, model: STT[Any], buffer: AudioBuffer, within: Attempt | None) -> Request:
+def _begin(
+    meter: Meter, model: STT[Any], buffer: AudioBuffer, within: Attempt | None, outermost: STT[Any]
+) -> Request:
     attempts = _attempts.get() + 1
     _attempts.set(attempts)
     row = row_of(
@@ -190,7 +193,9 @@ def _begin(meter: Meter, model: STT[Any], buffer: AudioBuffer, within: Attempt |
         metadata={"open": True, "estimate": AUDIO},
     )
     request = Request(row, lambda: None)
-    request.finish = meter.guarded("stt", model, functools.partial(_finish, meter, request))
+    request.finish = meter.guarded(
+        "stt", model, functools.partial(_finish, meter, request, outermost)
+    )
     if attempts > 1:
         request.note(attempt=attempts)
     if is_probe():
@@ -207,7 +212,7 @@ def _answered(request: Request, event: SpeechEvent) -> None:
     request.finish()
 
 
-def _finish(meter: Meter, request: Request) -> None:
+def _finish(meter: Meter, request: Request, outermost: STT[Any]) -> None:
     if meter.is_open(request):
         if request.refused:
             request.change(audio_ms=0, estimated=False)
@@ -217,4 +222,4 @@ def _finish(meter: Meter, request: Request) -> None:
         meter.end(request)
         failed = request.row.error is not None or request.row.cancelled
         if failed and "purpose" not in request.row.metadata:
-            meter.unanswered.append(request.row)
+            meter.utterances_of(outermost).failed(request.row)

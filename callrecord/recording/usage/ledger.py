@@ -1,122 +1,209 @@
-"""The ledger: every request to a model, and the message it was made for.
+"""The ledger of a session: every request to a model, and the message that it was made for.
 
-LiveKit's metrics name the speech they belong to; a message of that speech comes later. Until then
-a request waits here, and is in the outbox already, without a message.
+A request names the speech that it belongs to; a message of that speech comes later. Until then the
+request waits here, and is in the outbox already, without a message. It may be reported again when
+more is known of it, also after its message: it stays with it, and the message's tokens change.
 """
 
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
+from typing import Final
 from uuid import UUID
 
 import msgspec
+from livekit.agents.llm import RealtimeModel
 
-from callrecord.events import Event, Usage
+from callrecord.events import Event, Message, Usage, new_id
+from callrecord.recording.recent import Recent
+from callrecord.recording.usage.estimate import CHARACTERS_A_TOKEN
 
-HEARD = "heard"
+HEARD: Final = "heard"
 """Stands for the speech of a user's turn, which LiveKit gives no id."""
-_NO_ID = "unknown"
-THINKING = ("llm", "realtime")
+THINKING: Final = ("llm", "realtime")
 """Kinds whose tokens are a message's: those of language models."""
+_NO_ID: Final = "unknown"
+_KEPT: Final = 256
+"""Messages, and speeches, of which a request may yet be reported: those of half an hour, say."""
+_KEPT_REQUESTS: Final = 512
 
 
 class Ledger:
-    """Records model requests and joins them to messages by speech id.
+    """Attributes the requests of one session to its messages."""
 
-    A request may be told again when more is known of it, also after its message: it stays with it.
-
-    Attributes:
-        kinds: Of the models that were asked so far.
-    """
-
-    def __init__(self, append: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        append: Callable[[Event], None],
+        realtime: Callable[[], RealtimeModel | None] = lambda: None,
+    ) -> None:
+        """Record by `append`; `realtime` gives the session's realtime model, if it has one."""
         self._record = append
-        self.kinds: set[str] = set()
-        self._waiting: defaultdict[str, dict[UUID, Usage]] = defaultdict(dict)
-        self._message_of: dict[UUID, UUID] = {}
-        self._tokens: defaultdict[UUID, dict[UUID, int]] = defaultdict(dict)
-        self._discarded: set[str] = set()
-        self._answered: dict[str, UUID] = {}
-        self._responses: set[str] = set()
+        self._realtime = realtime
+        self._kinds: set[str] = set()
+        self._waiting: Recent[str, dict[UUID, Usage]] = Recent(_KEPT)
+        self._message_of: Recent[UUID, UUID] = Recent(_KEPT_REQUESTS)
+        self._tokens: Recent[UUID, dict[UUID, int]] = Recent(_KEPT)
+        self._messages: Recent[UUID, Message] = Recent(_KEPT)
+        self._last: Recent[str, UUID] = Recent(_KEPT)
+        self._discarded: Recent[str, bool] = Recent(_KEPT)
+        self._message_of_response: Recent[str, UUID] = Recent(_KEPT)
+        self._reported: Recent[str, bool] = Recent(_KEPT_REQUESTS)
+        self._unreported: Recent[str, Message] = Recent(_KEPT, self._estimate)
+        self._estimated = 0
+        self._asked = 0
 
-    def book(self, usage: Usage, *, waits_for: str | None = None) -> UUID | None:
+    @property
+    def kinds(self) -> Container[str]:
+        """Kinds of the models that were asked so far."""
+        return self._kinds
+
+    def last(self, speech_id: str) -> Message | None:
+        """Return the newest message of a speech."""
+        message_id = self._last.get(speech_id)
+        return None if message_id is None else self._messages.get(message_id)
+
+    def add(
+        self, usage: Usage, going_on: Container[str] = (), *, waits_for: str | None = None
+    ) -> None:
         """Record a request, or more of one.
 
         Args:
             usage: The request.
+            going_on: Speeches that may have a later message: their requests wait for it.
             waits_for: The speech whose message it belongs to, if it names none itself.
-
-        Returns:
-            The message that it belongs to by now, if any.
         """
-        self.kinds.add(usage.kind)
-        if usage.kind == "realtime" and usage.request_id:
-            self._responses.add(usage.request_id)
-        speech_id = usage.speech_id or waits_for
+        self._kinds.add(usage.kind)
+        if usage.kind == "realtime":
+            self._asked = max(self._asked, usage.input_tokens)
         response_id = _response_of(usage)
-        message_id = self._message_of.get(usage.id) or self._answered.get(response_id or "")
+        if response_id is not None:
+            self._reported.put(response_id, True)
+            self._unreported.pop(response_id)
+        message_id = self._message_of.get(usage.id) or (
+            self._message_of_response.get(response_id) if response_id is not None else None
+        )
         if message_id is not None:
-            return self._give(usage, message_id)
-        if speech_id in self._discarded:
-            usage = _discarded(usage)
-        else:
-            # A response that becomes a message is told by it; one that calls a function is not.
-            for waited_for in {speech_id, response_id} - {None}:
-                self._waiting[waited_for or ""][usage.id] = usage
-        self._append(usage)
-        return None
-
-    def assign(self, speech_id: str, message_id: UUID) -> None:
-        """Give what waits for a speech to a message of it."""
-        for usage in self._waiting.pop(speech_id, {}).values():
-            if usage.id not in self._message_of:
-                self._give(usage, message_id)
-
-    def answer(self, response_id: str, message_id: UUID) -> set[UUID]:
-        """Give a realtime model's response to its message, told by now or later.
-
-        Returns:
-            Messages that had it until then.
-        """
-        self._answered[response_id] = message_id
-        waiting = self._waiting.pop(response_id, {})
-        had = {self._message_of[id_] for id_ in waiting if id_ in self._message_of}
-        for usage in waiting.values():
             self._give(usage, message_id)
-        return had - {message_id}
+            self._recount(message_id)
+            return
+        self._wait(usage, {usage.speech_id or waits_for, response_id})
+        message = self.last(usage.speech_id or "")
+        if message is not None and usage.speech_id not in going_on:
+            self.settle(usage.speech_id or "", message)
 
-    def untold(self) -> dict[str, UUID]:
-        """Return the responses whose usage was never told, with the message of each."""
-        return {id_: m for id_, m in self._answered.items() if id_ not in self._responses}
+    def heard(self, message_id: UUID) -> None:
+        """Give what waits to a turn of the caller's that was spoken."""
+        self._assign(HEARD, message_id)
+
+    def settle(self, speech_id: str, message: Message) -> None:
+        """Give what waits for a speech to a message of it, its newest."""
+        self._last.put(speech_id, message.id)
+        self._messages.put(message.id, message)
+        self._assign(speech_id, message.id)
+        self._recount(message.id)
+
+    def answer(self, response_ids: Iterable[str], message: Message) -> None:
+        """Give a realtime model's responses to their message, reported by now or later."""
+        self._messages.put(message.id, message)
+        for response_id in response_ids:
+            self._message_of_response.put(response_id, message.id)
+            if response_id not in self._reported:
+                self._unreported.put(response_id, message)
+            waiting = self._waiting.pop(response_id) or {}
+            had = {self._message_of.get(id_) for id_ in waiting} - {None, message.id}
+            for usage in waiting.values():
+                self._give(usage, message.id)
+            for other in had:
+                if other is not None:
+                    self._recount(other)
+        self._recount(message.id)
 
     def discard(self, speech_id: str) -> None:
         """Note that a speech was thrown away before its turn: its requests have no message."""
-        self._discarded.add(speech_id)
-        for usage in self._waiting.pop(speech_id, {}).values():
+        self._discarded.put(speech_id, True)
+        for usage in (self._waiting.pop(speech_id) or {}).values():
             self._append(_discarded(usage))
 
     def tokens(self, message_id: UUID) -> int:
         """Return the language model's tokens of all requests of a message."""
-        return sum(self._tokens.get(message_id, {}).values())
+        return sum((self._tokens.get(message_id) or {}).values())
+
+    def close(self) -> int:
+        """Estimate the realtime responses that a broken connection has left without usage.
+
+        Returns:
+            How many responses were estimated in the whole call.
+        """
+        for response_id, message in self._unreported.items():
+            self._unreported.pop(response_id)
+            self._estimate(response_id, message)
+        return self._estimated
+
+    def _estimate(self, response_id: str, message: Message) -> None:
+        """Record a response as estimated: the model has read no less than at its last report."""
+        model = self._realtime()
+        if model is None:
+            return
+        message = self._messages.get(message.id) or message
+        answered = max(1, round(len(message.content) / CHARACTERS_A_TOKEN))
+        asked = max(1, self._asked)
+        self._estimated += 1
+        self.add(
+            Usage(
+                id=new_id(),
+                kind="realtime",
+                at=message.at,
+                provider=model.provider,
+                model=model.model,
+                request_id=response_id,
+                input_tokens=asked,
+                output_tokens=answered,
+                total_tokens=asked + answered,
+                cancelled=True,
+                estimated=True,
+                metadata={"estimate": {"method": "characters"}},
+            )
+        )
+
+    def _wait(self, usage: Usage, speeches: set[str | None]) -> None:
+        if any(each is not None and each in self._discarded for each in speeches):
+            usage = _discarded(usage)
+        else:
+            # A response that becomes a message is told by it; one that calls a function is not.
+            for each in speeches - {None}:
+                waiting = self._waiting.get(each or "") or {}
+                self._waiting.put(each or "", waiting | {usage.id: usage})
+        self._append(usage)
+
+    def _assign(self, speech_id: str, message_id: UUID) -> None:
+        for usage in (self._waiting.pop(speech_id) or {}).values():
+            if usage.id not in self._message_of:
+                self._give(usage, message_id)
+
+    def _give(self, usage: Usage, message_id: UUID) -> None:
+        before = self._message_of.get(usage.id)
+        if before is not None and before != message_id:
+            (self._tokens.get(before) or {}).pop(usage.id, None)
+        self._message_of.put(usage.id, message_id)
+        if usage.kind in THINKING:
+            tokens = self._tokens.get(message_id) or {}
+            self._tokens.put(message_id, tokens | {usage.id: usage.total_tokens})
+        self._append(msgspec.structs.replace(usage, message_id=message_id))
+
+    def _recount(self, message_id: UUID) -> None:
+        message, tokens = self._messages.get(message_id), self.tokens(message_id)
+        if message is not None and message.tokens != tokens:
+            message = msgspec.structs.replace(message, tokens=tokens)
+            self._messages.put(message_id, message)
+            self._record(message)
 
     def _append(self, usage: Usage) -> None:
         if usage.request_id == _NO_ID:  # what LiveKit puts where a speech model gives no id
             usage = msgspec.structs.replace(usage, request_id=None)
         self._record(usage)
 
-    def _give(self, usage: Usage, message_id: UUID) -> UUID:
-        before = self._message_of.get(usage.id, message_id)
-        if before != message_id:
-            self._tokens[before].pop(usage.id, None)
-        self._message_of[usage.id] = message_id
-        if usage.kind in THINKING:
-            self._tokens[message_id][usage.id] = usage.total_tokens
-        self._append(msgspec.structs.replace(usage, message_id=message_id))
-        return message_id
-
 
 def _response_of(usage: Usage) -> str | None:
     # A realtime model's requests name no speech; its messages name their responses.
-    return usage.request_id if usage.kind == "realtime" else None
+    return usage.request_id if usage.kind == "realtime" and usage.request_id else None
 
 
 def _discarded(usage: Usage) -> Usage:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 import weakref
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final, ParamSpec, TypeVar
 from uuid import UUID
@@ -12,6 +13,7 @@ from livekit.agents.metrics import LLMMetrics, STTMetrics, TTSMetrics
 
 from callrecord.events import Usage
 from callrecord.privacy import private_logger
+from callrecord.recording.recent import Recent
 from callrecord.recording.usage.estimate import Estimator, Scale
 from callrecord.recording.usage.requests import RECOVERY, Attempt, Request
 
@@ -19,6 +21,11 @@ logger = private_logger("voice.meter")
 
 DRAIN_S: Final = 1.0
 """Seconds that a request which was cut may go on unheard, to tell what it used."""
+
+_KEPT: Final = 512
+"""Requests of which more may be reported."""
+_KEPT_OPEN: Final = 64
+"""Requests that are over and that LiveKit's metrics report in a moment."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,20 +45,43 @@ def meter_here() -> "Meter | None":
         return None
 
 
+class Utterances:
+    """Requests for whole utterances that one model was asked.
+
+    Attributes:
+        model: The outermost model, which LiveKit's metrics name.
+        answer: The newest request that was answered, and not reported yet.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.answer: Usage | None = None
+        self._vain: list[Usage] = []
+
+    def answered(self, row: Usage) -> None:
+        """Note a request that was answered."""
+        self.answer = row
+
+    def failed(self, row: Usage) -> None:
+        """Note a request that failed or was cut."""
+        self._vain.append(row)
+
+    def take(self) -> list[Usage]:
+        """Return the answered request after the vain ones before it, once."""
+        answer, self.answer = self.answer, None
+        if answer is None or answer.metadata.get("purpose") == RECOVERY:
+            return [] if answer is None else [answer]
+        vain, self._vain = self._vain, []
+        return [*vain, answer]
+
+
 class Meter:
-    """Books every request of one call.
+    """Sees every request of one call.
 
     Attributes:
         drain_s: Seconds given to a request that was cut; 0: none, it is estimated at once.
         estimator: What was learned of the models.
         scale: Weighs prompts.
-        untold: Requests that came to their end and told no usage, by kind, provider and model.
-        unseen: Streams that could not be metered, likewise.
-        answers: Newest answered request for a whole utterance, by the model's label.
-        unanswered: Such requests that failed or were cut since the last one that was answered.
-        responses: A realtime model's responses that are over, by their ids.
-        transcriptions: A realtime model's transcriptions that are over, by the ids of the events
-            that told of them.
     """
 
     def __init__(self, book: Callable[[Usage], None], *, drain_s: float = DRAIN_S) -> None:
@@ -59,21 +89,20 @@ class Meter:
         self._book = book
         self._open: set[Request] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._ids: dict[str, UUID] = {}
+        self._ids: Recent[str, UUID] = Recent(_KEPT)
         self._begun: set[Model] = set()
-        self._generations: dict[str, Any] = {}
+        self._generations: Recent[str, Any] = Recent(_KEPT_OPEN)
         self._drains: set[asyncio.Task[None]] = set()
         self.drain_s = drain_s
         self.estimator = Estimator()
         self.scale = Scale()
-        self.untold: dict[Model, int] = {}
-        self.unseen: dict[Model, int] = {}
-        self.answers: dict[str, Usage] = {}
-        self.unanswered: list[Usage] = []
-        self.responses: dict[str, Usage] = {}
-        self.transcriptions: dict[str, Usage] = {}
-        self._askers: dict[UUID, Any] = {}
-        self._within: dict[UUID, list[UUID]] = {}
+        self._unreported: Counter[Model] = Counter()
+        self._unseen: Counter[Model] = Counter()
+        self._utterances: list[Utterances] = []
+        self._responses: Recent[str, Usage] = Recent(_KEPT_OPEN)
+        self._transcriptions: Recent[str, Usage] = Recent(_KEPT_OPEN)
+        self._askers: Recent[UUID, Any] = Recent(_KEPT)
+        self._within: Recent[UUID, list[UUID]] = Recent(_KEPT)
         self._closed = False
 
     def listen(self) -> None:
@@ -112,11 +141,11 @@ class Meter:
     def saw(self, row: Usage) -> None:
         """Note that a request has a provider's id: metrics of it tell nothing new."""
         if row.request_id is not None:
-            self._ids[row.request_id] = row.id
+            self._ids.put(row.request_id, row.id)
 
     def asked_by(self, row: Usage, session: Any) -> None:
         """Note the realtime model's session that a request was made in."""
-        self._askers[row.id] = session
+        self._askers.put(row.id, session)
 
     def asker_of(self, row: Usage) -> Any:
         """Return that session; None for other requests."""
@@ -124,11 +153,11 @@ class Meter:
 
     def generates(self, speech_id: str, generation: Any) -> None:
         """Note where LiveKit collects the text that is generated for a step of a speech."""
-        self._generations[speech_id] = generation
+        self._generations.put(speech_id, generation)
 
     def take_words(self, speech_id: str) -> str:
         """Return what was generated for a speech since it was asked for last."""
-        generation = self._generations.pop(speech_id, None)
+        generation = self._generations.pop(speech_id)
         return str(getattr(generation, "generated_text", ""))
 
     def counts(self, metrics: LLMMetrics | TTSMetrics) -> bool:
@@ -143,34 +172,66 @@ class Meter:
     def rows_of(self, request_id: str) -> list[UUID]:
         """Return the newest request with a provider's id, and what was asked within it."""
         found = self._ids.get(request_id)
-        return [] if found is None else [found, *self._within.get(found, ())]
+        return [] if found is None else [found, *(self._within.get(found) or ())]
 
-    def take_heard(self, metrics: STTMetrics) -> list[Usage]:
-        """Return the request that LiveKit tells of, if it was seen, after its vain attempts."""
-        answer = None if metrics.streamed else self.answers.pop(metrics.label, None)
-        if answer is None:
+    def utterances_of(self, model: Any) -> "Utterances":
+        """Return the requests for whole utterances that a model was asked, as the outermost one."""
+        for each in self._utterances:
+            if each.model is model:
+                return each
+        self._utterances.append(Utterances(model))
+        return self._utterances[-1]
+
+    def take_heard(self, metrics: STTMetrics, asked: Any) -> list[Usage]:
+        """Return the request that LiveKit reports, if it was seen, after its vain attempts.
+
+        Args:
+            metrics: LiveKit's.
+            asked: The model that transcribes for the session that reports it.
+        """
+        if metrics.streamed:
             return []
-        if answer.metadata.get("purpose") == RECOVERY:
-            return [answer]
-        vain, self.unanswered = self.unanswered, []
-        return [*vain, answer]
+        label = [
+            each
+            for each in self._utterances
+            if each.answer is not None and each.model.label == metrics.label
+        ]
+        own = (asked, getattr(asked, "wrapped_stt", None))
+        # LiveKit names the outermost model alone, and two sessions may ask models of one name.
+        found = [each for each in label if any(each.model is one for one in own)] or label
+        return found[0].take() if found else []
+
+    def response_over(self, response_id: str, row: Usage) -> None:
+        """Note a realtime model's response that is over: metrics will report it."""
+        self._responses.put(response_id, row)
+
+    def take_response(self, response_id: str) -> Usage | None:
+        """Return such a response, once."""
+        return self._responses.pop(response_id)
+
+    def transcription_over(self, event_id: str, row: Usage) -> None:
+        """Note a realtime model's transcription that is over, by the event that told of it."""
+        self._transcriptions.put(event_id, row)
+
+    def take_transcription(self, event_id: str) -> Usage | None:
+        """Return such a transcription, once."""
+        return self._transcriptions.pop(event_id)
 
     def told_nothing(self, row: Usage) -> None:
         """Note a request that came to its end without any usage."""
-        model = _model_of(row)
-        self.untold[model] = self.untold.get(model, 0) + 1
+        self._unreported[_model_of(row)] += 1
 
     def gaps(self) -> list[str]:
         """Return a line for each model that told nothing of requests, or was not seen."""
         return [
-            *(_gap(model, times, "without figures") for model, times in self.untold.items()),
-            *(_gap(model, times, "not seen") for model, times in self.unseen.items()),
+            *(_gap(model, times, "without figures") for model, times in self._unreported.items()),
+            *(_gap(model, times, "not seen") for model, times in self._unseen.items()),
         ]
 
     def not_seen(self, kind: str, model: Any) -> None:
         """Note a stream that could not be metered."""
         name = (kind, getattr(model, "provider", None), getattr(model, "model", None))
-        self.unseen[name] = self.unseen.get(name, 0) + 1
+        self._unseen[name] += 1
 
     def guarded(self, kind: str, model: Any, handler: Callable[P, R]) -> Callable[P, R | None]:
         """Return the handler, made safe for a stream: if it fails, the model was not seen."""
@@ -214,7 +275,8 @@ class Meter:
             self._open.discard(outer)
             request.change(id=outer.row.id)
         else:
-            self._within.setdefault(outer.row.id, []).append(request.row.id)
+            within_it = self._within.get(outer.row.id) or []
+            self._within.put(outer.row.id, [*within_it, request.row.id])
 
     async def _drain(self, work: "asyncio.Task[Any]", request: Request) -> None:
         try:

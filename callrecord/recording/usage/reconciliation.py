@@ -1,11 +1,12 @@
-"""The ledger beside what LiveKit has counted itself: nothing of that may be missing.
+"""Reconciliation: the ledger beside what LiveKit has counted itself; nothing may be missing.
 
-A session sums the figures of all metrics by model. The requests that those metrics told of must
+A session sums the figures of all metrics by model. The requests that those metrics reported must
 come to the same; beside them stands what LiveKit does not see (cut, failed, outside the session).
+A model that a session has used must have reported something at all.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,33 +15,43 @@ from livekit.agents.metrics import LLMModelUsage, STTModelUsage, TTSModelUsage
 from livekit.agents.metrics.base import Metadata
 
 from callrecord.events import Usage
+from callrecord.recording.current_models import CurrentModels
+from callrecord.recording.recent import Recent
 
 _Model = tuple[str, str, str]
 """Kind, provider and name."""
+_Sums = dict[_Model, Counter[str]]
 _SUMMED_AS: Final = {"realtime": "llm"}
 """LiveKit sums a realtime model with the language models."""
+_KEPT: Final = 512
+"""Requests that may yet change; older ones are summed."""
+_REQUESTS: Final = "requests"
 
 
-class Comparison:
-    """Knows the requests of a call, and which of them LiveKit has told of."""
+class Reconciliation:
+    """Knows the requests of a call, and which of them LiveKit's metrics have reported."""
 
     def __init__(self) -> None:
-        self._rows: dict[UUID, Usage] = {}
-        self._told: dict[UUID, _Model] = {}
+        self._rows: Recent[UUID, Usage] = Recent(_KEPT, self._sum)
+        self._reported: dict[UUID, _Model] = {}
+        self._sums: _Sums = {}
+        """Of requests that were reported, by the model that the metrics name."""
+        self._all_sums: _Sums = {}
+        """Of all requests, by the model of their rows."""
 
-    def booked(self, usage: Usage) -> None:
+    def recorded(self, usage: Usage) -> None:
         """Take in a version of a request."""
-        self._rows[usage.id] = usage
+        self._rows.put(usage.id, usage)
 
-    def told(self, usage_id: UUID, source: Metadata | None) -> None:
-        """Note that LiveKit's metrics have told of a request, with figures.
+    def reported(self, usage_id: UUID, source: Metadata | None) -> None:
+        """Note that LiveKit's metrics have reported a request, with figures.
 
         Their source is not always the row's: a model may stand before the one that was asked.
         """
         row = self._rows.get(usage_id)
         if row is not None:
             provider, name = (source.model_provider, source.model_name) if source else ("", "")
-            self._told[usage_id] = _kind_of(row), provider or "", name or ""
+            self._reported[usage_id] = _kind_of(row), provider or "", name or ""
 
     def missing(self, sessions: Iterable[AgentSession[Any]]) -> list[str]:
         """Return a line for each model and unit of which LiveKit has counted more than we."""
@@ -52,35 +63,82 @@ class Comparison:
 
     def beside(self, sessions: Iterable[AgentSession[Any]]) -> list[tuple[_Model, str, int, int]]:
         """Return what sessions have counted, by model and unit, and what we have of the same."""
-        ours = self._booked()
+        reported = {model: Counter(sums) for model, sums in self._sums.items()}
+        recorded = {model: Counter(sums) for model, sums in self._all_sums.items()}
+        for row in self._rows.values():
+            self._add(row, reported, recorded)
         found = []
         for model, counts in _counted(sessions).items():
-            requests = sum(told == model for told in self._told.values())
+            ours = reported.get(model, Counter())
             for unit, theirs in counts.items():
-                own = ours.get(model, {}).get(unit, 0)
-                if unit == "audio_ms" and abs(theirs - own) <= requests:
+                own = ours[unit]
+                if unit == "audio_ms" and abs(theirs - own) <= ours[_REQUESTS]:
                     own = theirs  # each request's is rounded
                 elif model[0] == "tts":
                     # Of speech that was cut before its first sound LiveKit tells without an id.
-                    own = max(own, min(theirs, self._all(model, unit)))
+                    own = max(own, min(theirs, recorded.get(model, Counter())[unit]))
                 found.append((model, unit, theirs, own))
         return found
 
-    def _all(self, model: _Model, unit: str) -> int:
-        rows = (row for row in self._rows.values() if _model_of(row) == model)
-        return sum(getattr(row, unit) or 0 for row in rows)
+    def _sum(self, usage_id: UUID, row: Usage) -> None:
+        self._add(row, self._sums, self._all_sums)
+        self._reported.pop(usage_id, None)
 
-    def _booked(self) -> dict[_Model, dict[str, int]]:
-        found: dict[_Model, Counter[str]] = {}
-        for usage_id, model in self._told.items():
-            row = self._rows[usage_id]
-            found.setdefault(model, Counter()).update(
-                input_tokens=row.input_tokens,
-                output_tokens=row.output_tokens,
-                characters=row.characters or 0,
-                audio_ms=row.audio_ms or 0,
-            )
-        return {model: dict(counts) for model, counts in found.items()}
+    def _add(self, row: Usage, reported: _Sums, recorded: _Sums) -> None:
+        recorded.setdefault(_model_of(row), Counter()).update(_figures(row))
+        if (model := self._reported.get(row.id)) is not None:
+            reported.setdefault(model, Counter()).update(_figures(row))
+
+
+class UsedModels:
+    """Counts turns of one session by the kinds of models they took."""
+
+    def __init__(self, models: CurrentModels) -> None:
+        """`models`: those of the session."""
+        self._models = models
+        self._turns: Counter[str] = Counter()
+        self._used: dict[str, Any] = {}
+
+    def heard(self) -> None:
+        """Count a turn of the caller's that was spoken."""
+        models = self._models.now()
+        if not models.hears_itself:
+            self._count("stt", models.stt)
+
+    def answered(self, *, aloud: bool) -> None:
+        """Count a reply that a model has made, and whether it was heard."""
+        models = self._models.now()
+        self._count("llm" if models.realtime is None else "realtime", models.llm)
+        # A realtime model speaks itself, and a session of text alone has no speech.
+        if aloud and models.realtime is None and models.tts is not None:
+            self._count("tts", models.tts)
+
+    def gaps(self, reported: Container[str]) -> list[str]:
+        """Return a line for each model that was used; not for kinds that reported a request."""
+        return [
+            f"{_named(kind, self._used[kind])}: no request reported in {turns} turns"
+            for kind, turns in self._turns.items()
+            if kind not in reported
+        ]
+
+    def _count(self, kind: str, model: Any) -> None:
+        self._turns[kind] += 1
+        self._used[kind] = model
+
+
+def _named(kind: str, model: Any) -> str:
+    # Without a model an agent's own node has heard or answered, by whatever it asks.
+    return kind if model is None else f"{kind} {model.provider}/{model.model}"
+
+
+def _figures(row: Usage) -> dict[str, int]:
+    return {
+        _REQUESTS: 1,
+        "input_tokens": row.input_tokens,
+        "output_tokens": row.output_tokens,
+        "characters": row.characters or 0,
+        "audio_ms": row.audio_ms or 0,
+    }
 
 
 def _counted(sessions: Iterable[AgentSession[Any]]) -> dict[_Model, dict[str, int]]:

@@ -115,11 +115,13 @@ class Attempt:
         request: What is booked of it; its row becomes that of the first that it asks.
         passed_on: Whether it has asked another model.
         answered: The request within that gave the answer, of speech to text.
+        outermost: The model that was asked first, of speech to text.
     """
 
     request: Request | None = None
     passed_on: bool = False
     answered: Request | None = None
+    outermost: Any = None
 
 
 _NONE: Final[Mapping[str, Attempt]] = {}

@@ -41,8 +41,10 @@ class Outbox:
     def events(self) -> list[Event]:
         """Return all that stands in the file after its header."""
         tail = Tail(self.writer.path)
+        found = []
         try:
-            found = tail.read()
+            while piece := tail.read():
+                found += piece
         finally:
             tail.close(remove=False)
         entries = [item for item in found if isinstance(item, Entry)]
@@ -68,7 +70,7 @@ class Outbox:
     def check_ledger(self) -> None:
         """See that it adds up: with what the sessions have counted, and for each message."""
         recorder = self.recorder
-        for model, unit, theirs, ours in recorder.comparison.beside(recorder.sessions):
+        for model, unit, theirs, ours in recorder.reconciliation.beside(recorder.sessions):
             same = ours == theirs or (self.sees_more and ours > theirs)
             assert same or recorder.late, (model, unit)  # late: after the call's end
         for message in self.messages():

@@ -111,7 +111,7 @@ async def test_the_requests_of_a_turn_are_its_messages(
     async with faulty(client, WORDS, {"on": "stt", "do": "fail", "when": "only 1"}):
         await ear.recognize(SPOKEN, conn_options=PATIENT)
     message_id = outbox.header.key
-    turns._account.heard(message_id)
+    turns._ledger.heard(message_id)
     cough, vain, heard = outbox.usage()
     assert (cough.message_id, cough.metadata["purpose"]) == (None, "no_words")
     assert vain.message_id == heard.message_id == message_id

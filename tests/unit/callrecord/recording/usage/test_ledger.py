@@ -20,7 +20,7 @@ from livekit.agents.metrics.base import (
 )
 from msgspec.structs import replace
 
-from callrecord.events import Event, Usage, new_id
+from callrecord.events import Event, Message, Usage, new_id
 from callrecord.recording.usage.framework_metrics import usage_of
 from callrecord.recording.usage.ledger import HEARD, Ledger
 from tests.unit.callrecord.recording.told import AT, SOURCE, llm
@@ -37,17 +37,22 @@ class Book:
         """Book what LiveKit tells of a request."""
         usage = usage_of(metrics)
         assert usage is not None
-        self.ledger.book(usage, waits_for=HEARD if usage.kind == "stt" else None)
+        self.ledger.add(usage, waits_for=HEARD if usage.kind == "stt" else None)
 
     def assign(self, speech_id: str, message_id: UUID) -> int:
         """Give a speech's requests to a message; return the message's tokens."""
-        self.ledger.assign(speech_id, message_id)
+        self.ledger.settle(speech_id, said(message_id))
         return self.ledger.tokens(message_id)
 
     def usage(self) -> list[Usage]:
         """Return the newest version of each request."""
         found = [event for event in self.events if isinstance(event, Usage)]
         return list({usage.id: usage for usage in found}.values())
+
+
+def said(message_id: UUID) -> Message:
+    """Return a message as it is first recorded."""
+    return Message(id=message_id, role="assistant", content="Yes.", at=AT)
 
 
 @pytest.fixture
@@ -221,9 +226,11 @@ def test_a_response_goes_to_the_message_that_names_it(book: Book) -> None:
     """Also when the speech that went on as it ended had it first."""
     first, second = new_id(), new_id()
     usage = Usage(id=new_id(), kind="realtime", at=AT, request_id="resp_1", total_tokens=5)
-    book.ledger.book(usage, waits_for="speech_1")
+    book.ledger.add(usage, waits_for="speech_1")
     assert book.assign("speech_1", first) == 5
-    assert book.ledger.answer("resp_1", second) == {first}
+    book.ledger.answer(["resp_1"], said(second))
+    tokens = {each.id: each.tokens for each in book.events if isinstance(each, Message)}
+    assert tokens == {first: 0, second: 5}
     assert (book.ledger.tokens(first), book.ledger.tokens(second)) == (0, 5)
     assert book.usage()[0].message_id == second
 
@@ -240,16 +247,16 @@ def test_any_history_leaves_each_request_once_with_its_message(data: st.DataObje
             case "begin":
                 usage = Usage(id=new_id(), kind="llm", at=AT, speech_id=speech, total_tokens=1)
                 requests[usage.id] = usage
-                book.ledger.book(usage)
+                book.ledger.add(usage, ("a", "b", "c"))
             case "again" if requests:
                 old = data.draw(st.sampled_from(sorted(requests.values(), key=lambda u: u.id)))
                 usage = replace(old, total_tokens=data.draw(st.integers(0, 99)))
                 requests[usage.id] = usage
-                book.ledger.book(usage)
+                book.ledger.add(usage, ("a", "b", "c"))
             case "assign":
                 message = new_id()
                 messages[message] = speech
-                book.ledger.assign(speech, message)
+                book.ledger.settle(speech, said(message))
             case "discard":
                 book.ledger.discard(speech)
     booked = {usage.id: usage for usage in book.usage()}
@@ -271,6 +278,6 @@ def test_a_placeholder_is_no_id_of_a_request(book: Book) -> None:
     """LiveKit's word where a speech model gives none."""
     book.collect(llm(request_id="unknown"))
     book.collect(llm(request_id="req_2"))
-    book.ledger.assign("speech_1", new_id())
+    book.assign("speech_1", new_id())
     ids = [event.request_id for event in book.events if isinstance(event, Usage)]
     assert ids == [None, "req_2", None, "req_2"]
