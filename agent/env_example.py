@@ -15,18 +15,19 @@ from agent.settings.all import SECTIONS
 
 HEAD = """\
 # Settings of the worker: copy this file to `.env` and fill in the first lines.
-# The environment wins over `.env`. What is commented out shows the default.
+# The environment takes precedence over `.env`. Commented lines show the defaults.
 """
 
 MARKDOWN_HEAD = """\
 # Settings
 
-From the environment, or a file `.env` in the working directory; the environment wins, and an empty
-value counts as not set. An unknown `AGENT_` name or an invalid value stops the worker with a
-one-line reason (exit code 2); variables that Kubernetes (`AGENT_PORT=tcp://...`) or Azure Pipelines
-put into the environment are ignored with a warning. `python -m agent check` tries them all without
-taking a call. How to use those of the models: [models.md](models.md). Made from the code, by
-`python -m agent.env_example --markdown`.
+The worker reads its settings from the environment and from the file `.env` in the working
+directory. The environment takes precedence, and an empty value counts as not set. An unknown
+`AGENT_` name or an invalid value stops the worker with a one-line reason (exit code 2). Variables
+that Kubernetes (`AGENT_PORT=tcp://...`) or Azure Pipelines set are ignored with a warning.
+
+`python -m agent check` tries all settings without taking a call. [models.md](models.md) explains
+the settings of the models. `python -m agent.env_example --markdown` writes this page.
 """
 
 
