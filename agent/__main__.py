@@ -25,15 +25,15 @@ _NEEDS_LIVEKIT = ("start", "dev", "connect")
 _TAKES_CALLS = (*_NEEDS_LIVEKIT, "console")
 _HELP = {"--help", "-h"}
 _OURS = """
- Besides LiveKit's commands below:  check  tries the whole set-up without taking calls.
- Settings come from the environment and .env; .env.example lists each with its meaning.
- The persona is agent/assistant.py; under dev an edit of it counts from the next call on.
+ In addition to LiveKit's commands below, `check` tries the whole set-up without taking calls.
+ Settings come from the environment and .env; .env.example lists and explains them.
+ The agent is agent/assistant.py; under `dev`, an edit applies from the next call on.
 """
 START_TIMEOUT_S = 5.0
 
 
 def main() -> int:
-    """Run the command line; exit code 2 for settings or a schema that do not do."""
+    """Run the command line; exit code 2 if the settings or the schema are not valid."""
     logs.configure()
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     try:

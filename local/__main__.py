@@ -15,7 +15,8 @@ def main() -> int:
     # Ctrl-C while modules are loading ends at once, without a traceback; commands set their own.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     parser = argparse.ArgumentParser(
-        prog="python -m local", description="A whole LiveKit on this machine, and callers for it."
+        prog="python -m local",
+        description="LiveKit, Postgres and models on this machine, and simulated callers.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     asked = sys.argv[1] if len(sys.argv) > 1 else ""

@@ -26,34 +26,63 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the command to `python -m local`."""
     parser = subparsers.add_parser(
         "call",
-        help="place one simulated call against LIVEKIT_URL",
+        help="place a simulated call against LIVEKIT_URL",
         description="Place a simulated call and print the conversation as it happens.",
     )
     add = parser.add_argument
-    add("--env-file", type=Path, metavar="FILE", help="KEY=value lines, used over the environment")
-    add("--say", dest="lines", action="append", metavar="TEXT", help="say this; repeatable")
-    add("--wav", dest="lines", action="append", type=Path, metavar="FILE", help="play this instead")
-    add("--room", metavar="NAME", help="room to call (default: a new one)")
-    add("--identity", metavar="NAME", help="the caller's identity (default: a new one)")
-    add("--metadata", type=_json, metavar="JSON", help="the caller's token metadata")
-    add("--room-metadata", type=_json, metavar="JSON", help="the new room's metadata")
-    add("--hang-up", type=HangUp, choices=list(HangUp), default=HangUp.END, help="when to leave")
-    add("--hang-up-after", type=_seconds, metavar="SECONDS", help="leave then, whatever happens")
+    add(
+        "--env-file",
+        type=Path,
+        metavar="FILE",
+        help="KEY=value lines, which override the environment",
+    )
+    add(
+        "--say",
+        dest="lines",
+        action="append",
+        metavar="TEXT",
+        help="a line that the caller says; repeatable",
+    )
+    add(
+        "--wav",
+        dest="lines",
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help="a recording that the caller plays instead; repeatable",
+    )
+    add("--room", metavar="NAME", help="room to call (default: a new room)")
+    add("--identity", metavar="NAME", help="identity of the caller (default: a new identity)")
+    add("--metadata", type=_json, metavar="JSON", help="metadata of the caller's token")
+    add("--room-metadata", type=_json, metavar="JSON", help="metadata of the new room")
+    add(
+        "--hang-up",
+        type=HangUp,
+        choices=list(HangUp),
+        default=HangUp.END,
+        help="when the caller leaves",
+    )
+    add(
+        "--hang-up-after",
+        type=_seconds,
+        metavar="SECONDS",
+        help="leave after this time, whatever happens",
+    )
     add(
         "--interrupt",
         type=_seconds,
         metavar="AT_S",
-        help="speak each next line over the agent, that many seconds into its reply",
+        help="interrupt the agent with each next line, this many seconds into its reply",
     )
     add(
         "--rejoin",
         type=_seconds,
         metavar="AFTER_S",
-        help="before the last line leave, stay away that long, and come again",
+        help="leave before the last line, and rejoin after this time",
     )
-    add("--callers", type=_count, default=1, metavar="N", help="that many calls at once")
-    add("--no-listen", action="store_true", help="do not transcribe what the agent says")
-    add("--json", action="store_true", help="print one JSON document in the end instead")
+    add("--callers", type=_count, default=1, metavar="N", help="number of concurrent calls")
+    add("--no-listen", action="store_true", help="do not transcribe the agent's speech")
+    add("--json", action="store_true", help="print one JSON document at the end instead")
     parser.set_defaults(run=run)
 
 

@@ -19,17 +19,20 @@ def add_parser(subparsers: Any) -> None:
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "up",
         help="start LiveKit, Postgres and the models; stop them at Ctrl-C",
-        description="Start the local stack on free ports of 127.0.0.1, write where it is to a "
+        description="Start the local stack on free ports of 127.0.0.1, write its addresses to a "
         "file, print `ready`, and stop everything at Ctrl-C or SIGTERM.",
     )
     parser.add_argument(
-        "--env-file", type=Path, required=True, help="KEY=value lines, there while the stack runs"
+        "--env-file",
+        type=Path,
+        required=True,
+        help="file for the KEY=value lines; it exists while the stack runs",
     )
-    parser.add_argument("--no-ai", action="store_true", help="leave the models out")
-    parser.add_argument("--no-postgres", action="store_true", help="leave Postgres out")
-    parser.add_argument("--no-livekit", action="store_true", help="leave LiveKit out")
+    parser.add_argument("--no-ai", action="store_true", help="do not start the models")
+    parser.add_argument("--no-postgres", action="store_true", help="do not start Postgres")
+    parser.add_argument("--no-livekit", action="store_true", help="do not start LiveKit")
     parser.add_argument(
-        "--script", type=Path, help="JSON file that answers in place of the language model"
+        "--script", type=Path, help="JSON file with the answers, used instead of the language model"
     )
     parser.set_defaults(run=run)
 

@@ -1,4 +1,4 @@
-"""What an operator does with the database: `python -m db`, `python -m callrecord`, `callrecord`."""
+"""The operator's commands: `python -m db`, `python -m callrecord` and `callrecord`."""
 
 import argparse
 import logging
@@ -12,9 +12,11 @@ def main(argv: list[str] | None = None, *, prog: str = "callrecord") -> int:
     """Run one command.
 
     Returns:
-        0 done, 1 it failed, 2 a setting or an argument has to change first.
+        0: done; 1: failed; 2: a setting or an argument has to change first.
     """
-    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog=prog, description="Commands for the database of DATABASE_URL."
+    )
     commands = parser.add_subparsers(dest="command", metavar="command", required=True)
     for command in COMMANDS:
         own = commands.add_parser(command.NAME, help=command.HELP, description=command.HELP)

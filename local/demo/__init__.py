@@ -47,10 +47,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the command to `python -m local`."""
     parser = subparsers.add_parser(
         "demo",
-        help="start everything, hold a conversation, show what Postgres has of it",
-        description="Start the local stack and a worker, hold a conversation, show its rows.",
+        help="start everything, hold a conversation, and show its rows in Postgres",
+        description="Start the local stack and a worker, hold a conversation, and show its rows.",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, too")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="also write the rows to this file"
+    )
     parser.set_defaults(run=run)
 
 

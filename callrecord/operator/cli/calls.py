@@ -23,14 +23,24 @@ MOST = 100_000
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare which calls, how many, and the form."""
-    parser.add_argument("--user", metavar="ID", help="only calls of this user")
+    parser.add_argument("--user", metavar="ID", help="show only the calls of this user")
     some = parser.add_mutually_exclusive_group()
-    some.add_argument("--status", choices=get_args(CallStatus), help="only calls in this status")
-    some.add_argument("--active", action="store_true", help="what goes on now, and who is there")
-    parser.add_argument(
-        "--limit", type=_count, default=20, metavar="N", help="at most so many (default: 20)"
+    some.add_argument(
+        "--status", choices=get_args(CallStatus), help="show only the calls with this status"
     )
-    parser.add_argument("--json", action="store_true", help="whole rows, as a JSON array")
+    some.add_argument(
+        "--active",
+        action="store_true",
+        help="show the calls that are active now, and their participants",
+    )
+    parser.add_argument(
+        "--limit",
+        type=_count,
+        default=20,
+        metavar="N",
+        help="maximum number of calls (default: 20)",
+    )
+    parser.add_argument("--json", action="store_true", help="print whole rows as a JSON array")
 
 
 def run(arguments: Namespace) -> int:

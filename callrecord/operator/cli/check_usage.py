@@ -11,7 +11,7 @@ from callrecord.reading import find_call, ledger_faults
 from callrecord.reading.snapshot import snapshot
 
 NAME = "check-usage"
-HELP = "see whether a call's requests, turns and totals add up"
+HELP = "check that a call's requests, turns and totals add up"
 
 
 def add_arguments(parser: ArgumentParser) -> None:

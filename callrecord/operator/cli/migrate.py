@@ -19,20 +19,22 @@ def add_arguments(parser: ArgumentParser) -> None:
         type=float,
         default=30.0,
         metavar="SECONDS",
-        help="how long to wait for a Postgres that does not answer yet, and for whoever holds a "
-        "lock (default: 30)",
+        help="how long to wait for a Postgres that does not answer yet, and for a lock that "
+        "another session holds (default: 30)",
     )
     rules = parser.add_mutually_exclusive_group()
     rules.add_argument(
         "--mend",
         action="store_true",
-        help="remove policies and rights that give users other people's calls, or users.role",
+        help="remove policies and grants that open other people's calls or users.role to users",
     )
-    rules.add_argument("--as-is", action="store_true", help="keep them; they are listed")
+    rules.add_argument(
+        "--as-is", action="store_true", help="keep such policies and grants, and list them"
+    )
     parser.add_argument(
         "--drop-before",
         action="store_true",
-        help="then drop the tables from before the upgrade, whose rows are in the new ones",
+        help="afterwards drop the tables from before the upgrade, whose rows are in the new tables",
     )
 
 

@@ -20,29 +20,39 @@ from callrecord.postgres.database_url import checked_url
 from callrecord.postgres.queries import sql
 
 NAME = "prices"
-HELP = "list, set or load prices of models, or compute the costs of requests again"
+HELP = "list, set or load the prices of models, or recompute the costs of requests"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare list, set, load and recompute."""
     what = parser.add_subparsers(dest="what", metavar="what", required=True)
-    listing = what.add_parser("list", help="all prices, or those of a provider or model")
+    listing = what.add_parser(
+        "list", help="list all prices, or the prices of one provider or model"
+    )
     listing.add_argument("--provider")
     listing.add_argument("--model")
-    listing.add_argument("--json", action="store_true", help="one object a line")
-    one = what.add_parser("set", help="set one price; it takes the place of that of the same day")
+    listing.add_argument("--json", action="store_true", help="print one JSON object per line")
+    one = what.add_parser("set", help="set one price; it replaces the price of the same day")
     for name in ("provider", "model"):
-        one.add_argument(name, help=f"as voice_usage.{name} names it")
+        one.add_argument(name, help=f"the {name}, as in voice_usage.{name}")
     one.add_argument("unit", choices=UNITS, metavar="unit", help=", ".join(UNITS))
-    one.add_argument("price", type=_decimal, help="in USD")
-    one.add_argument("--per", type=int, default=1, help="of so many units, such as 1000000")
-    one.add_argument("--from", type=_day, dest="valid_from", help="first day (default: today)")
-    one.add_argument("--source", help="where it stands")
-    load = what.add_parser("load", help="take prices from a CSV file with the columns of the table")
+    one.add_argument("price", type=_decimal, help="price in USD")
+    one.add_argument(
+        "--per", type=int, default=1, help="number of units the price is for, such as 1000000"
+    )
+    one.add_argument(
+        "--from", type=_day, dest="valid_from", help="first day the price is valid (default: today)"
+    )
+    one.add_argument("--source", help="where the price is published")
+    load = what.add_parser("load", help="load prices from a CSV file with the columns of the table")
     load.add_argument("file", type=Path)
-    load.add_argument("--replace", action="store_true", help="also those that are set already")
-    again = what.add_parser("recompute", help="costs of requests and calls, at today's prices")
-    again.add_argument("--since", type=_day, help="first day")
+    load.add_argument(
+        "--replace", action="store_true", help="also replace prices that are already set"
+    )
+    again = what.add_parser(
+        "recompute", help="compute the costs of requests and calls with the prices as they are now"
+    )
+    again.add_argument("--since", type=_day, help="first day, included")
     again.add_argument("--until", type=_day, help="last day, not included")
     again.add_argument("--model")
 

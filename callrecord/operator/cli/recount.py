@@ -10,7 +10,7 @@ from callrecord.postgres.database_url import checked_url
 from callrecord.schema.recount import recount_calls, recount_totals
 
 NAME = "recount"
-HELP = "make all totals equal to the rows, as after a restore of data alone; calls may go on"
+HELP = "recompute all totals from the rows, after a data-only restore; calls can continue"
 
 
 def add_arguments(_parser: ArgumentParser) -> None:

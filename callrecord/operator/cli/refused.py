@@ -17,25 +17,27 @@ from callrecord.shipping.retry_refused import Kept, list_refused, retry
 from callrecord.shipping.settings import outbox_dir
 
 NAME = "refused"
-HELP = "list events that Postgres did not take, or try them again"
+HELP = "list the events that Postgres rejected, or retry them"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare list and retry."""
     what = parser.add_subparsers(dest="what", metavar="what", required=True)
-    listing = what.add_parser("list", help="what is kept aside, oldest first")
-    listing.add_argument("--json", action="store_true", help="one object a line")
-    trying = what.add_parser("retry", help="try to store it again, after its reason was mended")
+    listing = what.add_parser("list", help="list the rejected events, oldest first")
+    listing.add_argument("--json", action="store_true", help="print one JSON object per line")
+    trying = what.add_parser("retry", help="store rejected events again, once the cause is fixed")
     which = trying.add_mutually_exclusive_group(required=True)
-    which.add_argument("--id", help="one, by the id that the list shows")
-    which.add_argument("--call", type=UUID, help="those of a call: its row's id, or its key")
-    which.add_argument("--all", action="store_true")
+    which.add_argument("--id", help="retry one event, by the id that the list shows")
+    which.add_argument(
+        "--call", type=UUID, help="retry the events of one call: the id of its row, or its key"
+    )
+    which.add_argument("--all", action="store_true", help="retry all of them")
     for each in (listing, trying):
         each.add_argument(
             "--outbox",
             type=Path,
             metavar="DIR",
-            help="look for files there too (default: AGENT_OUTBOX_DIR, if it is there)",
+            help="also read the files of this outbox (default: AGENT_OUTBOX_DIR, if it exists)",
         )
 
 

@@ -19,12 +19,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         "place",
         type=Path,
         metavar="DIR",
-        help="a whole outbox, a worker's subdirectory of one, or one .events file",
+        help="a whole outbox, one worker's subdirectory, or one .events file",
     )
     parser.add_argument(
         "--remove",
         action="store_true",
-        help="remove each file that was shipped to its end (default: nothing there is changed)",
+        help="remove each file once it is shipped completely (default: change nothing in DIR)",
     )
 
 

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from callrecord.schema.routines import psql_file
 
 NAME = "routines"
-HELP = "print functions, triggers, views, policies and grants as one file for psql"
+HELP = "print all functions, triggers, views, policies and grants as one file for psql"
 
 
 def add_arguments(_parser: ArgumentParser) -> None:

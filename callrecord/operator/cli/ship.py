@@ -18,7 +18,7 @@ from callrecord.shipping.settings import ShipSettings
 from callrecord.shipping.shipper import Shipper, ShipperOptions
 
 NAME = "ship"
-HELP = "bring what agents of this host record to Postgres, until SIGTERM"
+HELP = "ship the call records of this host's agents to Postgres, until SIGTERM"
 
 ADOPT_EVERY_S = 0.5
 """Each call may begin in a subdirectory of its own."""

@@ -16,7 +16,7 @@ from callrecord.reading import CallRecord, find_call, record_of
 from callrecord.reading.snapshot import snapshot
 
 NAME = "show"
-HELP = "show a call: its timeline, its legs, its turns, what it used"
+HELP = "show a call: its timeline, participants, turns and usage"
 
 
 class NoSuchCall(VoiceError):  # noqa: N818 - no fault of the program
@@ -26,8 +26,10 @@ class NoSuchCall(VoiceError):  # noqa: N818 - no fault of the program
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the call and the form."""
     parser.add_argument("call", metavar="CALL", help="the call's id, session_id or room sid")
-    parser.add_argument("--json", action="store_true", help="all rows, as a JSON object")
-    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw its timeline there, too")
+    parser.add_argument("--json", action="store_true", help="print all rows as one JSON object")
+    parser.add_argument(
+        "--svg", type=Path, metavar="FILE", help="also draw the timeline to this file"
+    )
 
 
 def run(arguments: Namespace) -> int:

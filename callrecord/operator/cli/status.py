@@ -15,17 +15,19 @@ from callrecord.outbox.status import outbox_status
 from callrecord.reading.snapshot import snapshot
 
 NAME = "status"
-HELP = "workers, backlog, refused events, calls without an end; exit code 1: something needs an eye"
+HELP = (
+    "show workers, backlog, refused events and open calls; exit code 1: something needs attention"
+)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the form, and a directory to look at in place of the database."""
-    parser.add_argument("--json", action="store_true", help="all of it, as a JSON object")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--outbox",
         type=Path,
         metavar="DIR",
-        help="what waits in this outbox directory, without a database",
+        help="show what waits in this outbox directory; needs no database",
     )
 
 

@@ -11,7 +11,7 @@ from callrecord.shipping.heartbeat import Heartbeat, Identity
 from callrecord.shipping.settings import ShipSettings
 
 NAME = "sweep"
-HELP = "end the calls of lost workers, after watching for as long as every sweeper does"
+HELP = "end the calls of lost workers, after watching their heartbeats for AGENT_WORKER_LOST_S"
 
 
 def add_arguments(_parser: ArgumentParser) -> None:

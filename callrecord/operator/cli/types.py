@@ -11,7 +11,7 @@ from callrecord.postgres.schema_version import check
 from callrecord.schema.migrate import connected
 
 NAME = "types"
-HELP = "print TypeScript types of what a signed-in user sees of the database of DATABASE_URL"
+HELP = "print TypeScript types for what a signed-in user can use in the database of DATABASE_URL"
 
 _PATIENCE_S = 10.0
 
