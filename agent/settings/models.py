@@ -106,7 +106,7 @@ class SecondProvider(BaseSettings):
 
 
 class Turns(BaseSettings):
-    """Turn-taking, by LiveKit's terms."""
+    """Turn-taking, in LiveKit's terms."""
 
     agent_turn_detection: Literal["model", "vad", "stt", "realtime_llm", "manual"] | None = Field(
         None,
