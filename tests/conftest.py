@@ -25,7 +25,7 @@ LOG_COLUMNS = 400
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker of this file."""
     for marker in (
-        "every_postgres: runs on the oldest supported Postgres too, if it is installed",
+        "every_postgres: schema, upgrade, rights, plan, a routine's only one: on the oldest, too",
         "oldest_postgres: such a test on the oldest one; put on by itself",
     ):
         config.addinivalue_line("markers", marker)

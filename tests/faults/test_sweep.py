@@ -16,8 +16,6 @@ from tests.postgres.rows import add_call, add_user
 from tests.postgres.server import Connection, as_user
 from tests.unit.callrecord.calls import batch, leg, message, started
 
-pytestmark = pytest.mark.every_postgres
-
 OPEN_LEGS = "select count(*) from call_participants where left_at is null"
 
 
@@ -58,6 +56,7 @@ async def end_of(pg: Connection, header: CallStarted) -> tuple[Any, ...]:
 ROW = "select id from voice_calls where room_sid = $1"
 
 
+@pytest.mark.every_postgres
 async def test_14_calls_of_a_lost_worker_end_when_it_was_heard_of_last(
     store: Store, workers: Workers, pg: Connection
 ) -> None:

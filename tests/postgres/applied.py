@@ -3,14 +3,10 @@
 from typing import Any
 from uuid import UUID
 
-import pytest
-
 from callrecord.postgres.batch import CallBatch
 from callrecord.postgres.store import Store
 from tests.postgres.rows import add_call
 from tests.postgres.server import Connection
-
-pytestmark = pytest.mark.every_postgres
 
 
 async def call_of(pg: Connection, call_id: UUID | None) -> dict[str, Any]:

@@ -7,8 +7,6 @@ from tests.postgres.db.figures import FIRST, LAST, People, add_calls, known, of_
 from tests.postgres.rows import add_call, add_leg
 from tests.postgres.server import Connection, as_role, as_user
 
-pytestmark = pytest.mark.every_postgres
-
 PERIODS = [
     ("day", "UTC"),
     ("day", "Europe/Berlin"),
@@ -23,6 +21,7 @@ async def people(pg: Connection) -> People:
     return await add_calls(pg)
 
 
+@pytest.mark.every_postgres
 @pytest.mark.parametrize(("unit", "zone"), PERIODS)
 async def test_figures_equal_a_plain_count(
     pg: Connection, people: People, unit: str, zone: str
@@ -42,6 +41,7 @@ async def test_figures_equal_a_plain_count(
         } == await of_usage(pg, unit, zone, user)
 
 
+@pytest.mark.every_postgres
 async def test_users_come_by_their_tokens(pg: Connection, people: People) -> None:
     await pg.execute("update voice_calls set total_tokens_used = 9 where user_id = $1", people.bob)
     await pg.execute("update voice_calls set total_tokens_used = 3 where user_id = $1", people.ann)

@@ -16,8 +16,6 @@ from tests.postgres.db.figures import FIRST, LAST, People, add_calls, period, wi
 from tests.postgres.server import Connection, as_role, as_user, psql
 from tests.unit.callrecord.calls import at, batch, message, started
 
-pytestmark = pytest.mark.every_postgres
-
 STEPS = {
     "transcription": "transcription_delay_ms",
     "end_of_turn": "end_of_turn_delay_ms",
@@ -102,6 +100,7 @@ async def asked(pg: Connection, *span: Any) -> dict[tuple[Any, ...], dict[str, A
     return {(row.pop("period"), row.pop("model"), row.pop("step")): row for row in rows}
 
 
+@pytest.mark.every_postgres
 @pytest.mark.parametrize(
     ("unit", "zone"), [("day", "UTC"), ("day", "Asia/Kathmandu"), ("month", "Europe/Berlin")]
 )

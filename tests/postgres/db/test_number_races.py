@@ -23,8 +23,6 @@ from tests.postgres.rows import add_call, add_leg, add_user, total_tokens
 from tests.postgres.server import Connection
 from tests.unit.callrecord.calls import batch, message, started
 
-pytestmark = pytest.mark.every_postgres
-
 TOKENS = 3
 
 

@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 from tests.postgres.rows import add_call, add_user
 from tests.postgres.server import Connection, as_user
 
-pytestmark = pytest.mark.every_postgres
-
 UNITS = (
     "input_token",
     "cached_input_token",
@@ -76,6 +74,7 @@ async def call(pg: Connection) -> UUID:
     return await add_call(pg, await add_user(pg, "ann"))
 
 
+@pytest.mark.every_postgres
 async def test_a_request_costs_what_its_units_cost(pg: Connection, call: UUID) -> None:
     asked = await set_price(pg, "input_token", "2.5", per=1_000_000)
     cached = await set_price(pg, "cached_input_token", "1.25", per=1_000_000)
@@ -133,6 +132,7 @@ async def test_a_dated_version_has_its_models_price(pg: Connection, call: UUID) 
     assert (await cost_of(pg, other))[0] is None
 
 
+@pytest.mark.every_postgres
 async def test_a_request_told_again_is_priced_again(pg: Connection, call: UUID) -> None:
     await set_price(pg, "input_token", "1")
     request = await add_request(pg, call, input_tokens=5, estimated=True)
@@ -156,6 +156,7 @@ async def test_public_prices_are_there_and_yours_stay(pg: Connection) -> None:
     assert row["source_date"]
 
 
+@pytest.mark.every_postgres
 async def test_costs_of_turns_are_their_owners_to_read(pg: Connection, call: UUID) -> None:
     await set_price(pg, "input_token", "1")
     await add_request(pg, call, input_tokens=7)

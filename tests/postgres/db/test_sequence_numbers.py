@@ -9,8 +9,6 @@ import pytest
 from tests.postgres.rows import add_call, add_message, add_user
 from tests.postgres.server import Connection, as_user
 
-pytestmark = pytest.mark.every_postgres
-
 REPLAY = """
 insert into voice_messages (id, call_id, role, content)
 select id, $1, 'assistant', 'words' from unnest($2::uuid[]) with ordinality as r (id, place)
@@ -37,6 +35,7 @@ GIVEN_AND_STORED: list[tuple[list[int | None], list[int]]] = [
 ]
 
 
+@pytest.mark.every_postgres
 async def test_a_missing_taken_or_old_number_becomes_the_next_one(pg: Connection) -> None:
     for given, stored in GIVEN_AND_STORED:
         call = await add_call(pg)

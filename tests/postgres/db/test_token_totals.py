@@ -18,8 +18,6 @@ from tests.postgres.rows import (
 )
 from tests.postgres.server import Connection, as_user
 
-pytestmark = pytest.mark.every_postgres
-
 EXPECTED = """
 select coalesce((select sum(tokens_used) from voice_messages where call_id = $1), 0)
     + coalesce((
@@ -95,6 +93,7 @@ async def test_requests_of_a_message_count_through_it_and_stay_counted_without_i
     assert await total_tokens(pg, call_id) == 70
 
 
+@pytest.mark.every_postgres
 async def test_tokens_that_a_user_claims_are_not_counted(pg: Connection) -> None:
     ann, bob = await add_user(pg, "ann"), await add_user(pg, "bob")
     call_id = await add_call(pg, ann)

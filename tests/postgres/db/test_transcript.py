@@ -33,6 +33,7 @@ async def transcript_of(pg: Connection, call: UUID | None) -> str | None:
     return found
 
 
+@pytest.mark.every_postgres
 async def test_it_is_written_with_the_end(store: Store, pg: Connection) -> None:
     header = started()
     call = await apply(store, batch(header, *EVENTS))
@@ -155,9 +156,6 @@ async def test_nobody_is_named_by_a_phone_number(store: Store, pg: Connection) -
 async def test_a_call_without_a_word_has_none(store: Store, pg: Connection) -> None:
     call = await apply(store, batch(started(key=new_id()), connected(2), ended()))
     assert await transcript_of(pg, call) is None
-
-
-pytestmark = pytest.mark.every_postgres
 
 
 async def test_a_nameless_agent_makes_nobody_nameless(store: Store, pg: Connection) -> None:

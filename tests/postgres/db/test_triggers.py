@@ -10,8 +10,6 @@ import pytest
 from tests.postgres.rows import add_call, add_leg, add_message, add_usage, add_user
 from tests.postgres.server import Connection, as_role, as_user
 
-pytestmark = pytest.mark.every_postgres
-
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
@@ -38,6 +36,7 @@ TIMES = [
 ]
 
 
+@pytest.mark.every_postgres
 async def test_duration_counts_from_the_best_known_start_on_insert_and_update(
     pg: Connection,
 ) -> None:
@@ -93,6 +92,7 @@ async def test_a_call_that_goes_on_has_no_duration(pg: Connection) -> None:
     assert duration is None
 
 
+@pytest.mark.every_postgres
 async def test_a_leg_has_a_duration_on_insert_and_update_and_never_a_negative_one(
     pg: Connection,
 ) -> None:
@@ -155,6 +155,7 @@ async def test_an_ended_call_still_takes_a_recording_and_a_missing_end(pg: Conne
     assert row["ended_at"] is not None
 
 
+@pytest.mark.every_postgres
 async def test_only_the_worker_reopens_an_ended_call(pg: Connection) -> None:
     ann = await add_user(pg, "ann")
     call = await add_call(pg, ann, "failed")
@@ -193,6 +194,7 @@ async def test_updated_at_moves_only_with_a_change(pg: Connection) -> None:
     assert not await pg.fetchval(same, call)
 
 
+@pytest.mark.every_postgres
 async def test_a_deleted_call_leaves_a_tombstone_and_takes_its_rows_along(pg: Connection) -> None:
     ann = await add_user(pg, "ann")
     call = await add_call(pg, ann)

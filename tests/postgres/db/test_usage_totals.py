@@ -8,8 +8,6 @@ from tests.postgres.db.figures import add_calls
 from tests.postgres.rows import add_call, add_usage
 from tests.postgres.server import Connection, psql
 
-pytestmark = pytest.mark.every_postgres
-
 TOTALS = """
 select quarter_hour, kind, provider, model, sum(requests) as requests,
     sum(input_tokens) as input_tokens, sum(total_tokens) as total_tokens, sum(audio_ms) as audio_ms,
@@ -35,6 +33,7 @@ async def assert_totals_hold(pg: Connection) -> None:
     assert await pg.fetch(TOTALS) == await pg.fetch(PLAIN)
 
 
+@pytest.mark.every_postgres
 async def test_totals_follow_every_change_of_a_request(pg: Connection, database_url: str) -> None:
     await add_calls(pg)
     await assert_totals_hold(pg)

@@ -10,8 +10,6 @@ from tests.postgres.rows import add_message, total_tokens
 from tests.postgres.server import Connection, as_role, as_user
 from tests.unit.callrecord.calls import batch, message, started, usage
 
-pytestmark = pytest.mark.every_postgres
-
 MANY = 10_000
 
 
@@ -40,6 +38,7 @@ async def entries_read(conn: Connection) -> int:
     return read
 
 
+@pytest.mark.every_postgres
 @pytest.mark.parametrize("known", [False, True], ids=["no statistics", "of a small table"])
 async def test_a_message_reads_no_more_of_a_long_call_than_of_a_short_one(
     pg: Connection, people: People, *, known: bool

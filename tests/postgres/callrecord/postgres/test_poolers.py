@@ -12,8 +12,6 @@ from tests.postgres.pgbouncer import pgbouncer
 from tests.postgres.server import Connection
 from tests.unit.callrecord.calls import batch, ended, leg, message, started, usage
 
-pytestmark = pytest.mark.every_postgres
-
 COMMANDS = (
     ("status",),
     ("calls",),

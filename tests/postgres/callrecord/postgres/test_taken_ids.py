@@ -9,8 +9,6 @@ from tests.postgres.rows import total_tokens
 from tests.postgres.server import Connection, as_user
 from tests.unit.callrecord.calls import batch, connected, ended, leg, message, started, usage
 
-pytestmark = pytest.mark.every_postgres
-
 ADD_CALL = "insert into voice_calls (id, user_id, session_id, room_name) values ($1, $2, $3, 'r')"
 
 

@@ -16,8 +16,6 @@ from tests.postgres.rows import add_call, add_leg, add_message
 from tests.postgres.server import Connection
 from tests.unit.callrecord.calls import at, batch, connected, ended, leg, message, started
 
-pytestmark = pytest.mark.every_postgres
-
 DAY_S = 86400.0
 
 
@@ -27,6 +25,7 @@ async def row_of(pg: Connection, worker_id: UUID) -> dict[str, Any]:
     return dict(row)
 
 
+@pytest.mark.every_postgres
 async def test_a_heartbeat_is_the_newest_state_of_its_worker(
     workers: Workers, pg: Connection
 ) -> None:
@@ -75,6 +74,7 @@ async def test_adopted_directories_live_with_who_ships_them(
     assert (row["shipped_by"], row["stopped_at"]) == (None, None)
 
 
+@pytest.mark.every_postgres
 async def test_who_leaves_in_order_has_stopped_with_all_that_it_shipped(
     workers: Workers, pg: Connection
 ) -> None:
@@ -88,6 +88,7 @@ async def test_who_leaves_in_order_has_stopped_with_all_that_it_shipped(
     assert (await row_of(pg, me))["stopped_at"] is None
 
 
+@pytest.mark.every_postgres
 async def test_old_rows_without_open_calls_go(
     store: Store, workers: Workers, pg: Connection
 ) -> None:
@@ -145,6 +146,7 @@ async def test_rows_that_wait_without_a_worker_are_asked_for(
     assert len(await workers.unserved(1800)) == CHUNK
 
 
+@pytest.mark.every_postgres
 async def test_rows_that_nobody_served_end_when_they_were_heard_of_last(
     workers: Workers, pg: Connection
 ) -> None:

@@ -19,8 +19,6 @@ from callrecord.reading import (
 from tests.postgres.rows import add_call, add_leg, add_user
 from tests.postgres.server import Connection, as_user
 
-pytestmark = pytest.mark.every_postgres
-
 
 @pytest.fixture
 async def worker(dsn: str) -> AsyncIterator[Connection]:
@@ -37,6 +35,7 @@ async def named(pg: Connection, session_id: str, room_sid: str | None = None) ->
     return call_id
 
 
+@pytest.mark.every_postgres
 async def test_a_call_is_found_by_its_id_and_its_session(pg: Connection) -> None:
     call_id = await named(pg, "room-1", "RM_1")
     call = await get_call(pg, call_id)
@@ -121,6 +120,7 @@ async def test_json_of_any_depth_can_be_read_and_written_again(pg: Connection) -
     assert (value if isinstance(value, str) else json.dumps(value)) == deep
 
 
+@pytest.mark.every_postgres
 async def test_active_calls_name_users_to_those_who_may_see_them(
     pg: Connection, worker: Connection
 ) -> None:

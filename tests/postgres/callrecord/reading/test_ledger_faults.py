@@ -42,7 +42,6 @@ CASES = [
 ]
 
 
-@pytest.mark.every_postgres
 @pytest.mark.parametrize(("ends", "ledger"), CASES)
 async def test_a_job_that_died_leaves_its_gaps_whoever_ends_the_call(
     store: Store, pg: Connection, ends: list[CallEnded], ledger: tuple[bool, list[str] | None]
@@ -56,6 +55,7 @@ async def test_a_job_that_died_leaves_its_gaps_whoever_ends_the_call(
         assert (call["usage_complete"], call["usage_gaps"]) == ledger
 
 
+@pytest.mark.every_postgres
 async def test_while_the_next_job_goes_on_the_gaps_stay(store: Store, pg: Connection) -> None:
     crashed, next_one = jobs(told([CUT], "worker_crashed"), told([], complete=True))
     row = await apply(store, crashed)

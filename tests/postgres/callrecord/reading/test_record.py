@@ -19,8 +19,6 @@ from tests.postgres.callrecord.reading.recorded import record_call, turns
 from tests.postgres.rows import add_leg, add_user
 from tests.postgres.server import Connection, as_user
 
-pytestmark = pytest.mark.every_postgres
-
 
 async def read(conn: Connection, call_id: UUID) -> CallRecord:
     call = await get_call(conn, call_id)
@@ -28,6 +26,7 @@ async def read(conn: Connection, call_id: UUID) -> CallRecord:
     return await record_of(conn, call)
 
 
+@pytest.mark.every_postgres
 async def test_a_record_has_all_rows_in_their_order(pg: Connection, dsn: str) -> None:
     call_id = await record_call(dsn)
     record = await read(pg, call_id)

@@ -12,8 +12,6 @@ from tests.postgres.db.test_usage_totals import assert_totals_hold
 from tests.postgres.server import Connection
 from tests.unit.callrecord.calls import batch, message, started, usage
 
-pytestmark = pytest.mark.every_postgres
-
 WRONG_CALLS = """
 select count(*) from voice_calls c where total_tokens_used <> (
     select coalesce(sum(tokens_used), 0) from voice_messages where call_id = c.id
@@ -24,6 +22,7 @@ select count(*) from voice_calls c where total_tokens_used <> (
 """
 
 
+@pytest.mark.every_postgres
 async def test_every_sum_is_made_right_while_calls_go_on(
     pg: Connection, store: Store, database_url: str
 ) -> None:
