@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import sys
@@ -11,12 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.__main__ import main
-from agent.settings import Settings
 from callrecord.outbox.directory import OutboxHome
 from callrecord.outbox.reader import Tail
 from tests.rooms.personas import copy_agent
-from tests.unit.agent.processes import AWAY, LIVEKIT, agent, printed, started
+from tests.unit.agent.processes import AWAY, LIVEKIT, agent, agent_here, printed, started
 from tests.unit.callrecord.recording.outbox import Outbox
 from tests.waiting import until
 
@@ -30,15 +27,8 @@ def run_main(
     """Run `main` with these arguments and settings: it ends with code 2, and one line, returned."""
 
     async def run(*arguments: str, **settings: str) -> str:
-        with monkeypatch.context() as patch:
-            for name in list(os.environ):
-                if name.lower() in Settings.model_fields:
-                    patch.delenv(name)
-            for name, value in ({"OPENAI_API_KEY": "k"} | settings).items():
-                patch.setenv(name, value)
-            patch.chdir(tmp_path)
-            patch.setattr(sys, "argv", ["agent", *arguments])
-            assert await asyncio.to_thread(main) == 2
+        given = {"OPENAI_API_KEY": "k", "AGENT_HTTP_PORT": "0"} | settings
+        assert await agent_here(monkeypatch, *arguments, cwd=tmp_path, **given) == 2
         out, error = capsys.readouterr()
         assert out == ""
         assert error.startswith("agent: ")

@@ -1,14 +1,18 @@
-"""`python -m agent` as a process, with nothing of this machine's settings."""
+"""`python -m agent` as a process or in this one, with nothing of this machine's settings."""
 
 import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
+from agent.__main__ import main
+from agent.settings import Settings
 from local.places import PROJECT
 
 LIVEKIT = {
@@ -34,6 +38,28 @@ class Ended:
     code: int
     out: str
     err: str
+
+
+@contextmanager
+def settings_alone(monkeypatch: pytest.MonkeyPatch, **settings: str) -> Iterator[None]:
+    """Nothing of this machine's settings in this process, but these."""
+    with monkeypatch.context() as patch:
+        for name in list(os.environ):
+            if name.lower() in Settings.model_fields or name.startswith("AGENT_"):
+                patch.delenv(name)
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        yield
+
+
+async def agent_here(
+    monkeypatch: pytest.MonkeyPatch, *arguments: str, cwd: Path, **settings: str
+) -> int:
+    """Run the command line in this process, which has imported all; return its exit code."""
+    with settings_alone(monkeypatch, **settings), monkeypatch.context() as patch:
+        patch.chdir(cwd)
+        patch.setattr(sys, "argv", ["agent", *arguments])
+        return await asyncio.to_thread(main)
 
 
 async def agent(*arguments: str, cwd: Path, **settings: str) -> Ended:

@@ -1,7 +1,6 @@
 """Each setting of the models reaches the model; providers' answers and stalls are real."""
 
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,7 @@ from agent.models.build import Models, build_models
 from agent.models.clients import Clients
 from agent.models.pipeline import Parts, prepare
 from agent.settings import Settings
-from tests.unit.local.ai_control import faulty
-from tests.unit.local.servers import ai_server
+from tests.unit.local.ai_control import faulty, set_script
 
 SCRIPT: dict[str, Any] = {"tts": "tone", "stt": [], "default": {"reply": "Hello."}}
 ONCE = APIConnectOptions(max_retry=0, timeout=5)
@@ -26,10 +24,10 @@ SILENCE = rtc.AudioFrame(bytes(48_000), 24_000, 1, 24_000)
 
 
 @pytest.fixture(scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[openai.AsyncOpenAI]:
-    """An AI server of this file's own."""
-    async with ai_server(tmp_path_factory.mktemp("models"), SCRIPT) as client:
-        yield client
+async def server(scripted: openai.AsyncOpenAI) -> openai.AsyncOpenAI:
+    """The models with this file's script."""
+    await set_script(scripted, SCRIPT)
+    return scripted
 
 
 def _settings(**given: object) -> Settings:

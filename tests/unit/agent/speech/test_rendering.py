@@ -8,7 +8,7 @@ from pathlib import Path
 
 import openai
 import pytest
-from livekit.agents import AgentSession
+from livekit.agents import AgentSession, APIConnectOptions
 from livekit.plugins.openai import TTS
 
 from agent.assistant import FAREWELL
@@ -17,17 +17,19 @@ from agent.speech.phrases import Phrases, messages
 from agent.speech.rendering import Rendering
 from agent.speech.speech_cache import SUFFIX
 from tests.unit.local.ai_control import set_script
-from tests.unit.local.servers import ai_server
 from tests.waiting import until
 
 ALL = 8  # five messages of the settings; greeting, farewell and hand-over of the persona
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[openai.AsyncOpenAI]:
-    """A speech server that speaks in tones."""
-    async with ai_server(tmp_path, {"tts": "tone", "stt": []}) as client:
-        yield client
+async def server(
+    scripted: openai.AsyncOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> openai.AsyncOpenAI:
+    """A speech server that speaks in tones; LiveKit asks one that fails again at once."""
+    monkeypatch.setattr(APIConnectOptions, "_interval_for_retry", lambda *_: 0.01)
+    await set_script(scripted, {"tts": "tone", "stt": []})
+    return scripted
 
 
 @pytest.fixture

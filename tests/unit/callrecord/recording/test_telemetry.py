@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,7 +21,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from local.places import PROJECT
 from tests.unit.callrecord.recording.instrumentation.conftest import SCRIPT
-from tests.unit.local.servers import ai_server
+from tests.unit.local.ai_control import set_script
 
 
 class Receiver:
@@ -70,10 +70,10 @@ def receiving() -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="module")
-async def models(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[openai.AsyncOpenAI]:
-    """The local models, scripted."""
-    async with ai_server(tmp_path_factory.mktemp("telemetry"), SCRIPT) as client:
-        yield client
+async def models(scripted: openai.AsyncOpenAI) -> openai.AsyncOpenAI:
+    """The models with this script in force."""
+    await set_script(scripted, SCRIPT)
+    return scripted
 
 
 def converse(models: openai.AsyncOpenAI, directory: Path, endpoint: str | None) -> dict[str, Any]:

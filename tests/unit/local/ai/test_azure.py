@@ -1,20 +1,16 @@
 """The AI server on Azure's paths: its key header and its API version are asked for."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import openai
 import pytest
 
-from tests.unit.local.servers import ai_server
+from tests.unit.local.ai_control import set_script
 
 
 @pytest.fixture(scope="module")
-async def endpoint(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+async def endpoint(scripted: openai.AsyncOpenAI) -> str:
     """Address of a server."""
-    directory: Path = tmp_path_factory.mktemp("azure")
-    async with ai_server(directory, {"tts": "tone", "stt": []}) as client:
-        yield str(client.base_url).removesuffix("/v1/")
+    await set_script(scripted, {"tts": "tone", "stt": []})
+    return str(scripted.base_url).removesuffix("/v1/")
 
 
 async def _ask(client: openai.AsyncOpenAI) -> str | None:

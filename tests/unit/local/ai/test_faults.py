@@ -5,7 +5,6 @@ import io
 import json
 import time
 import wave
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolPara
 from local.ai import script as scripts
 from local.errors import SettingsError
 from tests.unit.local.ai_control import control_url, set_script
-from tests.unit.local.servers import ai_server, eventually
+from tests.unit.local.servers import eventually
 
 FAST: dict[str, Any] = {"tts": "tone", "stt": ["hello"] * 9}
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello there"}]
@@ -32,10 +31,10 @@ LATE = (openai.APITimeoutError, httpx2.ReadTimeout)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[openai.AsyncOpenAI]:
-    """One server for this file; each test gives it a script of its own."""
-    async with ai_server(tmp_path_factory.mktemp("faults"), FAST) as opened:
-        yield opened
+async def client(scripted: openai.AsyncOpenAI) -> openai.AsyncOpenAI:
+    """The models with this file's script; each test gives them one of its own."""
+    await set_script(scripted, FAST)
+    return scripted
 
 
 @pytest.mark.parametrize("on", KINDS)

@@ -1,7 +1,6 @@
 """Turns and replies of a Realtime session; OpenAI's own types check every event."""
 
 import json
-from collections.abc import AsyncIterator
 
 import openai
 import pytest
@@ -20,14 +19,14 @@ from tests.unit.local.ai.realtime_line import (
     sound,
     tone,
 )
-from tests.unit.local.servers import ai_server
+from tests.unit.local.ai_control import set_script
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[openai.AsyncOpenAI]:
-    """One server for this file."""
-    async with ai_server(tmp_path_factory.mktemp("realtime"), FAST) as opened:
-        yield opened
+async def client(scripted: openai.AsyncOpenAI) -> openai.AsyncOpenAI:
+    """The models with this file's script."""
+    await set_script(scripted, FAST)
+    return scripted
 
 
 async def test_speech_is_answered_by_speech(client: openai.AsyncOpenAI) -> None:

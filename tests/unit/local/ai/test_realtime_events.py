@@ -1,7 +1,6 @@
 """What a Realtime client may ask for, what is refused, and what goes wrong on demand."""
 
 import json
-from collections.abc import AsyncIterator
 
 import aiohttp
 import openai
@@ -18,17 +17,16 @@ from tests.unit.local.ai.realtime_line import (
     said,
     session,
 )
-from tests.unit.local.ai_control import faulty
-from tests.unit.local.servers import ai_server
+from tests.unit.local.ai_control import faulty, set_script
 
 PHONE = {"audio": {"output": {"format": {"type": "audio/pcmu"}}}}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[openai.AsyncOpenAI]:
-    """One server for this file."""
-    async with ai_server(tmp_path_factory.mktemp("realtime"), FAST) as opened:
-        yield opened
+async def client(scripted: openai.AsyncOpenAI) -> openai.AsyncOpenAI:
+    """The models with this file's script."""
+    await set_script(scripted, FAST)
+    return scripted
 
 
 async def test_a_session_keeps_what_is_not_updated(client: openai.AsyncOpenAI) -> None:

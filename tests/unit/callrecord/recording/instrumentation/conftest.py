@@ -6,14 +6,12 @@ from typing import Any
 
 import openai
 import pytest
-import pytest_asyncio
 from livekit.agents import Agent, AgentSession, llm
 from livekit.plugins import openai as plugins
 
 from callrecord.events import Usage
 from tests.unit.callrecord.recording.outbox import Outbox
 from tests.unit.local.ai_control import control_url, set_script
-from tests.unit.local.servers import ai_server
 
 Ask = Callable[..., Awaitable[AgentSession[None]]]
 STORY = " ".join(f"Word {number}." for number in range(200))
@@ -44,18 +42,11 @@ class Forecaster(Agent):
         return f"21 degrees in {city}"
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[openai.AsyncOpenAI]:
-    """The local models, scripted."""
-    async with ai_server(tmp_path_factory.mktemp("metering"), SCRIPT) as client:
-        yield client
-
-
 @pytest.fixture
-async def client(server: openai.AsyncOpenAI) -> openai.AsyncOpenAI:
+async def client(scripted: openai.AsyncOpenAI) -> openai.AsyncOpenAI:
     """The models with their script in force."""
-    await set_script(server, SCRIPT)
-    return server
+    await set_script(scripted, SCRIPT)
+    return scripted
 
 
 @pytest.fixture
