@@ -16,7 +16,7 @@ export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.cache/python/$(subst /,_,$(PYTHON))
 endif
 SYNCED := $(or $(UV_PROJECT_ENVIRONMENT),.venv)/synced
 
-.PHONY: help demo demo-newest up test test-python python test-faults check format types bench \
+.PHONY: help demo demo-newest up test test-fast test-python python test-faults check format types bench \
 	bench-queries soak clean
 
 help: ## this list
@@ -39,9 +39,12 @@ up: $(SYNCED) ## LiveKit, Postgres and models on this machine until Ctrl-C; sett
 test: $(SYNCED) ## all tests but the slow ones of the fault list
 	@$(RUN) pytest -n 2 --dist loadfile -m "not slow_fault" $(PYTEST)
 
+test-fast: $(SYNCED) ## what needs no room, on the newest Postgres only
+	@$(RUN) pytest -n 2 --dist loadfile -m "not oldest_postgres" tests/unit tests/postgres $(PYTEST)
+
 # What runs on every Postgres is about SQL, which no Python changes.
-test-python: $(SYNCED) ## tests that a Python may change, without rooms; PYTHON=3.13
-	@$(RUN) pytest -n 3 --dist loadfile -m "not slow_fault and not room and not every_postgres" $(PYTEST)
+test-python: $(SYNCED) ## of those what a Python may change; PYTHON=3.13
+	@$(RUN) pytest -n 2 --dist loadfile -m "not every_postgres" tests/unit tests/postgres $(PYTEST)
 
 python: | $(UV) ## the path of the Python that is used
 	@$(UV) python find
