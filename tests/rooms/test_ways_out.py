@@ -1,10 +1,6 @@
-"""Every other way in which a call ends, each in a real room: its row, its legs, its room."""
+"""Ways in which a call ends that want a worker of their own, each in a real room."""
 
-import asyncio
 import json
-import os
-import signal
-import sys
 import time
 from pathlib import Path
 from uuid import uuid4
@@ -15,7 +11,6 @@ from openai import AsyncOpenAI
 
 from local.caller import Caller, Server
 from local.demo.rows import Rows
-from local.places import PROJECT
 from local.stack import Stack
 from tests.postgres.server import Connection
 from tests.rooms.personas import copy_agent
@@ -61,61 +56,27 @@ RULES = [
 ]
 
 
-@pytest.mark.usefixtures("worker")
-async def test_the_caller_is_put_out_of_the_room(server: Server, pg: Connection) -> None:
-    """Removed by the API: the call is over at once, without the grace for a rejoin."""
-    room = f"removed-{uuid4().hex[:8]}"
-    async with Caller(server, room=room) as caller:
-        await _greeted(caller)
-        at = time.time()
-        async with _api(server) as client:
-            who = api.RoomParticipantIdentity(room=room, identity=caller.identity)
-            await client.room.remove_participant(who)
-        rows = await Reader(pg).ended(room)
-    _check(rows, "completed", "room_closed", at)
-    assert rows.participants[1]["disconnect_reason"] == "participant_removed"
-
-
-@pytest.mark.usefixtures("worker")
-async def test_the_room_is_deleted_in_mid_sentence(server: Server, pg: Connection) -> None:
-    """What was typed and what was said until then is kept."""
-    room = f"deleted-{uuid4().hex[:8]}"
-    async with Caller(server, room=room) as caller:
-        await _greeted(caller)
-        began = time.monotonic()
-        await caller.type("Tell me a story, please.")
-        await caller.agent_speech(began)
-        at = time.time()
-        await server.delete_room(room)
-        rows = await Reader(pg).ended(room)
-    _check(rows, "completed", "room_closed", at)
-    assert said(rows, "user") == ["Tell me a story, please."]
-    assert said(rows, "assistant")[1].startswith("Once")  # as far as it was heard
-    assert rows.messages[-1]["interrupted"]
-
-
-async def test_the_client_is_gone_without_a_word(
-    worker: Worker, stack: Stack, server: Server, pg: Connection
+async def test_nobody_comes(
+    stack: Stack, server: Server, tmp_path: Path, database_url: str, pg: Connection
 ) -> None:
-    """A client that is killed leaves nothing but silence: LiveKit finds out, and then the call."""
-    room = f"gone-{uuid4().hex[:8]}"
-    client = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "local", "call", "--room", room, "--no-listen"),
-        *("--say", "What is your name?", "--say", "Tell me a story, please."),
-        cwd=PROJECT,
-        env={**os.environ, **stack.env(), "AGENT_NAME": server.agent_name},
-        stdout=asyncio.subprocess.DEVNULL,
+    """The call ends when the wait for a caller is over, and so does its job."""
+    room = f"nobody-{uuid4().hex[:8]}"
+    worker = Worker(
+        stack, tmp_path, database_url, name=server.agent_name, AGENT_NO_CALLER_TIMEOUT_S="1"
     )
-    reader = Reader(pg)
+    await worker.start()
     try:
-        await reader.when(room, lambda rows: len(said(rows, "assistant")) == 2)
-        at = time.time()
+        await server.create_room(room)
+        rows = await Reader(pg).ended(room)
+        late = time.time() - rows.call["ended_at"].timestamp()
     finally:
-        client.send_signal(signal.SIGKILL)
-        await client.wait()
-    rows = await reader.ended(room, timeout_s=60)
-    _check(rows, "completed", "caller_hangup", at, within_s=40)
-    assert worker.log.read_text().count("Traceback") == 0
+        await worker.stop()
+    assert (rows.call["status"], rows.call["end_reason"]) == ("failed", "no_caller")
+    assert rows.call["connected_at"] is None
+    assert said(rows, "assistant") == []
+    (leg,) = rows.participants
+    assert (leg["participant_type"], leg["participant_name"]) == ("agent", server.agent_name)
+    assert late < 10, "LiveKit cuts an entrypoint that does not return after 15 s"
 
 
 async def test_the_worker_is_drained_for_too_long(
@@ -204,11 +165,7 @@ def _check(rows: Rows, status: str, end_reason: str, at: float, *, within_s: flo
         assert leg["left_at"].timestamp() <= ended_at + 5
 
 
-def _api(server: Server) -> api.LiveKitAPI:
-    return api.LiveKitAPI(server.url, server.api_key, server.api_secret)
-
-
 async def _closed(server: Server, room: str) -> bool:
-    async with _api(server) as client:
+    async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as client:
         found = await client.room.list_rooms(api.ListRoomsRequest(names=[room]))
     return not found.rooms

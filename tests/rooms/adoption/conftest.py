@@ -17,8 +17,9 @@ from local.caller import Caller, Server
 from local.caller.voice import Voice
 from local.places import PROJECT
 from local.procs import Child
-from local.stack import Stack, running
+from local.stack import Stack
 from tests.postgres.server import Connection, database
+from tests.rooms.stack import SCRIPT
 from tests.rooms.worker import Worker
 from tests.unit.local.ai_control import set_script
 
@@ -105,23 +106,22 @@ class Starter:
             yield caller
 
 
-@pytest.fixture(scope="session")
-async def stack() -> AsyncIterator[Stack]:
-    """LiveKit and models."""
-    async with running(postgres=False, script=HERE / "script.json") as stack:
-        yield stack
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def voice(stack: Stack) -> AsyncIterator[Voice]:
-    """The callers' voice, which has said all it will say; from then on speech is a short tone."""
+    """The callers' voice, which has said all it will say; until the end speech is a short tone.
+
+    As long the models follow the script of these tests.
+    """
     script = json.loads((HERE / "script.json").read_text())
     client = openai.AsyncOpenAI(base_url=stack.openai_base_url, api_key=stack.openai_api_key)
     async with Voice(base_url=stack.openai_base_url, api_key=stack.openai_api_key) as voice, client:
         for text in SAID:
             await voice.speak(text)
         await set_script(client, script | {"tts": "tone"})
-        yield voice
+        try:
+            yield voice
+        finally:
+            await set_script(client, json.loads(SCRIPT.read_text()))
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,8 @@ ALL = 8  # five messages of the settings; greeting, farewell and hand-over of th
 async def server(
     scripted: openai.AsyncOpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> openai.AsyncOpenAI:
-    """A speech server that speaks in tones; LiveKit asks one that fails again at once."""
+    """A speech server that speaks in tones; one that fails is asked again at once."""
+    monkeypatch.setattr("agent.speech.rendering.FIRST_PAUSE_S", 0.1)
     monkeypatch.setattr(APIConnectOptions, "_interval_for_retry", lambda *_: 0.01)
     await set_script(scripted, {"tts": "tone", "stt": []})
     return scripted

@@ -1,7 +1,5 @@
 """Ends that no caller brings about, in real rooms."""
 
-import time
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -22,34 +20,12 @@ from tests.waiting import until
 pytestmark = pytest.mark.room
 
 
-async def test_nobody_comes(
-    stack: Stack, server: Server, tmp_path: Path, database_url: str, pg: Connection
-) -> None:
-    """The call ends when the wait for a caller is over, and so does its job."""
-    room = f"nobody-{uuid4().hex[:8]}"
-    worker = Worker(
-        stack, tmp_path, database_url, name=server.agent_name, AGENT_NO_CALLER_TIMEOUT_S="1"
-    )
-    await worker.start()
-    try:
-        await server.create_room(room)
-        rows = await Reader(pg).ended(room)
-        late = time.time() - rows.call["ended_at"].timestamp()
-    finally:
-        await worker.stop()
-    assert (rows.call["status"], rows.call["end_reason"]) == ("failed", "no_caller")
-    assert rows.call["connected_at"] is None
-    assert said(rows, "assistant") == []
-    (leg,) = rows.participants
-    assert (leg["participant_type"], leg["participant_name"]) == ("agent", server.agent_name)
-    assert late < 10, "LiveKit cuts an entrypoint that does not return after 15 s"
-
-
 async def test_typed_text_and_hang_up(
     worker: Worker, server: Server, voice: Voice, pg: Connection
 ) -> None:
     """Text is a turn of its own; after the agent's goodbye nobody is left on the line."""
     room = f"typed-{uuid4().hex[:8]}"
+    seen = worker.log.stat().st_size
     async with Caller(server, room=room, voice=voice) as caller:
         await caller.join()
         await caller.agent_speaking()
@@ -66,7 +42,7 @@ async def test_typed_text_and_hang_up(
     assert (typed["content"], typed["model_used"]) == ("What is your name?", None)
     assert "bye" in spoken["content"].lower()
     assert said(rows, "assistant")[1] == "My name is Robin. What is yours?"
-    assert worker.log.read_text().count("Traceback") == 0
+    assert b"Traceback" not in worker.log.read_bytes()[seen:]
 
 
 @pytest.mark.usefixtures("worker")

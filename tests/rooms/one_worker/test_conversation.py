@@ -85,9 +85,14 @@ async def test_a_reused_room_name_is_a_call_of_its_own(
             await server.delete_room(room)
         rows = await Reader(pg).ended(room)
         sessions.append(rows.call)
-        await _until_calls(pg, len(sessions))
+        await _until_calls(pg, room, len(sessions))
     assert sessions[0]["id"] == sessions[1]["id"]  # read by the plain name both times
-    names = await pg.fetch("select session_id, end_reason, status from voice_calls order by id")
+    names = await pg.fetch(
+        "select session_id, end_reason, status from voice_calls"
+        " where starts_with(session_id, $1) order by id",
+        room,
+    )
+    assert len(names) == len(sessions)
     assert names[0]["session_id"] == room
     assert names[1]["session_id"].startswith(f"{room}@RM_")
     assert {row["end_reason"] for row in names} == {"room_closed"}
@@ -107,9 +112,13 @@ def _is_answered(rows: Rows) -> bool:
     return roles == ("user", "assistant") and "final" not in answer["metadata"]
 
 
-async def _until_calls(pg: Connection, count: int) -> None:
+async def _until_calls(pg: Connection, room: str, count: int) -> None:
     async def ended() -> bool:
-        found = await pg.fetchval("select count(*) from voice_calls where ended_at is not null")
+        found = await pg.fetchval(
+            "select count(*) from voice_calls"
+            " where starts_with(session_id, $1) and ended_at is not null",
+            room,
+        )
         return bool(found == count)
 
     await until(ended, what=f"{count} ended calls")

@@ -1,0 +1,1 @@
+"""Rooms that one worker with the common settings serves."""
