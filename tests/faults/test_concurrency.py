@@ -26,11 +26,11 @@ from tests.unit.callrecord.calls import (
     message,
     read_all,
     started,
-    until,
     usage,
     write,
 )
 from tests.unit.callrecord.recording.people import leave, participant
+from tests.waiting import until
 
 
 def calls(number: int) -> list[Recorded]:

@@ -21,8 +21,16 @@ from tests.faults.sidecar import log_of, sidecar
 from tests.postgres.callrecord.shipping.shipping import files_under, shipping
 from tests.postgres.proxy import Faults, proxy_to
 from tests.postgres.server import Connection
-from tests.unit.callrecord.calls import connected, ended, leg, message, started, until, usage, write
-from tests.waiting import until as until_so
+from tests.unit.callrecord.calls import (
+    connected,
+    ended,
+    leg,
+    message,
+    started,
+    usage,
+    write,
+)
+from tests.waiting import until
 
 
 def talk(turns: int, size: int = 500) -> list[Event]:
@@ -40,14 +48,14 @@ async def test_28_the_disk_is_full(
             filler = fill(disk)
             await one.append(*talk(100))
             assert not (directory.path / RESERVE).exists()  # the job has taken it
-            await until_so(lambda: pg.fetchval("select count(*) = 100 from voice_messages"))
+            await until(lambda: pg.fetchval("select count(*) = 100 from voice_messages"))
             fill(disk)
             await one.append(*talk(100))  # to its memory
             assert await pg.fetchval("select count(*) from voice_messages") < 200
             recovery.begin()
             filler.unlink()
             await one.append(usage(), ended())
-            await until_so(lambda: pg.fetchval("select ended_at from voice_calls"))
+            await until(lambda: pg.fetchval("select ended_at from voice_calls"))
             recovery.done()
             await one.end()
             await until(lambda: not files_under(disk / "outbox"))

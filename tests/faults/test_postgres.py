@@ -32,11 +32,10 @@ from tests.unit.callrecord.calls import (
     leg,
     message,
     started,
-    until,
     usage,
     write,
 )
-from tests.waiting import until as until_so
+from tests.waiting import until
 
 Step = Callable[[], Awaitable[object]]
 
@@ -99,7 +98,7 @@ class Scene:
         for each in self.jobs:
             await each.append(ended())
             await each.end()
-        await until(lambda: not files_under(self.directory.parent), timeout_s)
+        await until(lambda: not files_under(self.directory.parent), timeout_s=timeout_s)
         self.recovery.done()
 
 
@@ -444,7 +443,7 @@ async def test_27_the_schema_is_newer_than_the_worker(
         (directory,) = outbox.iterdir()
         async with job(directory) as one:
             await one.append(message("a"))
-            await until_so(lambda: pg.fetchval("select count(*) from voice_messages"))
+            await until(lambda: pg.fetchval("select count(*) from voice_messages"))
             await worker.stop()
             await pg.execute("update voice_worker.schema_version set oldest_worker = 999")
             await one.append(message("b"), ended())

@@ -18,8 +18,16 @@ from tests.faults.sidecar import log_of, sidecar
 from tests.postgres.callrecord.shipping.shipping import files_under, shipping
 from tests.postgres.proxy import Faults, proxy_to
 from tests.postgres.server import Connection
-from tests.unit.callrecord.calls import connected, ended, leg, message, started, until, usage, write
-from tests.waiting import until as until_so
+from tests.unit.callrecord.calls import (
+    connected,
+    ended,
+    leg,
+    message,
+    started,
+    usage,
+    write,
+)
+from tests.waiting import until
 
 APPENDING = """
 import sys
@@ -63,11 +71,11 @@ async def test_03_the_shipper_is_killed_between_the_commit_and_its_knowledge_of_
     async with proxy_to(database_url) as proxy, job(worker_directory(outbox)) as one:
         async with sidecar(outbox, proxy.url) as shipper:
             await one.append(leg(), connected(), message("first", tokens=3))
-            await until_so(lambda: pg.fetchval("select connected_at from voice_calls"))
+            await until(lambda: pg.fetchval("select connected_at from voice_calls"))
             proxy.faults = Faults(swallow_from=b"call_ids")
             await one.append(message("last", tokens=4), usage(7), ended())
             # Read in two batches, the second waits until the first one's answer is given up.
-            await until_so(lambda: pg.fetchval("select ended_at from voice_calls"), timeout_s=60)
+            await until(lambda: pg.fetchval("select ended_at from voice_calls"), timeout_s=60)
             await shipper.kill()
         proxy.faults = Faults()
         await one.end()

@@ -119,7 +119,11 @@ async def test_longest_duration(
 ) -> None:
     """A warning, then the goodbye, over a story that goes on; a rejoin gives no more time."""
     room = f"duration-{uuid4().hex[:8]}"
-    limits = {"AGENT_MAX_DURATION_S": "10", "AGENT_MAX_DURATION_WARNING_S": "6"}
+    limits = {
+        "AGENT_MAX_DURATION_S": "10",
+        "AGENT_MAX_DURATION_WARNING_S": "6",
+        "AGENT_REJOIN_GRACE_S": "3",
+    }
     worker = Worker(stack, tmp_path, database_url, name=server.agent_name, **limits)
     reader = Reader(pg)
     await worker.start()

@@ -56,7 +56,7 @@ class Worker:
                 "AGENT_SPEECH_CACHE_DIR": str(directory.parent / "speech"),  # of all tests
                 "AGENT_TURN_DETECTION": "vad",
                 "AGENT_HTTP_PORT": "0",
-                "AGENT_REJOIN_GRACE_S": "3",
+                "AGENT_REJOIN_GRACE_S": "1",
                 "AGENT_LOG_FORMAT": "json",
                 **settings,
             },

@@ -13,7 +13,12 @@ from livekit import api, rtc
 from local.errors import SettingsError
 from local.livekit_binary import find_or_build
 from local.livekit_server import LiveKitServer
-from tests.unit.local.servers import alive, descendants, eventually, name_of
+from tests.unit.local.servers import (
+    alive,
+    descendants,
+    name_of,
+)
+from tests.waiting import until
 
 pytestmark = pytest.mark.room
 
@@ -106,7 +111,7 @@ async def test_a_cancelled_build_leaves_nothing(
     others = descendants(os.getpid())  # servers that other tests share
     build = asyncio.create_task(find_or_build(lambda _line: None))
     # A compiler below `go build`, which is below us.
-    await eventually(lambda: [p for p in descendants(os.getpid()) if name_of(p) == "compile"])
+    await until(lambda: [p for p in descendants(os.getpid()) if name_of(p) == "compile"])
     processes = [each for each in descendants(os.getpid()) if each not in others]
     build.cancel()
     with pytest.raises(asyncio.CancelledError):

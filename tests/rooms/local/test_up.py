@@ -11,7 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.unit.local.servers import alive, descendants, eventually, open_directory
+from tests.unit.local.servers import (
+    alive,
+    descendants,
+    open_directory,
+)
+from tests.waiting import until
 
 SCRIPT = '{"tts": "tone", "stt": []}'
 
@@ -82,7 +87,7 @@ async def test_it_tells_where_everything_is_and_leaves_nothing(place: Path) -> N
 async def test_ctrl_c_during_the_start_leaves_nothing(place: Path, presses: int) -> None:
     """However often it is pressed."""
     async with up(place, "--no-livekit") as process:
-        await eventually(lambda: len(descendants(process.pid)) > 1)
+        await until(lambda: len(descendants(process.pid)) > 1)
         children = descendants(process.pid)
         for _ in range(presses):
             process.send_signal(signal.SIGINT)
@@ -99,7 +104,7 @@ async def test_children_die_with_a_killed_parent(place: Path) -> None:
         assert len(children) > 2
         process.kill()
         await process.wait()
-        await eventually(lambda: not alive(children))
+        await until(lambda: not alive(children))
         assert list((place / "tmp").iterdir())
     async with up(place, "--no-livekit", "--no-postgres", "--no-ai") as process:
         await ready(process)

@@ -34,7 +34,9 @@ async def worker(
 ) -> AsyncIterator[Worker]:
     """The one worker; at the end it stops in order."""
     place: Path = tmp_path_factory.mktemp("one-worker")
-    worker = Worker(stack, place, database_url, name=server.agent_name)
+    worker = Worker(  # with time to come back
+        stack, place, database_url, name=server.agent_name, AGENT_REJOIN_GRACE_S="3"
+    )
     await worker.start()
     yield worker
     assert await asyncio.shield(worker.stop()) == 0

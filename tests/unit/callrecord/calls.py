@@ -1,9 +1,7 @@
 """Events, files and logins of the tests of outbox, shipper and store."""
 
-import asyncio
 import secrets
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -114,14 +112,6 @@ def events_of(found: list[Entry | Damage]) -> list[Event]:
 def damage_of(found: list[Entry | Damage]) -> list[Damage]:
     """Return what was read and is no event."""
     return [item for item in found if isinstance(item, Damage)]
-
-
-async def until(what: Callable[[], Any], timeout_s: float = 15) -> None:
-    """Wait until something is so; fail if it is not in time."""
-    deadline = time.monotonic() + timeout_s
-    while not what():
-        assert time.monotonic() < deadline, "it did not come to be in time"
-        await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

@@ -1,10 +1,8 @@
 """What the tests of the local stack share: AI servers and the looks of a process tree."""
 
-import asyncio
 import json
 import tempfile
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -61,14 +59,6 @@ def name_of(process: psutil.Process) -> str:
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     """Those still running; a zombie is dead and waits for its parent to notice."""
     return [process for process in processes if _runs(process)]
-
-
-async def eventually(condition: Callable[[], object], limit_s: float = 20.0) -> None:
-    """Wait until the condition holds; fail after ``limit_s`` seconds."""
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        await asyncio.sleep(0.02)
 
 
 def _runs(process: psutil.Process) -> bool:

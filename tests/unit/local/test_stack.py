@@ -9,7 +9,11 @@ import pytest
 from local.errors import StartError
 from local.procs import Child
 from local.stack import Stack, running, running_parts
-from tests.unit.local.servers import alive, descendants, eventually
+from tests.unit.local.servers import (
+    alive,
+    descendants,
+)
+from tests.waiting import until
 
 
 def test_parts_left_out_are_not_in_the_environment() -> None:
@@ -52,7 +56,7 @@ async def test_a_child_that_ignores_signals_is_killed_with_its_children(tmp_path
     )
     await child.start()
     assert child.pid is not None
-    await eventually(lambda: "up" in child.tail())
+    await until(lambda: "up" in child.tail())
     processes = descendants(child.pid)
     assert processes
     await child.stop()

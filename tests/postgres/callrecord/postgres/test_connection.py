@@ -17,7 +17,12 @@ from callrecord.postgres.connection import connect, writable_url
 from callrecord.postgres.store import check_schema
 from callrecord.shipping.shipper import Shipper
 from tests.postgres.callrecord.shipping.shipping import QUICK
-from tests.unit.callrecord.calls import ended, started, until, write
+from tests.unit.callrecord.calls import (
+    ended,
+    started,
+    write,
+)
+from tests.waiting import until
 
 SSL_REQUEST = 80877103
 

@@ -15,7 +15,14 @@ from callrecord.outbox.refused_files import RefusedEvent
 from callrecord.postgres.store import Store, check_schema, meaning
 from tests.postgres.proxy import Faults, Proxy, proxy_to
 from tests.postgres.server import Connection
-from tests.unit.callrecord.calls import at, batch, connected, message, started, until
+from tests.unit.callrecord.calls import (
+    at,
+    batch,
+    connected,
+    message,
+    started,
+)
+from tests.waiting import until
 
 BY_STATE = {
     Transient: "08000 08003 08006 28000 28P01 40001 40P01 53100 53200 53300 57014 57P01 57P03"

@@ -16,7 +16,16 @@ from callrecord.shipping.shipper import Shipper
 from tests.postgres.callrecord.shipping.shipping import QUICK, WORKER, files_under, shipping
 from tests.postgres.proxy import Faults, Proxy, proxy_to
 from tests.postgres.server import Connection
-from tests.unit.callrecord.calls import connected, ended, leg, message, started, until, usage, write
+from tests.unit.callrecord.calls import (
+    connected,
+    ended,
+    leg,
+    message,
+    started,
+    usage,
+    write,
+)
+from tests.waiting import until
 
 
 @pytest.fixture

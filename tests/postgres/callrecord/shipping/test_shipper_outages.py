@@ -21,7 +21,13 @@ from tests.postgres.callrecord.shipping.shipping import QUICK, shipping, stored
 from tests.postgres.proxy import Faults, Proxy, proxy_to
 from tests.postgres.rows import STRICT
 from tests.postgres.server import Connection
-from tests.unit.callrecord.calls import ended, message, started, until, write
+from tests.unit.callrecord.calls import (
+    ended,
+    message,
+    started,
+    write,
+)
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolPara
 from local.ai import script as scripts
 from local.errors import SettingsError
 from tests.unit.local.ai_control import control_url, set_script
-from tests.unit.local.servers import eventually
+from tests.waiting import until
 
 FAST: dict[str, Any] = {"tts": "tone", "stt": ["hello"] * 9}
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello there"}]
@@ -174,7 +174,7 @@ async def test_a_fault_begins_while_requests_run(client: openai.AsyncOpenAI) -> 
     await _faults(client, default={"reply": "one two three", "tokens_per_s": 10})
     said: list[str] = []
     running = asyncio.create_task(_stream(client, said))
-    await eventually(lambda: said)
+    await until(lambda: said)
     await _faults(client, {"on": "llm", "do": "fail"})
     with pytest.raises(openai.InternalServerError):
         await _ask(client, "llm")

@@ -18,7 +18,10 @@ from livekit.agents import (
 from livekit.plugins import openai as plugins
 
 from tests.unit.local.ai_control import set_script
-from tests.unit.local.servers import ai_server, eventually
+from tests.unit.local.servers import (
+    ai_server,
+)
+from tests.waiting import until
 
 SPOKEN = "My order has not arrived."
 # No second try, and half a second for each part of an answer.
@@ -45,7 +48,7 @@ async def test_speech_is_heard(client: openai.AsyncOpenAI, model: str, audio_for
     assert frame.sample_rate == 24_000
     event = await stt.recognize(frame)
     assert event.alternatives[0].text.lower() == SPOKEN.lower()
-    await eventually(lambda: usage)
+    await until(lambda: usage)
     assert (usage[0] > 0) == (model == "gpt-4o-mini-tts")
     await tts.aclose()
     await stt.aclose()

@@ -15,7 +15,10 @@ from livekit.agents.metrics import RealtimeModelMetrics, STTMetrics
 from livekit.plugins.openai import realtime
 
 from tests.unit.local.ai_control import control_url, faulty
-from tests.unit.local.servers import ai_server, eventually
+from tests.unit.local.servers import (
+    ai_server,
+)
+from tests.waiting import until
 
 ASKED = "Please tell me about the weather."
 REPLY = "It is sunny today. Please take a hat."
@@ -114,9 +117,9 @@ async def test_a_caller_is_heard_and_answered(
     """By speech that says the words of its transcript, and with the cost of each."""
     await talk.session.update_instructions("You are kind.")
     talk.speak(asked)
-    await eventually(lambda: talk.generations)
+    await until(lambda: talk.generations)
     text, frames = await _listen(talk.generations[0])
-    await eventually(lambda: talk.metrics)
+    await until(lambda: talk.metrics)
     assert talk.heard == [ASKED]
     assert text == REPLY
     file = ("reply.wav", rtc.combine_audio_frames(frames).to_wav_bytes())
@@ -137,16 +140,16 @@ async def test_a_caller_interrupts(talk: Talk, asked: bytes) -> None:
     """What was sent of the reply is billed; the rest was never made."""
     generation = await talk.say("Tell me a story.")
     listening = asyncio.create_task(_listen(generation))
-    await eventually(lambda: talk.session._current_generation and _begun(talk.session))
+    await until(lambda: talk.session._current_generation and _begun(talk.session))
     talk.speak(asked)
     text, frames = await listening
     seconds = sum(frame.duration for frame in frames)
     assert talk.interruptions == 1
     assert 0 < len(text) < len(LONG)
-    await eventually(lambda: talk.metrics)
+    await until(lambda: talk.metrics)
     assert talk.metrics[0].cancelled
     assert talk.metrics[0].output_token_details.audio_tokens == pytest.approx(seconds * 20, abs=1)
-    await eventually(lambda: len(talk.generations) == 2)
+    await until(lambda: len(talk.generations) == 2)
     assert (await _listen(talk.generations[1]))[0] == REPLY
 
 
@@ -156,12 +159,12 @@ async def test_the_bill_is_what_was_told(
     """Of a response, of one that was cut, and of what was heard beside it."""
     generation = await talk.say("Tell me a story.")
     listening = asyncio.create_task(_listen(generation))
-    await eventually(lambda: talk.session._current_generation and _begun(talk.session))
+    await until(lambda: talk.session._current_generation and _begun(talk.session))
     talk.speak(asked)
     await listening
-    await eventually(lambda: len(talk.generations) == 2)
+    await until(lambda: len(talk.generations) == 2)
     await _listen(talk.generations[1])
-    await eventually(lambda: len(talk.metrics) == 2 and talk.stt_metrics)
+    await until(lambda: len(talk.metrics) == 2 and talk.stt_metrics)
     answer: Any = await client.get(control_url(client, "bill"), cast_to=object)
     billed = {line["id"]: line for line in answer["requests"]}
     for told in talk.metrics:
@@ -191,7 +194,7 @@ async def test_a_client_interrupts_and_truncates(talk: Talk) -> None:
     message = await anext(aiter(generation.message_stream))
     await anext(aiter(message.audio_stream))
     talk.session.interrupt()
-    await eventually(lambda: talk.metrics)
+    await until(lambda: talk.metrics)
     assert talk.metrics[0].cancelled
     talk.session.truncate(message_id=message.message_id, modalities=["audio"], audio_end_ms=100)
     assert (await _listen(await talk.say("What is the weather?")))[0] == REPLY
@@ -220,7 +223,7 @@ async def test_a_failed_response_is_told(client: openai.AsyncOpenAI, talk: Talk)
         client, SCRIPT, {"on": "realtime", "do": "fail", "status": 500, "when": "first 1"}
     ):
         await talk.say("Hello.")
-        await eventually(lambda: talk.errors)
+        await until(lambda: talk.errors)
         assert talk.errors.pop().recoverable
         assert (await _listen(await talk.say("The weather?")))[0] == REPLY
 
@@ -233,7 +236,7 @@ async def test_a_quota_that_is_used_up_ends_the_session(client: openai.AsyncOpen
             realtime.RealtimeModel(base_url=url, api_key="local", http_session=http).session()
         )
         await talk.say("Hello.")
-        await eventually(lambda: talk.errors)
+        await until(lambda: talk.errors)
         assert not talk.errors[0].recoverable
         with pytest.raises(APIError, match="insufficient_quota"):
             await talk.session.aclose()
@@ -244,7 +247,7 @@ async def test_a_cut_connection_is_opened_again(client: openai.AsyncOpenAI, talk
     async with faulty(client, SCRIPT, {"on": "realtime", "do": "cut", "when": "first 1"}):
         generation = await talk.say("What is the weather?")
         await _listen(generation)
-        await eventually(lambda: talk.errors)
+        await until(lambda: talk.errors)
         assert talk.errors.pop().recoverable
         assert (await _listen(await talk.session.generate_reply()))[0] == REPLY
 
