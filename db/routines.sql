@@ -4494,8 +4494,9 @@ $routine$;
 -- The version of the schema: one number for tables and routines, that of the newest migration or of the
 -- newest change of what a routine promises. Runs last.
 --
--- version: what a worker asks for at its start (SCHEMA_VERSION_NEEDED in callrecord/postgres/schema_version.py is the
--- version that it was written for). oldest_worker: the smallest such number that is still served.
+-- version: what a worker asks for at its start (SCHEMA_VERSION_NEEDED in
+-- callrecord/postgres/schema_version.py is the version that it was written for). oldest_worker: the
+-- smallest such number that is still served.
 --
 -- The rule: a routine whose contract changes (arguments, result, what it promises) gets a new name, and
 -- the old one stays for as long as oldest_worker is below this change, so that old and new workers run
@@ -4508,7 +4509,7 @@ on conflict (only_row) do update set
     updated_at = now();
 $routine$;
 
-    update voice_worker.schema_version v set routines = '1b659d7c2c45acf5d9493073bddcfd4c969bc566e15ceecbd57b49823a6c5fb6' || ' ' || (
+    update voice_worker.schema_version v set routines = '01cb5fe7c30ca21ed9f565c6446d4243a79275cb008a4507120a087be7a2a875' || ' ' || (
     -- Where they were applied, and how many there are now: in a restored dump some are missing, and
     -- "drop ... cascade" of something else takes some along.
     select
