@@ -8,7 +8,7 @@ Times are aware datetimes in UTC, ids are UUIDv7 made by the recorder (RFC 9562,
 """
 
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -91,6 +91,18 @@ class CallStarted(_Event, frozen=True, tag="call_started"):
     agent_name: str = ""
     agent_identity: str = ""
     metadata: dict[str, Any] = {}
+
+    @property
+    def row_id(self) -> UUID:
+        """Id of the call's row: the one that the front end named, or else the key.
+
+        It is another one only where a row is found by its room's name, or the named one is not
+        there; the row's `job_id` is the job's in any case.
+        """
+        try:
+            return UUID(self.call_id or "")
+        except ValueError:
+            return self.key
 
 
 class CallConnected(_Event, frozen=True, tag="call_connected"):
@@ -271,22 +283,23 @@ def _clean(value: Any) -> Any:
     return value
 
 
-def log_fields(header: CallStarted) -> dict[str, str]:
-    """Return job, room and call id.
+LATENCIES: Final = (
+    "transcription_delay_ms",
+    "end_of_turn_delay_ms",
+    "turn_completed_delay_ms",
+    "llm_ttft_ms",
+    "first_sentence_ms",
+    "tts_ttfb_ms",
+    "playout_delay_ms",
+    "e2e_latency_ms",
+)
+"""A turn's latencies, by the fields of `Message` and the columns of the table."""
 
-    The call id is that of the row: the one the front end named, or else the call's own key. Only
-    where a row is found by its room's name, or a named one is not there, is it another; the row's
-    `job_id` is the job's in any case.
-    """
+
+def log_fields(header: CallStarted) -> dict[str, str]:
+    """Return job, room and call id, by which a reader finds the call of a log line."""
     return {
         "job_id": header.job_id,
         "room": header.room_name,
-        "call_id": _named(header.call_id) or str(header.key),
+        "call_id": str(header.row_id),
     }
-
-
-def _named(call_id: str | None) -> str | None:
-    try:
-        return str(UUID(call_id)) if call_id else None
-    except ValueError:
-        return None

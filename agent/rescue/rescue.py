@@ -170,8 +170,7 @@ class Rescue:
             logger.info("nothing understood, caller asked again")
             self._say(Failure("stt", problem))
             return
-        by_realtime = models_of(self._session).hears_itself
-        self._fail(Failure("realtime_model" if by_realtime else "stt", problem))
+        self._fail(Failure(models_of(self._session).ear, problem))
 
     # What is done about it
 

@@ -184,6 +184,4 @@ class TurnWatch:
     def _part(self, *, said: bool) -> str:
         """Return what has to work for a text to be said, or for a reply to be made."""
         models = models_of(self._session)
-        if said and models.tts is not None:
-            return "tts"
-        return "llm" if models.realtime is None else "realtime_model"
+        return models.voice if said else models.mind

@@ -150,10 +150,7 @@ class Phrases:
         """
         if text in self._audio:
             return None
-        models = models_of(session)
-        if models.tts is not None:
-            return "tts"
-        return "llm" if models.realtime is None else "realtime_model"
+        return models_of(session).voice
 
 
 def _can_speak(session: AgentSession[None]) -> bool:

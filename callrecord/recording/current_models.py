@@ -1,7 +1,7 @@
 """The models that a session uses now: an agent may bring its own, in place of the session's."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from livekit.agents import NOT_GIVEN, AgentSession
 from livekit.agents.llm import LLM, RealtimeModel
@@ -24,9 +24,37 @@ class Models:
         return self.llm if isinstance(self.llm, RealtimeModel) else None
 
     @property
+    def answers_by(self) -> Literal["llm", "realtime"]:
+        """The kind of request that an answer takes."""
+        return "llm" if self.realtime is None else "realtime"
+
+    @property
+    def voice(self) -> str:
+        """The part that speaks, as LiveKit's errors name it: "tts" or "realtime_model".
+
+        In a session of text alone it is the language model, "llm".
+        """
+        return "tts" if self.tts is not None else self.mind
+
+    @property
+    def mind(self) -> str:
+        """The part that answers, as LiveKit's errors name it: "llm" or "realtime_model"."""
+        return "llm" if self.realtime is None else "realtime_model"
+
+    @property
+    def ear(self) -> str:
+        """The part that hears the caller, likewise: "stt" or "realtime_model"."""
+        return "realtime_model" if self.hears_itself else "stt"
+
+    @property
     def hears_itself(self) -> bool:
         """Whether a realtime model hears the caller, without a model of its own for that."""
         return self.stt is None and self.realtime is not None
+
+
+def named(model: Any) -> str:
+    """Return a model's provider and name, as gaps and reports name it."""
+    return f"{model.provider}/{model.model}"
 
 
 def models_of(session: AgentSession[Any]) -> Models:

@@ -17,6 +17,8 @@ RAW_LIMIT = 4096
 class Guard:
     """Makes handlers safe.
 
+    A timer's handler that always fails has nothing to keep: its failure is kept once, then counted.
+
     Attributes:
         failed: Events that could not be handled, by the handler's name.
     """
@@ -35,9 +37,13 @@ class Guard:
                 handler(*args, **named)
             except Exception as error:
                 self.failed[name] += 1
-                logger.exception("event handler failed, event kept raw", extra={"event_type": name})
+                if args or named or self.failed[name] == 1:
+                    logger.exception(
+                        "event handler failed, event kept raw", extra={"event_type": name}
+                    )
                 raw = " ".join(map(_repr, (*args, *named.items())))[:RAW_LIMIT]
-                self._append(Unhandled(at=now(), source=name, error=repr(error), raw=raw))
+                if args or named or self.failed[name] == 1:
+                    self._append(Unhandled(at=now(), source=name, error=repr(error), raw=raw))
 
         return guarded
 

@@ -102,13 +102,14 @@ class Recorder:
             return
         try:
             self._writer.append(event)
-            if isinstance(event, Usage):
-                self.reconciliation.recorded(event)
-            if self.telemetry is not None:
-                self.telemetry.observe(event)
         except Exception:
             self._not_recorded[type(event)] += 1
             logger.exception("event not recorded", extra={"event_type": type(event).__name__})
+            return
+        if isinstance(event, Usage):
+            self.reconciliation.recorded(event)
+        if self.telemetry is not None:
+            self.telemetry.observe(event)  # it never raises
 
     def attach_room(self, room: rtc.Room) -> None:
         """Listen to the room; before it is connected, so that no early event is missed."""

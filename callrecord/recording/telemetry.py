@@ -16,8 +16,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from callrecord.events import CallStarted, Event, Message, Usage
+from callrecord.events import LATENCIES, CallStarted, Event, Message, Usage
 from callrecord.privacy import private_logger
+from callrecord.recording.recent import Recent
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider
@@ -31,18 +32,10 @@ FLUSH_S: Final = 2.0
 _SHOWS_CONTENT: Final = "LIVEKIT_TELEMETRY_ALLOW_PII"
 _OF_THE_LEDGER: Final = ("gen_ai.client.token.usage", "gen_ai.client.operation.duration")
 """LiveKit counts these as well, of the requests that it sees: each would be there twice."""
-_DELAYS: Final = (
-    "transcription_delay_ms",
-    "end_of_turn_delay_ms",
-    "turn_completed_delay_ms",
-    "llm_ttft_ms",
-    "first_sentence_ms",
-    "tts_ttfb_ms",
-    "playout_delay_ms",
-    "e2e_latency_ms",
-)
 _PROVIDERS: Final[list["MeterProvider"]] = []
 """Ours of this process: none or one, as it can be set once."""
+_KEPT: Final = 512
+"""Rows of which another version may come."""
 _OPERATIONS: Final = {"llm": "chat", "realtime": "chat", "tts": "speech", "stt": "transcription"}
 
 
@@ -81,7 +74,7 @@ class Telemetry:
         tokens, duration = _OF_THE_LEDGER
         self._tokens = meter.create_histogram(tokens, unit="{token}")
         self._durations = meter.create_histogram(duration, unit="s")
-        self._told: set[UUID] = set()
+        self._exported: Recent[UUID, bool] = Recent(_KEPT)
         self._drafts: dict[UUID, Message] = {}
 
     def observe(self, event: Event) -> None:
@@ -96,15 +89,15 @@ class Telemetry:
 
     def _observe(self, event: Event) -> None:
         if isinstance(event, Usage) and not event.metadata.get("open"):
-            if event.id not in self._told:
-                self._told.add(event.id)
+            if event.id not in self._exported:
+                self._exported.put(event.id, True)
                 self._count(event)
-        elif isinstance(event, Message) and event.id not in self._told:
+        elif isinstance(event, Message) and event.id not in self._exported:
             if event.metadata.get("final") is False:
                 self._drafts[event.id] = event
             else:
                 self._drafts.pop(event.id, None)
-                self._told.add(event.id)
+                self._exported.put(event.id, True)
                 self._trace(event)
 
     async def stop(self) -> None:
@@ -153,7 +146,7 @@ class Telemetry:
                 "lk.speech_id": message.speech_id,
                 "gen_ai.request.model": message.model,
                 "voice.interrupted": message.interrupted,
-                **{f"voice.{name}": getattr(message, name) for name in _DELAYS},
+                **{f"voice.{name}": getattr(message, name) for name in LATENCIES},
             }.items()
             if value is not None
         }
@@ -176,13 +169,9 @@ def _flush(
 
 
 def _named(header: CallStarted) -> dict[str, Any]:
-    """Return what names the call: the front end's id of its row if it gave one, else ours."""
-    try:
-        call_id = UUID(header.call_id or "")
-    except ValueError:
-        call_id = header.key
+    """Return what names the call."""
     return {
-        "voice.call_id": str(call_id),
+        "voice.call_id": str(header.row_id),
         "voice.call_key": str(header.key),
         "lk.job_id": header.job_id,
         "lk.room_sid": header.room_sid,

@@ -166,7 +166,7 @@ class AgentTurns:
         self._known.put(item.id, message)
         # First, so that the message exists when its requests name it.
         self._append(message)
-        if speech_id not in self._scripted:
+        if speech_id is not None and speech_id not in self._scripted:
             self._used.answered(aloud=speech_id in self._sounded and self._is_audible())
         self._ledger.answer(item.metrics.get("provider_request_ids", []), message)
         if speech_id is not None:

@@ -96,6 +96,7 @@ class LastUtterance:
         self._interim = False
         self._told_at = self._final_at = 0.0
         self._changed = asyncio.Event()
+        self._forgetting: asyncio.TimerHandle | None = None
 
     def follow(self, session: AgentSession[Any], guard: Guard) -> None:
         """Begin, with handlers made safe by `guard`; before the session is started."""
@@ -265,5 +266,9 @@ class LastUtterance:
         options.session_close_transcript_timeout = (
             max(left_s, self._own_wait_s) if pending else self._own_wait_s
         )
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+            self._forgetting = None
         if pending and not self._speaks():
-            asyncio.get_running_loop().call_later(FORGOTTEN_S, self._look_again)
+            later = asyncio.get_running_loop().call_later
+            self._forgetting = later(FORGOTTEN_S, self._look_again)

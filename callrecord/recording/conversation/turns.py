@@ -20,7 +20,7 @@ from callrecord.recording.conversation.agents import ConfigUpdates, handoff
 from callrecord.recording.conversation.caller_turns import CallerTurns
 from callrecord.recording.conversation.messages import when
 from callrecord.recording.conversation.tools import Tools
-from callrecord.recording.current_models import CurrentModels
+from callrecord.recording.current_models import CurrentModels, named
 from callrecord.recording.instrumentation.lookups import realtime_session
 from callrecord.recording.usage.ledger import HEARD, Ledger
 from callrecord.recording.usage.reconciliation import UsedModels
@@ -133,8 +133,7 @@ class Turns:
         found = self._used.gaps(self._ledger.kinds)
         realtime = self._models.now().realtime
         if self._estimated and realtime is not None:
-            name = f"{realtime.provider}/{realtime.model}"
-            found.append(f"realtime {name}: {self._estimated} responses without figures")
+            found.append(f"realtime {named(realtime)}: {self._estimated} responses without figures")
         return found
 
     def made(self, speech_id: str | None, asker: Any = None) -> bool:

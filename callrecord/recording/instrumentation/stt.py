@@ -104,21 +104,22 @@ class STTWatch:
         # One that had found words was not refused, whatever came then.
         refused = self._error is not None and not self._words and was_refused(self._error)
         heard_s = self._given_s if self._words else 0.0
-        share = self._meter.estimator.hearing(self._model.model)
+        learned = self._meter.estimator.hearing(self._model.model)
+        share = 1.0 if learned is None else learned
         row = row_of(
             "stt",
             self._model,
-            audio_ms=round(heard_s * (1.0 if share is None else share) * 1000),
+            audio_ms=round(heard_s * share * 1000),
             error=None if self._error is None else type(self._error).__name__,
             estimated=not refused,
-            metadata={"estimate": {"method": "audio", "share": round(share or 1.0, 3)}},
+            metadata={"estimate": {"method": "audio", "share": round(share, 3)}},
         )
         if self._attempts > 1:
             row.metadata["attempt"] = self._attempts
         if refused:
             del row.metadata["estimate"]
         self._meter.add(row)
-        if share is None and self._final:
+        if learned is None and self._final:
             self._meter.told_nothing(row)
         self._begin_piece()
 

@@ -15,7 +15,7 @@ from livekit.agents.metrics import LLMModelUsage, STTModelUsage, TTSModelUsage
 from livekit.agents.metrics.base import Metadata
 
 from callrecord.events import Usage
-from callrecord.recording.current_models import CurrentModels
+from callrecord.recording.current_models import CurrentModels, named
 from callrecord.recording.recent import Recent
 
 _Model = tuple[str, str, str]
@@ -108,7 +108,7 @@ class UsedModels:
     def answered(self, *, aloud: bool) -> None:
         """Count a reply that a model has made, and whether it was heard."""
         models = self._models.now()
-        self._count("llm" if models.realtime is None else "realtime", models.llm)
+        self._count(models.answers_by, models.llm)
         # A realtime model speaks itself, and a session of text alone has no speech.
         if aloud and models.realtime is None and models.tts is not None:
             self._count("tts", models.tts)
@@ -128,7 +128,7 @@ class UsedModels:
 
 def _named(kind: str, model: Any) -> str:
     # Without a model an agent's own node has heard or answered, by whatever it asks.
-    return kind if model is None else f"{kind} {model.provider}/{model.model}"
+    return kind if model is None else f"{kind} {named(model)}"
 
 
 def _figures(row: Usage) -> dict[str, int]:

@@ -97,8 +97,10 @@ def was_refused(error: BaseException) -> bool:
 
     One whose connection broke later may have been read, and is billed then.
     """
+    seen: set[int] = set()
     cause: BaseException | None = error
-    while cause is not None:
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
         if isinstance(cause, APIStatusError | ConnectionRefusedError | gaierror):
             return True
         if type(cause).__name__ in _NEVER_SENT:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from callrecord.events import (
     COMPLETED,
     FAILED,
+    LATENCIES,
     STRING_LIMIT,
     Message,
     decode,
@@ -18,6 +19,8 @@ from callrecord.events import (
     new_id,
     status_of,
 )
+from callrecord.recording.conversation import messages
+from callrecord.rows import Message as RowOfMessage
 from tests.unit.callrecord.calls import at, connected, ended, leg, message, started, usage
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=40)
@@ -77,3 +80,11 @@ def test_ids_grow_with_time() -> None:
     assert ids == sorted(set(ids))
     assert {id_.version for id_ in ids} == {7}
     assert at(1) > at(0)
+
+
+def test_the_latencies_are_fields_of_a_turn_and_columns() -> None:
+    for names in (Message.__struct_fields__, tuple(RowOfMessage.__dataclass_fields__)):
+        assert set(LATENCIES) < set(names)
+        assert {name for name in names if name.endswith("_ms")} == {*LATENCIES, "audio_duration_ms"}
+    assert tuple(messages._LATENCIES) == LATENCIES
+    assert set(messages.PARTS) < set(LATENCIES)

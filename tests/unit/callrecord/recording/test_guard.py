@@ -50,3 +50,17 @@ def test_guarded_handlers_get_the_arguments_they_take(outbox: Outbox) -> None:
     emitter.emit("x", 1, 2, 3)
     assert got == [(1,), (1, 2)]
     assert outbox.recorder.failures == 0
+
+
+def test_a_timer_that_always_fails_is_kept_once_and_counted(
+    outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails() -> None:
+        raise RuntimeError("no")
+
+    tick = outbox.recorder.guard("tick", fails)
+    for _ in range(10):
+        tick()
+    assert outbox.recorder.guard.failed["tick"] == 10
+    assert len(outbox.of(Unhandled)) == 1
+    assert caplog.text.count("event handler failed") == 1
