@@ -1,1 +1,1 @@
-"""The outbox: each call's events in a file on the local disk, until Postgres has them."""
+"""The outbox: one file per call on the local disk, which holds its events until they ship."""

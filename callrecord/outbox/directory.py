@@ -1,7 +1,7 @@
-"""The outbox directory: one subdirectory a worker, named by a uuid made once, with a lock.
+"""The outbox directory: one subdirectory per worker, named by a uuid and guarded by a lock.
 
-A worker that starts takes a subdirectory whose lock is free, so that a restarted container finds
-its own leftovers; further free ones, of workers that died, it adopts and ships as well.
+A starting worker claims a subdirectory whose lock is free, so a restarted container finds its own
+leftovers. It also adopts and ships the unlocked subdirectories of other workers that died.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from callrecord.errors import Stop
 from callrecord.events import CallStarted, encode
 from callrecord.outbox import locks
 from callrecord.outbox.local_disk import check_local
-from callrecord.outbox.writer import FULL, RESERVE, SUFFIX, UNBORN
+from callrecord.outbox.writer import FULL, RESERVE, SUFFIX, UNNAMED
 from callrecord.privacy import private_logger
 
 logger = private_logger("voice.outbox")
@@ -22,19 +22,19 @@ logger = private_logger("voice.outbox")
 LOCK = "worker.lock"
 ACCEPTED = ".accepted"
 
-UNBORN_S = 60.0
-"""Age at which a file without its final name is nobody's."""
+ABANDONED_S = 60.0
+"""Age after which a file that never got its final name is abandoned."""
 
 _TRIES = 10
 
 
 def note_path(directory: Path, job_id: str) -> Path:
-    """Return where the note of an accepted job stands in a worker's subdirectory."""
+    """Return the path of an accepted job's note in a worker's subdirectory."""
     return directory / f"{job_id}{ACCEPTED}"
 
 
 class WorkerDirectory:
-    """A worker's subdirectory, held by its lock."""
+    """A worker's subdirectory, whose lock we hold."""
 
     def __init__(self, path: Path, lock_fd: int) -> None:
         self.path = path
@@ -42,13 +42,13 @@ class WorkerDirectory:
         self._lock_fd = lock_fd
 
     def files(self) -> list[Path]:
-        """Return the outbox files in it, oldest name first."""
+        """Return its outbox files, sorted by name."""
         return self._named(SUFFIX)
 
     def note_accepted(self, header: CallStarted) -> Path:
-        """Write down a job that was accepted, until its own outbox file stands.
+        """Write a note of an accepted job, which is kept until the job has its own outbox file.
 
-        A job that dies before its first append would else leave nothing behind.
+        Without it, a job that dies before its first append would leave no trace.
         """
         path = note_path(self.path, header.job_id)
         with open(path, "wb", opener=_private) as file:
@@ -56,7 +56,7 @@ class WorkerDirectory:
         return path
 
     def forget_accepted(self, note: Path) -> None:
-        """Take the note of a job back that was given to somebody else."""
+        """Remove the note of a job that LiveKit assigned to another worker."""
         note.unlink(missing_ok=True)
 
     def accepted(self) -> list[Path]:
@@ -64,16 +64,16 @@ class WorkerDirectory:
         return self._named(ACCEPTED)
 
     def release(self, *, remove_if_empty: bool = False) -> None:
-        """Give the lock up; an adopted directory that was shipped empty can be removed."""
+        """Release the lock, and with `remove_if_empty` remove the directory if nothing is left."""
         if remove_if_empty:
-            with contextlib.suppress(OSError):  # gone, or somebody's file in it: theirs to keep
+            with contextlib.suppress(OSError):  # already gone, or it holds somebody else's file
                 self._remove_empty()
         locks.close(self._lock_fd)
 
     def _remove_empty(self) -> None:
-        for path in self.path.glob(f".*{SUFFIX}{UNBORN}"):
-            # Of a writer that was killed while it made its file; a living one needs no minute.
-            if time.time() - path.stat().st_mtime > UNBORN_S:
+        for path in self.path.glob(f".*{SUFFIX}{UNNAMED}"):
+            # Left by a writer that was killed while it made its file; that takes milliseconds.
+            if time.time() - path.stat().st_mtime > ABANDONED_S:
                 path.unlink()
         if {path.name for path in self.path.iterdir()} <= {LOCK, RESERVE}:
             (self.path / RESERVE).unlink(missing_ok=True)
@@ -81,7 +81,7 @@ class WorkerDirectory:
             self.path.rmdir()
 
     def _named(self, suffix: str) -> list[Path]:
-        # Regular files only: opening a pipe that somebody put there would wait for ever.
+        # Regular files only: opening a named pipe would block forever.
         with os.scandir(self.path) as entries:
             return sorted(
                 self.path / entry.name
@@ -91,14 +91,14 @@ class WorkerDirectory:
 
 
 class OutboxHome:
-    """The directory that AGENT_OUTBOX_DIR names, shared by all workers of a host."""
+    """The directory in AGENT_OUTBOX_DIR, which all workers of a host share."""
 
     def __init__(self, root: Path) -> None:
         """Prepare the directory.
 
         Raises:
-            Stop: It can't be written, lies on a network file system, where flock is no proof, or
-                this system has no locks. A disk that is only full is accepted: shipping frees it.
+            Stop: It can't be written, it is on a network file system (where flock is unreliable),
+                or this system has no file locks. A full disk is accepted: shipping frees space.
         """
         self.root = root
         locks.require_locks()
@@ -108,14 +108,16 @@ class OutboxHome:
         except OSError as error:
             if error.errno not in FULL:
                 raise self._not_writable(error) from error
-            logger.error("outbox's disk is full", extra={"directory": str(root)})  # noqa: TRY400
+            logger.error(  # noqa: TRY400
+                "outbox disk full, free space on it", extra={"directory": str(root)}
+            )
         check_local(root, f"AGENT_OUTBOX_DIR={root}")
 
     def take(self) -> WorkerDirectory:
-        """Take the first free subdirectory, or make one.
+        """Claim the first free subdirectory, or create one.
 
         Raises:
-            Stop: None can be made.
+            Stop: It can't create one, or can't lock any.
         """
         for _ in range(_TRIES):
             free = self.adopt(limit=1)
@@ -127,15 +129,15 @@ class OutboxHome:
             except OSError as error:
                 raise self._not_writable(error) from error
             directory = _lock(path)
-            if directory is not None:  # else another worker was quicker to adopt what we made
+            if directory is not None:  # None: another worker adopted it first
                 return directory
-        raise Stop(f"AGENT_OUTBOX_DIR={self.root}: no subdirectory can be locked, see the log")
+        raise Stop(f"AGENT_OUTBOX_DIR={self.root}: no subdirectory can be locked, check the log")
 
     def for_one_job(self) -> Path:
-        """Return a subdirectory for a job whose worker has none; it may be gone any moment.
+        """Return a subdirectory for a job whose worker has none; it may be removed at any moment.
 
-        It takes no lock: the call's own file has one, and who ships a subdirectory, or adopts it
-        one day, ships all files in it. One that is shipped now is preferred.
+        This holds no lock: the call's own file has one, and the process that ships or adopts a
+        subdirectory ships all files in it. A subdirectory that is being shipped now is preferred.
         """
         free = None
         for path in self._subdirectories():
@@ -147,7 +149,7 @@ class OutboxHome:
             directory.release()
             free = path
         logger.warning(
-            "nothing ships this outbox yet: events wait on disk, run `callrecord ship`",
+            "nothing ships this outbox, events wait on disk until you run `callrecord ship`",
             extra={"directory": str(self.root)},
         )
         if free is None:
@@ -167,7 +169,7 @@ class OutboxHome:
 
     def _not_writable(self, error: OSError) -> Stop:
         where = f"AGENT_OUTBOX_DIR={self.root}"
-        return Stop(f"{where} can't be written ({error.strerror}): name another")
+        return Stop(f"{where} can't be written ({error.strerror}): set a writable directory")
 
     def _subdirectories(self) -> list[Path]:
         return sorted(path for path in self.root.iterdir() if _is_uuid(path.name) and path.is_dir())
@@ -182,7 +184,7 @@ def _probe(root: Path) -> None:
 
 
 def _private(path: str, flags: int) -> int:
-    # Whatever the umask: what the front end knows of a caller is in it.
+    # Regardless of the umask: the file holds the front end's data about the caller.
     return os.open(path, flags, 0o600)
 
 
@@ -197,11 +199,11 @@ def _is_uuid(name: str) -> bool:
 def _lock(path: Path) -> WorkerDirectory | None:
     try:
         fd = os.open(path / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-    except FileNotFoundError:  # its last owner removed it just now
+    except FileNotFoundError:  # its last owner has just removed it
         return None
-    except OSError as error:  # not ours to read: another user's, or no lock file
+    except OSError as error:  # it belongs to another user, or its lock is not a file
         logger.warning(
-            "outbox of a worker can't be locked, left alone",
+            "worker's outbox can't be locked and is not shipped, check its owner",
             extra={"outbox": path.name, "error": str(error)},
         )
         return None

@@ -1,4 +1,4 @@
-"""Room on the outbox's disk: refuse calls before it is full, and keep some for those that run."""
+"""Space on the outbox disk: refuses new calls before it is full, keeps some for running calls."""
 
 import shutil
 from pathlib import Path
@@ -9,18 +9,17 @@ from callrecord.privacy import private_logger
 logger = private_logger("voice.disk")
 
 RESERVE_BYTES = 1024 * 1024
-"""Held back so that running calls can write their end when the disk is full."""
+"""Reserved so that running calls can write their last events when the disk is full."""
 
 
 class DiskReserve:
-    """A file of real bytes in the worker's directory, given back when the disk runs out.
+    """A file of real bytes in the worker's directory, which is removed when the disk is full.
 
-    By whoever notices first: the worker, which looks once a second, or a call whose write the disk
-    has refused.
+    Either the worker, which checks once a second, removes it, or a call whose write failed.
     """
 
     def __init__(self, directory: Path, *, low_bytes: int) -> None:
-        """`low_bytes`: free space below which no new calls are taken."""
+        """`low_bytes`: free space below which the worker accepts no new calls."""
         self._file = directory / RESERVE
         self._low = low_bytes
 
@@ -28,24 +27,24 @@ class DiskReserve:
         """Return whether new calls should go to another worker."""
         return shutil.disk_usage(self._file.parent).free < self._low
 
-    def tend(self) -> None:
-        """Give the reserve back when space is nearly gone, make it anew when there is space.
+    def adjust(self) -> None:
+        """Remove the reserve when the disk is nearly full, and write it again when it is not.
 
         Raises:
-            OSError: The disk does not take it, by a quota for instance.
+            OSError: It can't be written, for instance because of a quota.
         """
         free = shutil.disk_usage(self._file.parent).free
         exists = self._file.exists()
         if exists and free < RESERVE_BYTES:
             self._file.unlink(missing_ok=True)
-            logger.error("disk full, gave the reserve to running calls", extra={"free": free})
+            logger.error("disk full, released the reserve: free space", extra={"free": free})
         elif not exists and free > self._low + RESERVE_BYTES:
             try:
                 self._file.write_bytes(b"\0" * RESERVE_BYTES)
             except OSError:
-                self._file.unlink(missing_ok=True)  # half a reserve would look like a whole one
+                self._file.unlink(missing_ok=True)  # a partial reserve would count as a whole one
                 raise
 
     def remove(self) -> None:
-        """Remove the file: the worker ends."""
+        """Remove the file when the worker exits."""
         self._file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Jobs that were accepted and died before their first event: they leave a call that says so."""
+"""Records a crashed call for each accepted job that died before its first event."""
 
 from datetime import datetime
 from pathlib import Path
@@ -13,43 +13,43 @@ from callrecord.privacy import private_logger
 
 logger = private_logger("voice.outbox")
 
-_NOTHING_TOLD: Final = "the job died before it told anything"
-"""What the ledger of such a call lacks."""
+_NOTHING_REPORTED: Final = "the job died before it reported anything"
+"""The usage gap of such a call."""
 
 
-def died_unheard(at: datetime) -> CallEnded:
-    """Return how the call of such a job has ended."""
-    return CallEnded(at=at, end_reason="worker_crashed", usage_gaps=[_NOTHING_TOLD])
+def crashed_end(at: datetime) -> CallEnded:
+    """Return the end of such a job's call."""
+    return CallEnded(at=at, end_reason="worker_crashed", usage_gaps=[_NOTHING_REPORTED])
 
 
 def settle(directory: WorkerDirectory, *, alive: set[str]) -> list[str]:
-    """Turn each note of an accepted job that is dead and wrote nothing into a crashed call.
+    """Write a crashed call for each accepted job that died before its first event.
 
-    The shipper removes the notes of jobs that did write.
+    The shipper removes the notes of jobs that have written events.
 
     Args:
-        directory: A worker's own, or one it has adopted.
-        alive: Ids of jobs that run or are about to.
+        directory: The worker's own, or one that it adopted.
+        alive: Ids of jobs that are running or starting.
 
     Returns:
-        The ids of the jobs that were settled.
+        The ids of the jobs whose calls it wrote.
     """
-    settled: list[str] = []
+    recorded: list[str] = []
     for note in directory.accepted():
         job_id = note.name.removesuffix(ACCEPTED)
         if job_id in alive or any(job_of(path) == job_id for path in directory.files()):
             continue
         header = _read(note)
         if header is not None:
-            # Of a worker that was killed at this very place; only notes have this key.
+            # Left by a worker that was killed right here; only this note has this key.
             hidden_path(directory.path, header).unlink(missing_ok=True)
             writer = OutboxWriter(directory.path, header)
-            writer.append(died_unheard(now()))
+            writer.append(crashed_end(now()))
             writer.close()
             logger.error("job died before its first event", extra=log_fields(header))
-            settled.append(job_id)
+            recorded.append(job_id)
         note.unlink(missing_ok=True)
-    return settled
+    return recorded
 
 
 def _read(note: Path) -> CallStarted | None:
@@ -58,7 +58,9 @@ def _read(note: Path) -> CallStarted | None:
     except FileNotFoundError:
         return None
     except msgspec.DecodeError as error:
-        # Cut short by a crash: the job was not accepted yet when this was written.
-        logger.warning("unreadable note dropped", extra={"file": note.name, "error": str(error)})
+        # A crash cut it short: the worker accepts a job only after its note is written.
+        logger.warning(
+            "unreadable note of a job removed", extra={"file": note.name, "error": str(error)}
+        )
         return None
     return event if isinstance(event, CallStarted) else None

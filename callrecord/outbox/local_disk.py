@@ -1,4 +1,4 @@
-"""The disk under the outbox, on Linux and macOS: what kind it is, and how data gets onto it."""
+"""The disk that holds the outbox, on Linux and macOS: its kind, and how to sync data to it."""
 
 import os
 import re
@@ -18,13 +18,13 @@ logger = private_logger("voice.outbox")
 _NETWORK: Final = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs"}
 _SHORT_LIVED: Final = {"overlay", "tmpfs", "ramfs"}
 _FULL_SYNC: Final[int | None] = getattr(fcntl, "F_FULLFSYNC", None)
-"""Of macOS alone, whose fsync leaves data in the drive's own cache (man 2 fsync)."""
+"""Only on macOS, where fsync leaves data in the drive's cache (man 2 fsync)."""
 
 _MOUNTS: Final = Path("/proc/self/mounts")
 
 
 def sync_data(fd: int) -> None:
-    """Bring the data of an open file to the disk, and of its metadata what reading it back needs.
+    """Sync an open file to the disk: its data, and the metadata needed to read it back.
 
     Raises:
         OSError: The disk has failed.
@@ -41,7 +41,7 @@ def sync_data(fd: int) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """Bring a directory's entries to the disk, so that a file made in it survives a power loss.
+    """Sync a directory's entries to the disk, so that a new file survives a power loss.
 
     Raises:
         OSError: The disk has failed.
@@ -61,11 +61,11 @@ def check_local(directory: Path, setting: str) -> None:
         setting: How messages name it, such as `AGENT_OUTBOX_DIR=var/outbox`.
 
     Raises:
-        Stop: It lies on a network file system, where a lock proves nothing.
+        Stop: It is on a network file system, where locks are unreliable.
     """
     kind = file_system(directory)
     if kind in _NETWORK or kind.startswith("fuse"):
-        raise Stop(f"{setting} is on {kind}: name a directory on a local disk")
+        raise Stop(f"{setting} is on {kind}: set a directory on a local disk")
     if kind in _SHORT_LIVED:
         logger.warning(
             "outbox directory does not survive a restart, mount a volume",

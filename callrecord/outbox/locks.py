@@ -1,7 +1,7 @@
-"""Locks on files that end with their process: no forked child keeps one.
+"""File locks that end with the process which took them: no forked child keeps one.
 
-A flock belongs to the open file, which a child forked by a tool shares: without this it would keep
-the lock of a dead worker for its own life, and nobody could ship what that worker left.
+A flock belongs to the open file, and a child forked by a tool shares that file. Without this
+module, such a child would keep a dead worker's lock, and no worker could ship what it left.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ def require_locks() -> None:
     """Check that this system has flock.
 
     Raises:
-        Stop: It is Windows.
+        Stop: This is Windows.
     """
     if fcntl is None:
         raise Stop("Windows lacks the file locks (flock) that recording needs: use WSL")
@@ -32,13 +32,13 @@ def lock(fd: int) -> None:
     """Take the lock on an open file.
 
     Raises:
-        BlockingIOError: Somebody else has it.
+        BlockingIOError: Another process holds it.
     """
     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def try_lock(fd: int) -> bool:
-    """Take the lock on an open file; False if somebody else has it."""
+    """Take the lock on an open file; return False if another process holds it."""
     try:
         lock(fd)
     except BlockingIOError:
@@ -48,19 +48,19 @@ def try_lock(fd: int) -> bool:
 
 
 def close(fd: int) -> None:
-    """Close an open file and give up its lock, if it has one."""
+    """Close an open file, and release its lock if we hold it."""
     _held.discard(fd)
     os.close(fd)
 
 
 def _close_in_child() -> None:
     while _held:
-        with contextlib.suppress(OSError):  # closed by the parent's other thread at the fork
+        with contextlib.suppress(OSError):  # another thread of the parent closed it at the fork
             os.close(_held.pop())
 
 
 def in_forked_child(callback: Callable[[], None]) -> None:
-    """Have every forked child call back at its start; on a system without fork there is none."""
+    """Register a callback that runs first in every forked child, where the system has fork."""
     if hasattr(os, "fork"):
         os.register_at_fork(after_in_child=callback)
 

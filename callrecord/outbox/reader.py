@@ -1,4 +1,4 @@
-"""Reading an outbox file while it grows, and telling its end."""
+"""Reads an outbox file while it grows, and detects its end."""
 
 import os
 import re
@@ -16,10 +16,10 @@ from callrecord.outbox import locks
 from callrecord.outbox.local_disk import sync_data
 
 CHUNK = 256 * 1024
-"""Bytes read at once: bounds memory and how long one file keeps the others waiting."""
+"""Bytes per read; bounds the memory, and the time that other files wait for this one."""
 
 LINE_LIMIT = 64 * 1024 * 1024
-"""Bytes of one line; what goes on for longer is none, and kept aside in pieces."""
+"""Longest line in bytes; anything longer is damage, and is kept aside in pieces."""
 
 _FRAME = re.compile(rb"([0-9a-f]{8}) (([0-9]+) (.*))", re.DOTALL)
 _LINE_START = re.compile(rb"(?:^|\n)[0-9a-f]{8} ([0-9]+) ")
@@ -38,10 +38,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Bytes that are no event: a flipped bit, or the unfinished last line of a dead writer.
+    """Bytes that are not an event: a flipped bit, or the unfinished last line of a dead writer.
 
     Attributes:
-        offset: Where they stand in the file; negative for a gap, which has no bytes.
+        offset: Where they start in the file; negative for a gap, which has no bytes.
     """
 
     offset: int
@@ -56,10 +56,10 @@ class Tail:
         path: The file.
         header: The call's first event, once read.
         ended: Whether a CallEnded was read.
-        drafts: Turns that were begun and not committed, as far as was read.
-        open: Requests to models that were begun and not ended, likewise.
-        seen_alive: Whether its writer was alive at some time while we looked.
-        died_at: When we saw that it lived no more; None if it was dead at our first look.
+        drafts: Turns that started and were not committed in the part read so far.
+        open: Requests to models that started and did not end in that part.
+        seen_alive: Whether a check has found its writer alive.
+        died_at: When a check first found its writer dead; None if the first check did.
     """
 
     def __init__(self, path: Path) -> None:
@@ -89,15 +89,15 @@ class Tail:
         return self._last_sequence + 1
 
     def written_at(self) -> datetime:
-        """Return when the writer appended last, by the file's own time."""
+        """Return the time of the last append: the file's modification time."""
         return datetime.fromtimestamp(os.fstat(self._fd).st_mtime, UTC)
 
     def grown(self) -> bool:
-        """Return whether there is something that was not read yet."""
+        """Return whether the file has bytes that were not read yet."""
         return os.fstat(self._fd).st_size > self._offset
 
     def unread(self) -> int:
-        """Return the bytes that were not read yet."""
+        """Return the number of bytes that were not read yet."""
         return max(0, os.fstat(self._fd).st_size - self._offset)
 
     def written(self) -> int:
@@ -112,7 +112,7 @@ class Tail:
             span *= 8
 
     def read(self) -> list[Entry | Damage]:
-        """Return what came since the last call, at most CHUNK bytes of it."""
+        """Return what was appended since the last read, at most CHUNK bytes of it."""
         data = os.pread(self._fd, CHUNK, self._offset)
         start = self._offset - len(self._rest)
         self._offset += len(data)
@@ -130,9 +130,9 @@ class Tail:
         return found
 
     def try_finish(self) -> bool:
-        """Take the lock of a dead writer, and keep it. False while the writer lives.
+        """Take a dead writer's lock and keep it; return False while the writer is alive.
 
-        Only under the lock is the end of the file its end: read once more after this.
+        The end of the file is final only under the lock: read once more after this.
         """
         if self._locked:
             return True
@@ -144,15 +144,15 @@ class Tail:
         return self._locked
 
     def rest(self) -> list[Entry | Damage]:
-        """Return what the unfinished last line holds, under the lock and after the last read."""
+        """Return the unfinished last line; call it under the lock, after the last read."""
         return self._take_rest("unfinished line") if self._rest else []
 
     def sync(self) -> None:
-        """Bring the file to the disk."""
+        """Sync the file to the disk."""
         sync_data(self._fd)
 
     def close(self, *, remove: bool) -> None:
-        """Close, and with `remove` unlink while the lock is still held."""
+        """Close the file; with `remove`, unlink it first, while the lock is still held."""
         if remove and self._same_file():
             self.path.unlink()
         locks.close(self._fd)
@@ -174,7 +174,7 @@ class Tail:
         if entry is not None:
             yield from self._note(entry)
             return
-        # A flipped newline joins two lines: look for a whole one inside before giving up on it.
+        # A flipped newline joins two lines: search the line for a whole one.
         for match in _FRAME_START.finditer(line, 1):
             cut = match.start()
             head, tail = line[: cut - 1], line[cut:]
@@ -188,7 +188,7 @@ class Tail:
     def _note(self, entry: Entry) -> Iterator[Entry | Damage]:
         missing = entry.sequence - self._last_sequence - 1 - self._damaged
         if missing > 0:
-            # A place of its own: at the entry's it would take the place of a refused entry.
+            # Not the entry's own offset: if that entry is refused, both would have one id.
             place = -2 - entry.offset
             yield Damage(place, b"", f"{missing} events missing before {entry.sequence}")
         self._last_sequence = entry.sequence
@@ -209,7 +209,7 @@ class Tail:
 
 
 def entry_of(line: bytes, offset: int) -> Entry | None:
-    """Return the event of a line; None if it is damaged, or no event that this version knows."""
+    """Return the event of a line; None if the line is damaged or this version can't decode it."""
     match = _FRAME.fullmatch(line)
     if match is None or int(match[1], 16) != zlib.crc32(match[2]):
         return None

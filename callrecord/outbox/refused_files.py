@@ -1,7 +1,7 @@
-"""Events that Postgres never takes: kept whole, with the reason, until somebody looks at them.
+"""Events that Postgres rejects: kept whole, with the reason, until an operator handles them.
 
-They stand in `voice_worker.refused_events`; one that even that table does not take stands in a file
-of its own, `<worker>/refused/*.json` in the outbox, which no shipper ships by itself.
+They are kept in `voice_worker.refused_events`. An event that even this table rejects is kept in a
+file, `<worker>/refused/*.json` in the outbox, which no shipper ships.
 """
 
 import os
@@ -19,19 +19,20 @@ _FILE = ".json"
 
 
 class RefusedEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One event, as it stood in its outbox file.
+    """One event as its outbox file had it.
 
     Attributes:
         source: Name of the outbox file.
-        byte_offset: Where it stood in it; negative for a gap, which has no bytes.
+        byte_offset: Where its line started; negative for a gap, which has no bytes.
         raw: The line.
         error: Why it was refused. Postgres' text may quote the row, and so what people said.
-        sqlstate: Postgres' code; empty if it never got there.
+        sqlstate: Postgres' code; empty if the event was never sent.
         job_id: LiveKit's job.
         call_key: The key that the recorder made for the call.
-        call_id: The call's row, which is another if a front end had made it; None if there is none.
-        header: The call's first event, without which it can't be tried again.
-        refused_at: When.
+        call_id: Id of the call's row, which differs from the key if a front end created the row;
+            None if there is no row.
+        header: The call's first event; a retry needs it.
+        refused_at: When it was refused.
     """
 
     source: str
@@ -47,19 +48,19 @@ class RefusedEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def id(self) -> str:
-        """By which an operator names it."""
+        """The id by which an operator names it."""
         return f"{self.source}@{self.byte_offset}"
 
 
 def keep_in_file(worker: Path, event: RefusedEvent) -> Path:
-    """Write an event to a file of its own, safe on the disk when this returns. Twice is once.
+    """Write an event to its own file and sync it; a second call changes nothing.
 
     Args:
         worker: The worker's subdirectory of the outbox.
-        event: What Postgres does not take.
+        event: The event that Postgres rejects.
 
     Raises:
-        OSError: The disk does not take it either.
+        OSError: The file can't be written.
     """
     directory = worker / DIRECTORY
     directory.mkdir(mode=0o700, exist_ok=True)
@@ -71,10 +72,10 @@ def keep_in_file(worker: Path, event: RefusedEvent) -> Path:
 
 
 def replace_file(path: Path, event: RefusedEvent) -> None:
-    """Write an event's file anew: the old or the new one is there, never half of one.
+    """Replace an event's file atomically.
 
     Raises:
-        OSError: The disk does not take it.
+        OSError: The file can't be written.
     """
     hidden = path.with_name(f".{path.name}.new")
     fd = os.open(hidden, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
@@ -91,7 +92,7 @@ def replace_file(path: Path, event: RefusedEvent) -> None:
 
 
 def files_under(outbox: Path) -> list[Path]:
-    """Return the files of refused events of an outbox, or of one worker's subdirectory."""
+    """Return the files of refused events in an outbox, or in one worker's subdirectory."""
     found = [*outbox.glob(f"*/{DIRECTORY}/*{_FILE}"), *outbox.glob(f"{DIRECTORY}/*{_FILE}")]
     return sorted(path for path in found if not path.name.startswith("."))
 
@@ -101,6 +102,6 @@ def read_file(path: Path) -> RefusedEvent:
 
     Raises:
         OSError: It can't be read.
-        msgspec.DecodeError: It is no such file.
+        msgspec.DecodeError: It is not the file of a refused event.
     """
     return msgspec.json.decode(path.read_bytes(), type=RefusedEvent)

@@ -1,4 +1,4 @@
-"""What lies in an outbox directory, told without a database and without touching anything."""
+"""Reports the contents of an outbox directory; needs no database and changes nothing."""
 
 import time
 from pathlib import Path
@@ -12,19 +12,19 @@ from callrecord.outbox.refused_files import files_under
 from callrecord.outbox.writer import SUFFIX, made_at
 
 QUIET_S = 300.0
-"""A call's file that nobody has written to for so long: its call is over, and it is not shipped."""
+"""Seconds without a write after which a file's call is over, and the file should be shipped."""
 
 
 class DirectoryStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A worker's subdirectory.
 
     Attributes:
-        files: Calls that are not wholly shipped, those that run among them.
-        events: In these files, shipped or not: what is shipped stands nowhere on the disk.
-        oldest_s: Seconds since the oldest of these calls began.
-        quiet: Files that nobody has written to for five minutes.
-        accepted: Jobs that were accepted and have no file yet.
-        refused: Events that Postgres did not take, not even as refused ones (`refused list`).
+        files: Calls that are not fully shipped, including those that are running.
+        events: All events in these files, shipped or not: the disk has no record of what shipped.
+        oldest_s: Seconds since the oldest of these calls started.
+        quiet: Files without a write in the last five minutes.
+        accepted: Accepted jobs that have no file yet.
+        refused: Events that Postgres rejected, even as refused ones (`refused list`).
     """
 
     directory: str
@@ -38,7 +38,7 @@ class DirectoryStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def outbox_status(root: Path) -> list[DirectoryStatus]:
-    """Return what lies in an outbox, or in one worker's subdirectory of it.
+    """Return the status of an outbox, or of one worker's subdirectory.
 
     Raises:
         Stop: There is no such directory, or it can't be read.
@@ -58,10 +58,10 @@ def _directory(place: Path) -> DirectoryStatus:
         try:
             made, changed = made_at(path), path.stat()
             tail = Tail(path)
-        except (FileNotFoundError, ValueError):  # shipped since, or not an outbox file
+        except (FileNotFoundError, ValueError):  # just shipped, or not an outbox file
             continue
         try:
-            events += max(0, tail.written() - 2)  # the header stands twice
+            events += max(0, tail.written() - 2)  # the first two lines are the header
         finally:
             tail.close(remove=False)
         files, size, oldest = files + 1, size + changed.st_size, min(oldest, made)

@@ -1,8 +1,8 @@
 """The outbox: one append-only file for each call, which survives the death of its process.
 
-A line is `crc32 sequence JSON`, the checksum over all that follows it. The writer holds a flock on
-the file for its life: whether a writer lives is told by that lock and never by a pid. The file
-appears under its name, by rename, only once it is locked and has its first lines.
+A line is `crc32 sequence JSON`; the checksum covers all that follows it. A writer holds a flock on
+its file until it exits: that lock, never a pid, shows whether the writer is alive. The file gets
+its name, by rename, only once it is locked and has its first lines.
 """
 
 import errno
@@ -20,21 +20,21 @@ from callrecord.privacy import private_logger
 logger = private_logger("voice.outbox")
 
 SUFFIX = ".events"
-UNBORN = ".new"
+UNNAMED = ".new"
 _TIME_ORDERED = 7
 RESERVE = "reserve"
-"""File of a worker's directory that is given up when the disk is full, see `disk`."""
+"""File in a worker's directory that is removed when the disk is full, see `disk_reserve`."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 CLOSE_PATIENCE_S = 5.0
-"""How long the end of a call waits for a disk that takes nothing; then what it holds is lost."""
+"""How long `close` retries a disk that refuses writes; then the events in memory are lost."""
 
 _open_writers: "weakref.WeakSet[OutboxWriter]" = weakref.WeakSet()
 
 
 def frame(sequence: int, payload: bytes) -> bytes:
-    """Return one line of the file, newline included."""
+    """Return one line of the file, with its newline."""
     body = b"%d %s" % (sequence, payload)
     return b"%08x %s\n" % (zlib.crc32(body), body)
 
@@ -45,17 +45,17 @@ def job_of(path: Path) -> str:
 
 
 def made_at(path: Path) -> float:
-    """Return when a call's file was made, by the key in its name; in seconds since 1970.
+    """Return when a call's file was made, in seconds since 1970.
 
-    By its last change if the key tells no time. Raises OSError if the file is gone.
+    The key in its name has the time; if not, this is its last change. Raises OSError if it is gone.
     """
     key = UUID(path.stem.rpartition(".")[2])
     return (key.int >> 80) / 1000 if key.version == _TIME_ORDERED else path.stat().st_mtime
 
 
 def hidden_path(directory: Path, header: CallStarted) -> Path:
-    """Return where a call's file is made, before it appears under its name."""
-    return directory / f".{_name(header)}{UNBORN}"
+    """Return the path of a call's file before it is renamed to its final name."""
+    return directory / f".{_name(header)}{UNNAMED}"
 
 
 def _name(header: CallStarted) -> str:
@@ -63,25 +63,25 @@ def _name(header: CallStarted) -> str:
 
 
 class OutboxWriter:
-    """Appends one call's events. Used from one thread; nothing here waits or raises OSError.
+    """Appends one call's events. Used from one thread; `append` never waits or raises OSError.
 
-    When the disk refuses a write (full, quota, broken) the worker's reserve is given up; then the
-    bytes are held in memory, in order, and tried again with every later append and at close. Only
-    that last close waits, for CLOSE_PATIENCE_S at most.
+    When the disk refuses a write (full, quota, broken), the worker's reserve is removed. If that
+    does not help, the bytes stay in memory, in order; every later append and `close` retry them.
+    Only `close` waits, for CLOSE_PATIENCE_S at most.
 
     Attributes:
         path: The file, `JOB.KEY.events` in the worker's directory.
-        appended: Events taken in.
-        failed_writes: How often the disk refused; what it refused is in memory until it takes it.
+        appended: Number of events that were appended.
+        failed_writes: Number of writes that the disk refused; their bytes are held in memory.
     """
 
     def __init__(self, directory: Path, header: CallStarted) -> None:
         """Create the file, locked, with the header on its first two lines.
 
-        The header stands twice so that one flipped bit cannot take a whole call's identity away.
+        The header is written twice so that one flipped bit can't destroy a call's identity.
 
         Raises:
-            OSError: The file can't be made: the call can't be recorded at all.
+            OSError: The file can't be created, so the call can't be recorded.
         """
         self.path = directory / _name(header)
         self.appended = 0
@@ -105,19 +105,19 @@ class OutboxWriter:
 
     @property
     def closed(self) -> bool:
-        """Whether the file was closed, and its lock given up."""
+        """Whether the file is closed and its lock released."""
         return self._fd < 0
 
     @property
     def held_bytes(self) -> int:
-        """Bytes that the disk has not taken yet."""
+        """Bytes held in memory because the disk refused them."""
         return len(self._held)
 
     def append(self, event: Event) -> int:
-        """Append one event and return its sequence in this file, from 3 on.
+        """Append one event and return its sequence in this file; the first one is 3.
 
         Raises:
-            ValueError: The writer is closed; a recorder that appends after its end has a bug.
+            ValueError: The writer is closed, which is a bug in the recorder.
         """
         if self._fd < 0:
             message = f"append of {type(event).__name__} to a closed outbox file"
@@ -129,12 +129,12 @@ class OutboxWriter:
         return self._sequence
 
     def flush(self) -> bool:
-        """Try again to write what the disk refused; return whether nothing is left."""
+        """Retry the bytes in memory; return whether all are written."""
         self._write(b"")
         return not self._held
 
     def close(self) -> None:
-        """Close the file and give up its lock. Safe to call twice."""
+        """Close the file and release its lock. Safe to call twice."""
         if self._fd < 0:
             return
         deadline = time.monotonic() + CLOSE_PATIENCE_S
@@ -142,7 +142,7 @@ class OutboxWriter:
             if time.monotonic() > deadline:
                 lost = {"bytes": len(self._held), "events": self._held.count(b"\n")}
                 logger.error(
-                    "events lost: the disk took no more at the end of the call",
+                    "events lost at the end of a call, the disk refuses writes: free space",
                     extra={"file": self.path.name, **lost},
                 )
                 break
@@ -150,36 +150,36 @@ class OutboxWriter:
         self._release()
 
     def _write(self, line: bytes) -> None:
-        # What was refused goes first, and a half-written line goes on where it stopped.
+        # Refused bytes are written first; a partly written line continues where it stopped.
         data = bytes(self._held) + line if self._held else line
         written, error = self._write_out(data)
         if error is not None:
             self.failed_writes += 1
             if not self._held:
                 logger.error(
-                    "outbox write refused, holding events in memory",
+                    "outbox write failed, events wait in memory: free space on the disk",
                     extra={"file": self.path.name, "errno": errno.errorcode.get(error.errno or 0)},
                     exc_info=error,
                 )
         self._held = bytearray(data[written:])
 
     def _write_out(self, data: bytes) -> tuple[int, OSError | None]:
-        """Write all that the disk takes: it may take a part first."""
+        """Write as much as the disk accepts; return the bytes written and the error, if any."""
         written = 0
         while written < len(data):
             try:
                 written += os.write(self._fd, data[written:] if written else data)
             except OSError as error:
-                if error.errno not in FULL or not self._take_reserve():
+                if error.errno not in FULL or not self._release_reserve():
                     return written, error
         return written, None
 
-    def _take_reserve(self) -> bool:
+    def _release_reserve(self) -> bool:
         try:
             (self.path.parent / RESERVE).unlink()
-        except OSError:  # another call has taken it, or the disk is not only full
+        except OSError:  # another process removed it, or the disk has failed
             return False
-        logger.error("disk full, took the reserve", extra={"file": self.path.name})
+        logger.error("disk full, released the reserve: free space", extra={"file": self.path.name})
         return True
 
     def _release(self) -> None:
@@ -189,7 +189,7 @@ class OutboxWriter:
 
 
 def _close_in_child() -> None:
-    # A child forked by a tool would keep the lock of a dead job for its own life.
+    # A child forked by a tool would keep the lock after the job has died.
     for writer in list(_open_writers):
         writer._release()  # noqa: SLF001 - same module
 

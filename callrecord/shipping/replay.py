@@ -15,7 +15,7 @@ from callrecord.errors import Hold, Stop, Transient, VoiceError
 from callrecord.events import CallStarted, Leg, Message, Usage, decode
 from callrecord.outbox import locks
 from callrecord.outbox.directory import ACCEPTED, LOCK
-from callrecord.outbox.job_notes import died_unheard
+from callrecord.outbox.job_notes import crashed_end
 from callrecord.outbox.reader import Damage, Entry, Tail
 from callrecord.outbox.refused_files import files_under
 from callrecord.outbox.writer import SUFFIX, job_of, made_at
@@ -184,7 +184,7 @@ def _read_note(path: Path) -> CallBatch | str:
         return f"can't be read: {error}"
     if not isinstance(header, CallStarted):
         return "not the note of a job"
-    return CallBatch(header, [Entry(died_unheard(at), 3, -1, b"")])
+    return CallBatch(header, [Entry(crashed_end(at), 3, -1, b"")])
 
 
 def _told_of(pending: list[Entry | Damage]) -> dict[UUID, int]:

@@ -198,7 +198,7 @@ class Shipper:
             self._next_tend = at + 1.0
             self._despite_disk(self._tails.sync)
             if self._reserve is not None:
-                self._despite_disk(self._reserve.tend)
+                self._despite_disk(self._reserve.adjust)
         if at >= self._next_adoption:
             self._next_adoption = at + self._options.adopt_every_s
             self._despite_disk(self._adopt)

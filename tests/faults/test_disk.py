@@ -43,7 +43,7 @@ async def test_28_the_disk_is_full(
     """What the running calls say goes into the reserve, then waits in memory, and is written."""
     with small_disk(tmp_path / "disk", "3m") as disk:
         async with shipping(disk / "outbox", dsn) as (_, directory), job(directory.path) as one:
-            DiskReserve(directory.path, low_bytes=0).tend()
+            DiskReserve(directory.path, low_bytes=0).adjust()
             await one.append(leg(), connected())
             filler = fill(disk)
             await one.append(*talk(100))
@@ -149,7 +149,7 @@ async def test_29_both_the_disk_and_postgres_fail(
                 await until(lambda: not files_under(outbox))
                 recovery.done()
                 filler.unlink()
-        assert "outbox's disk is full" in log_of(log)
+        assert "outbox disk full, free space on it" in log_of(log)
         assert (await account(pg, [dead.recorded], outbox=outbox)).stored == 102
 
 

@@ -14,7 +14,7 @@ from callrecord.outbox.writer import RESERVE
 
 def test_a_reserve_of_real_bytes_is_made_and_removed(tmp_path: Path) -> None:
     reserve = DiskReserve(tmp_path, low_bytes=0)
-    reserve.tend()
+    reserve.adjust()
     status = (tmp_path / RESERVE).stat()
     assert status.st_size == RESERVE_BYTES
     assert status.st_blocks * 512 >= RESERVE_BYTES
@@ -26,7 +26,7 @@ def test_a_reserve_of_real_bytes_is_made_and_removed(tmp_path: Path) -> None:
 
 def test_no_reserve_is_made_and_no_call_taken_when_space_is_low(tmp_path: Path) -> None:
     reserve = DiskReserve(tmp_path, low_bytes=1 << 62)
-    reserve.tend()
+    reserve.adjust()
     assert reserve.nearly_full()
     assert list(tmp_path.iterdir()) == []
 
@@ -35,14 +35,14 @@ def test_the_reserve_is_given_back_when_the_disk_runs_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reserve = DiskReserve(tmp_path, low_bytes=0)
-    reserve.tend()
+    reserve.adjust()
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=4096))
-    reserve.tend()
+    reserve.adjust()
     assert not (tmp_path / RESERVE).exists()
-    reserve.tend()
+    reserve.adjust()
     monkeypatch.undo()
-    reserve.tend()
+    reserve.adjust()
     assert (tmp_path / RESERVE).exists()
 
 
@@ -52,7 +52,7 @@ def test_half_a_reserve_is_not_left_behind(tmp_path: Path) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
         try:
-            DiskReserve(tmp_path, low_bytes=0).tend()
+            DiskReserve(tmp_path, low_bytes=0).adjust()
         except OSError:
             os._exit(0)
         os._exit(1)

@@ -57,7 +57,7 @@ def test_a_network_file_system_stops_with_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.setattr(disk, "file_system", lambda _path: kind)
-    with pytest.raises(Stop, match=f"^X=y is on {kind}: name a directory on a local disk"):
+    with pytest.raises(Stop, match=f"^X=y is on {kind}: set a directory on a local disk"):
         check_local(tmp_path, "X=y")
 
 
