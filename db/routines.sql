@@ -1,6 +1,7 @@
 -- Generated from db/routines by `python -m db routines > db/routines.sql`: edit the files there.
--- To be run after the numbered files of migrations, with `psql -1` or without: it is one statement,
--- so all of it is done or nothing. Run again it changes nothing.
+-- Run this after the numbered files of migrations, with `psql -1` or without. The first statement
+-- does all or nothing; the last gives users who signed up before their rows. A second run changes
+-- nothing.
 do $routines$
 begin
     perform set_config('lock_timeout', '2.0s', true);
@@ -173,6 +174,50 @@ end
 $$;
 
 revoke all on function voice_worker.bound_size(text, int, int) from public;
+$routine$;
+
+    -- access/bring_auth_users.sql
+    execute $routine$
+-- Gives users who had signed up before Supabase's trigger was made (auth_users.sql) their row in
+-- public.users, once: when all have one, the comment on this function is gone, and it does nothing more.
+--
+-- after: the id behind which it goes on. at_most: so many users at once; null for all.
+-- Returns the last id it has seen, to be given as `after`; null when it is done.
+-- Locks: the rows that it inserts. Called by: `db migrate`, after the routines, for some users at a
+-- time; the last line of db/routines.sql, for all.
+create or replace function voice_worker.bring_auth_users(
+    after uuid default '00000000-0000-0000-0000-000000000000', at_most bigint default null
+) returns uuid language plpgsql as $$
+declare
+    last uuid;
+begin
+    if obj_description(
+        'voice_worker.bring_auth_users(uuid, bigint)'::regprocedure, 'pg_proc'
+    ) is null then
+        return null;
+    end if;
+    perform set_config('row_security', 'off', true);
+    select b.id into last from (
+        select u.id from auth.users u where u.id > after order by u.id limit at_most
+    ) b order by b.id desc limit 1;
+    insert into public.users (id, name, email)
+    select u.id, voice_access.name_of(u.raw_user_meta_data), nullif(u.email, '') from auth.users u
+    where u.id > after and u.id <= last
+    on conflict do nothing;
+    insert into public.users (id, name)  -- whose e-mail another row has
+    select u.id, voice_access.name_of(u.raw_user_meta_data) from auth.users u
+    where u.id > after and u.id <= last
+    on conflict do nothing;
+    perform set_config('row_security', 'on', true);
+    if last is null or at_most is null then
+        comment on function voice_worker.bring_auth_users(uuid, bigint) is null;
+        return null;
+    end if;
+    return last;
+end
+$$;
+
+revoke all on function voice_worker.bring_auth_users(uuid, bigint) from public;
 $routine$;
 
     -- access/calls_taken_part_in.sql
@@ -3015,13 +3060,14 @@ $routine$;
 
     -- access/auth_users.sql
     execute $routine$
--- On Supabase, whoever signs up gets a row in our own table of users (follow_auth_user), and whoever
--- had signed up before gets his when the trigger is made, once. A team's table of users is filled by
--- the team. The trigger's name is its place: after those of a team, which may insert the same row.
+-- On Supabase, a trigger gives each user who signs up a row in our own table of users
+-- (follow_auth_user). Users who signed up before get theirs once, from bring_auth_users, which the
+-- comment on that function asks for. A team's table of users is filled by the team. The trigger's name
+-- is its place: after those of a team, which may insert the same row.
 --
--- Locks: auth.users against writers while the trigger is made and rows are brought over, once. For that
--- lock nobody is waited for (50 ms): our tables are locked already. Called by: nobody; it is applied by
--- the owner. Where he lacks rights to auth.users, a warning says what to do, and all else is applied.
+-- Locks: auth.users against writers while the trigger is made. It waits for that lock for 50 ms at
+-- most: our tables are locked already. Called by: nobody; the owner applies it. An owner without the
+-- rights to auth.users gets a warning that says what to do, and all else is applied.
 do $$
 declare
     patience constant text := current_setting('lock_timeout');
@@ -3044,13 +3090,9 @@ begin
         after insert or delete or update of email, raw_user_meta_data on auth.users
         for each row execute function voice_worker.follow_auth_user();
     perform set_config('lock_timeout', patience, true), set_config('row_security', 'off', true);
-    insert into public.users (id, name, email)
-    select id, voice_access.name_of(raw_user_meta_data), nullif(email, '') from auth.users
-    on conflict do nothing;
-    insert into public.users (id, name)  -- whose e-mail another row has
-    select id, voice_access.name_of(raw_user_meta_data) from auth.users
-    on conflict do nothing;
+    perform id, email, raw_user_meta_data from auth.users limit 1;  -- that the owner may read them all
     perform set_config('row_security', 'on', true);
+    comment on function voice_worker.bring_auth_users(uuid, bigint) is 'to be called: see its file';
 exception when insufficient_privilege then
     raise warning 'users who sign up get no row in public.users: % may not make a trigger on auth.users '
         'and read all of it; grant it usage on schema auth, and trigger and select on auth.users, make '
@@ -4509,7 +4551,7 @@ on conflict (only_row) do update set
     updated_at = now();
 $routine$;
 
-    update voice_worker.schema_version v set routines = '01cb5fe7c30ca21ed9f565c6446d4243a79275cb008a4507120a087be7a2a875' || ' ' || (
+    update voice_worker.schema_version v set routines = 'a10481dfe72bf6c7fb574f2a473a447c99634ea76e771869e692b2c1ab2fa70e' || ' ' || (
     -- Where they were applied, and how many there are now: in a restored dump some are missing, and
     -- "drop ... cascade" of something else takes some along.
     select
@@ -4557,3 +4599,4 @@ $routine$;
 );
 end
 $routines$;
+select voice_worker.bring_auth_users();

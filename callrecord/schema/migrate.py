@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 
@@ -35,6 +35,8 @@ MIGRATIONS = _IN_THE_WHEEL if _IN_THE_WHEEL.is_dir() else _IN_THE_PROJECT
 TABLE = "voice_worker.schema_migrations"
 MOVES_ROWS = "102_bring_over.sql"
 """Moves rows, which may take minutes. It runs after the routines, so that calls go on meanwhile."""
+USERS_AT_ONCE = 10_000
+_FIRST = UUID(int=0)
 _RETRY_S = 0.5
 _RETRY_LOCK_S = 1.0
 _LOCKED = "canceling statement due to lock timeout"
@@ -129,10 +131,21 @@ async def migrate(
     applied += await _run_dbmate(one_host, patience_s)
     async with connected(url, patience_s) as connection:
         routines = await apply_routines(connection) or routines
+        await _bring_auth_users(connection)
         found = await read_version(connection)
     if found is None:
         raise MigrationError("voice_worker.schema_version is empty: run it again")
     return Migrated(applied, routines, found.version)
+
+
+async def _bring_auth_users(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Give users who signed up before Supabase's trigger was made their rows, some at a time.
+
+    No lock is held meanwhile: users sign up, and calls go on.
+    """
+    last: UUID | None = _FIRST
+    while last is not None:
+        last = await connection.fetchval(sql("bring_auth_users"), last, USERS_AT_ONCE)
 
 
 @asynccontextmanager

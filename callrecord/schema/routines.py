@@ -260,7 +260,7 @@ def psql_file(routines: Routines | None = None) -> str:
         *map(_executed, on_tables),
     ]
     note = _placed("note_routines").strip().replace("$1::text", f"'{routines.digest}'")
-    parts.append(f"\n    {note};\nend\n$routines$;\n")
+    parts.append(f"\n    {note};\nend\n$routines$;\nselect voice_worker.bring_auth_users();\n")
     return "".join(parts)
 
 
@@ -270,8 +270,9 @@ def _executed(routine: Routine) -> str:
 
 _PSQL_HEAD: Final = """\
 -- Generated from db/routines by `python -m db routines > db/routines.sql`: edit the files there.
--- To be run after the numbered files of migrations, with `psql -1` or without: it is one statement,
--- so all of it is done or nothing. Run again it changes nothing.
+-- Run this after the numbered files of migrations, with `psql -1` or without. The first statement
+-- does all or nothing; the last gives users who signed up before their rows. A second run changes
+-- nothing.
 do $routines$
 begin
     perform set_config('lock_timeout', '{timeout}s', true);

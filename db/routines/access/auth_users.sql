@@ -1,10 +1,11 @@
--- On Supabase, whoever signs up gets a row in our own table of users (follow_auth_user), and whoever
--- had signed up before gets his when the trigger is made, once. A team's table of users is filled by
--- the team. The trigger's name is its place: after those of a team, which may insert the same row.
+-- On Supabase, a trigger gives each user who signs up a row in our own table of users
+-- (follow_auth_user). Users who signed up before get theirs once, from bring_auth_users, which the
+-- comment on that function asks for. A team's table of users is filled by the team. The trigger's name
+-- is its place: after those of a team, which may insert the same row.
 --
--- Locks: auth.users against writers while the trigger is made and rows are brought over, once. For that
--- lock nobody is waited for (50 ms): our tables are locked already. Called by: nobody; it is applied by
--- the owner. Where he lacks rights to auth.users, a warning says what to do, and all else is applied.
+-- Locks: auth.users against writers while the trigger is made. It waits for that lock for 50 ms at
+-- most: our tables are locked already. Called by: nobody; the owner applies it. An owner without the
+-- rights to auth.users gets a warning that says what to do, and all else is applied.
 do $$
 declare
     patience constant text := current_setting('lock_timeout');
@@ -27,13 +28,9 @@ begin
         after insert or delete or update of email, raw_user_meta_data on auth.users
         for each row execute function voice_worker.follow_auth_user();
     perform set_config('lock_timeout', patience, true), set_config('row_security', 'off', true);
-    insert into public.users (id, name, email)
-    select id, voice_access.name_of(raw_user_meta_data), nullif(email, '') from auth.users
-    on conflict do nothing;
-    insert into public.users (id, name)  -- whose e-mail another row has
-    select id, voice_access.name_of(raw_user_meta_data) from auth.users
-    on conflict do nothing;
+    perform id, email, raw_user_meta_data from auth.users limit 1;  -- that the owner may read them all
     perform set_config('row_security', 'on', true);
+    comment on function voice_worker.bring_auth_users(uuid, bigint) is 'to be called: see its file';
 exception when insufficient_privilege then
     raise warning 'users who sign up get no row in public.users: % may not make a trigger on auth.users '
         'and read all of it; grant it usage on schema auth, and trigger and select on auth.users, make '

@@ -3,19 +3,23 @@
 Its `postgres` is no superuser and does not own auth.users, into which the sign-in service writes.
 """
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from unittest.mock import AsyncMock
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 
+from callrecord.schema import migrate as module
 from callrecord.schema.migrate import migrate
 from tests.postgres.callrecord.schema.by_psql import PSQL_ROUTINES, UNINSTALL
 from tests.postgres.callrecord.schema.seed import apply_seed
 from tests.postgres.rows import add_leg, add_message
 from tests.postgres.server import Connection, as_user, psql
+from tests.waiting import until
 
 pytestmark = pytest.mark.every_postgres
 
@@ -139,6 +143,36 @@ async def test_who_had_signed_up_before_is_brought_over_once(unmigrated: Project
     await unmigrated.migrate_again()
     assert await unmigrated.row(ann) is None
     assert await unmigrated.admin.fetchval(TRIGGERS) == 1
+
+
+async def test_users_are_brought_over_some_at_a_time_and_hold_nobody_up(
+    unmigrated: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that somebody else holds keeps the rest waiting, and neither sign-ups nor calls."""
+    before = sorted([await unmigrated.sign_up(f"u{number}@example.org") for number in range(5)])
+    monkeypatch.setattr(module, "USERS_AT_ONCE", 2)
+    with monkeypatch.context() as stopped:
+        stopped.setattr(module, "_bring_auth_users", AsyncMock())  # killed before the first
+        await migrate(unmigrated.url)
+    assert await unmigrated.admin.fetchval("select count(*) from public.users") == 0
+    other = await asyncpg.connect(unmigrated.url)
+    try:
+        transaction = other.transaction()
+        await transaction.start()
+        await other.execute("insert into public.users (id) values ($1)", before[-1])
+        bringing = asyncio.create_task(migrate(unmigrated.url))
+        await until(lambda: unmigrated.row(before[3]), what="the users before it")
+        await unmigrated.admin.execute("set lock_timeout = '1s'")
+        await start_call(unmigrated, await unmigrated.sign_up("new@example.org"))
+        assert not bringing.done()
+        await transaction.rollback()
+        await bringing
+    finally:
+        await other.close()
+    assert all([await unmigrated.row(user) for user in before])
+    await unmigrated.admin.execute("delete from public.users where id = $1", before[0])
+    await unmigrated.migrate_again()
+    assert await unmigrated.row(before[0]) is None, "brought over twice"
 
 
 async def test_a_row_follows_name_and_email_and_keeps_what_a_team_set(project: Project) -> None:
