@@ -1,1 +1,1 @@
-"""Shipping: brings what the outbox holds into Postgres, and ends the calls of lost workers."""
+"""Shipping: stores the outbox's events in Postgres, and ends the calls of lost workers."""

@@ -1,4 +1,4 @@
-"""All outbox files that a worker ships: which there are, whose turn it is, which are done."""
+"""All outbox files that a worker ships: finds them, schedules them, removes those that are done."""
 
 import math
 import time
@@ -14,37 +14,37 @@ from callrecord.shipping.call_file import Backlog, Shipment
 logger = private_logger("voice.shipper")
 
 BATCH_EVENTS = 1000
-"""Events in a batch, about; bounds the time that one statement takes."""
+"""Approximate number of events in a batch; bounds the duration of one statement."""
 
 RETRY_S = 10.0
-"""Pause before a file that the disk did not give is tried again."""
+"""Pause before a file that could not be read is tried again."""
 
 
-class Tails:
-    """The files of one worker's directories; used from the shipper's thread only."""
+class OutboxFiles:
+    """The files in one worker's directories; used from the shipper's thread only."""
 
     def __init__(self, directories: list[WorkerDirectory]) -> None:
         self._own = directories
         self._adopted: list[WorkerDirectory] = []
         self._shipments: dict[Path, Shipment] = {}
-        self._strange: dict[Path, float] = {}
+        self._skipped_until: dict[Path, float] = {}
         self._turn = 0
 
     def __len__(self) -> int:
-        """Return how many files are not shipped to their end."""
+        """Return how many files are not fully shipped."""
         return len(self._shipments)
 
     @property
     def adopted(self) -> list[WorkerDirectory]:
-        """Directories of dead workers that are not shipped to their end."""
+        """Directories of dead workers that are not fully shipped."""
         return list(self._adopted)
 
     def adopt(self, directory: WorkerDirectory) -> None:
-        """Ship the files of a dead worker's directory too."""
+        """Also ship the files in a dead worker's directory."""
         self._adopted.append(directory)
 
     def backlog(self) -> Backlog:
-        """Return what of all files is not stored yet."""
+        """Return what is not stored yet, over all files."""
         each = [shipment.backlog() for shipment in self._shipments.values()]
         return Backlog(
             events=sum(one.events for one in each),
@@ -53,11 +53,11 @@ class Tails:
         )
 
     def scan(self) -> None:
-        """Open files that are new, and let go of adopted directories that are empty."""
+        """Open new files, and release adopted directories that are empty."""
         at = time.monotonic()
         for directory in [*self._own, *self._adopted]:
             for path in _files(directory):
-                if path not in self._shipments and self._strange.get(path, at) <= at:
+                if path not in self._shipments and self._skipped_until.get(path, at) <= at:
                     self._open(directory, path)
         for directory in list(self._adopted):
             if not _files(directory) and not _notes(directory):
@@ -65,9 +65,9 @@ class Tails:
                 directory.release(remove_if_empty=True)
 
     def gather(self) -> list[Shipment]:
-        """Return files with something to store, each call in its turn, living ones first.
+        """Return the files of the next batch, in rotation, with running calls first.
 
-        First comes what was gathered before and could not be stored, then what was read ahead: so
+        Events that could not be stored take precedence, then events that were read ahead. So the
         memory holds two batches at most, however long the database is away.
         """
         ready = self._ready()
@@ -92,9 +92,9 @@ class Tails:
     def read_ahead(self, gathered: list[Shipment]) -> None:
         """Read the next batch from other files while one is being stored, if there is a backlog."""
         if sum(len(each.pending) for each in gathered) < BATCH_EVENTS:
-            return  # that is all there was
+            return  # there is no backlog
         others = [each for each in self._ready() if each not in gathered]
-        others.sort(key=lambda each: each.tail.locked)  # a living call waits for no backlog
+        others.sort(key=lambda each: each.tail.locked)  # running calls first
         ahead = sum(len(each.pending) for each in others)
         for each in others:
             if ahead >= BATCH_EVENTS:
@@ -105,7 +105,7 @@ class Tails:
                 ahead += len(each.pending)
 
     def finish(self) -> None:
-        """Unlink files that are stored to their end and whose writer is gone."""
+        """Unlink files that are fully stored and whose writer is dead."""
         at = time.monotonic()
         for path, each in list(self._shipments.items()):
             if each.closing and not each.pending and each.held_until <= at:
@@ -113,26 +113,28 @@ class Tails:
                     if not each.tail.grown():
                         each.tail.close(remove=True)
                         del self._shipments[path]
-                except OSError:  # a disk turned read-only: the file is shipped again one day
+                except OSError:  # such as a read-only disk; shipping the file twice is harmless
                     each.held_until = at + RETRY_S
-                    logger.exception("outbox file not removed", extra={"file": path.name})
+                    logger.exception(
+                        "outbox file not removed, will try again", extra={"file": path.name}
+                    )
 
     def sync(self) -> None:
-        """Bring what is not shipped yet to the disk, and see which writers have died."""
+        """Sync files that are not fully shipped to the disk, and detect dead writers."""
         for each in self._shipments.values():
             each.tail.try_finish()
         for each in self._shipments.values():
             try:
                 if each.pending or each.tail.grown():
                     each.tail.sync()
-            except OSError:  # one file's bad sector must not keep all the others
+            except OSError:  # one file's bad sector must not block the other files
                 logger.exception(
-                    "outbox file not brought to the disk, will try again",
+                    "outbox file not synced to the disk, will try again",
                     extra={"file": each.tail.path.name},
                 )
 
     def close(self) -> None:
-        """Close all files and give the adopted directories back."""
+        """Close all files and release the adopted directories."""
         for each in self._shipments.values():
             each.tail.close(remove=False)
         self._shipments.clear()
@@ -147,19 +149,19 @@ class Tails:
     def _open(self, directory: WorkerDirectory, path: Path) -> None:
         try:
             UUID(path.stem.rpartition(".")[2])
-            path.name.encode()  # the name goes into the database, as text
+            path.name.encode()  # the name is stored in the database, as text
         except ValueError:
-            self._strange[path] = math.inf
-            logger.warning("not an outbox file, left alone", extra={"file": ascii(path.name)})
+            self._skipped_until[path] = math.inf
+            logger.warning("not an outbox file, not shipped", extra={"file": ascii(path.name)})
             return
         try:
             tail = Tail(path)
-            tail.try_finish()  # a living call's first word is not to wait for a backlog
+            tail.try_finish()  # so that `gather` knows which calls are running
             self._shipments[path] = Shipment(read_to=made_at(path), tail=tail)
-        except FileNotFoundError:  # shipped and unlinked by its adopter since we listed it
+        except FileNotFoundError:  # another worker adopted, shipped and unlinked it
             return
-        except OSError:  # another user's, or no descriptors left
-            self._strange[path] = time.monotonic() + RETRY_S
+        except OSError:  # another user owns it, or no file descriptors are left
+            self._skipped_until[path] = time.monotonic() + RETRY_S
             logger.exception(
                 "outbox file can't be opened, will try again", extra={"file": path.name}
             )
@@ -170,16 +172,16 @@ class Tails:
 def _read(each: Shipment) -> None:
     try:
         each.read()
-    except OSError:  # one file's bad sector must not keep all the others
+    except OSError:  # one file's bad sector must not block the other files
         each.held_until = time.monotonic() + RETRY_S
         extra = {"file": each.tail.path.name}
-        logger.exception("outbox file not readable, will try again", extra=extra)
+        logger.exception("outbox file can't be read, will try again", extra=extra)
 
 
 def _files(directory: WorkerDirectory) -> list[Path]:
     try:
         return directory.files()
-    except FileNotFoundError:  # removed with all that was in it: nothing is left to ship
+    except FileNotFoundError:  # the directory was removed: nothing is left to ship
         return []
 
 

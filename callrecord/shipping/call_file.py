@@ -1,4 +1,4 @@
-"""One outbox file under way: what was read of it, and what the database says of its call."""
+"""One outbox file being shipped: its unstored events, and its call's state in the database."""
 
 import time
 from collections import Counter
@@ -16,10 +16,10 @@ from callrecord.outbox.writer import frame, job_of
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits on disk.
+    """What is not stored yet.
 
     Attributes:
-        seconds: Age of the oldest of it.
+        seconds: Age of the oldest event.
     """
 
     events: int = 0
@@ -29,18 +29,18 @@ class Backlog:
 
 @dataclass(slots=True)
 class Shipment:
-    """One file under way: its tail, and what was read but is not stored yet.
+    """One file being shipped: its tail, and the events that were read but are not stored yet.
 
     Attributes:
         held_until: Monotonic time before which it is not tried again.
-        strikes: How often in a row the database did not take it while it took others.
-        why: What it said the last time.
-        closing: Its writer is gone, and it was read to its end.
-        call_id: The call's row, once known.
+        strikes: How often in a row the database rejected it while it accepted others.
+        why: The last rejection's reason.
+        closing: Its writer is dead, and it was read to its end.
+        call_id: The id of the call's row, once known.
         deleted: The call's owner has deleted it.
-        ahead: What is pending was read ahead, and delivered by nobody yet.
-        read_to: Until when all that was written is read, in seconds since 1970.
-        stored_to: The same of what was taken off `pending` since.
+        ahead: The pending events were read ahead, and no delivery was tried yet.
+        read_to: All events written before this time were read; in seconds since 1970.
+        stored_to: All events written before this time were stored.
     """
 
     tail: Tail
@@ -56,18 +56,18 @@ class Shipment:
     stored_to: float = field(init=False)
 
     def __post_init__(self) -> None:
-        """Nothing is stored of a file that was just found."""
+        """A new file has nothing stored."""
         self.stored_to = self.read_to
 
     def backlog(self) -> Backlog:
-        """Return what of it is not stored yet."""
+        """Return what is not stored yet."""
         unread = self.tail.unread()
         if not self.pending and not unread:
             return Backlog()
         held = sum(len(item.raw) for item in self.pending)
         try:
             ahead = max(0, self.tail.written() - self.tail.next_sequence + 1) if unread else 0
-        except OSError:  # who reads it logs that it can't be read
+        except OSError:  # `read` fails too, and its caller logs it
             ahead = 0
         since = self.stored_to if self.pending else self.read_to
         return Backlog(
@@ -78,7 +78,7 @@ class Shipment:
 
     @property
     def header(self) -> CallStarted:
-        """The call's identity; from the file's name if both header lines are damaged."""
+        """The call's identity; taken from the file's name if both header lines are damaged."""
         if self.tail.header is not None:
             return self.tail.header
         job_id = job_of(self.tail.path)
@@ -93,49 +93,49 @@ class Shipment:
         )
 
     def read(self) -> None:
-        """Read on; at the end of a dead writer's file, to its end and with the end of its call.
+        """Read the next events; at the end of a dead writer's file, add the end of its call.
 
         Raises:
-            OSError: The disk does not give it.
+            OSError: The file can't be read.
         """
-        self.stored_to = self.read_to  # what was pending is stored, or we would not read on
+        self.stored_to = self.read_to  # pending is empty here: everything read is stored
         at = time.time()
         self.pending.extend(self.tail.read())
         if not self.tail.unread():
             self.read_to = at
         if self.pending or self.closing or not self.tail.try_finish():
             return
-        # The writer is gone and we hold its lock: now the end of the file is its end.
+        # The writer is dead and we hold its lock, so the file grows no more.
         while self.tail.grown():
             self.pending.extend(self.tail.read())
         self.pending.extend(self.tail.rest())
-        # With both header lines damaged it is still a call, which ended somehow.
+        # A file with two damaged header lines is still a call, and needs an end.
         if self.tail.next_sequence > 1 and not self.tail.ended:
             self.pending.extend(_crashed(self.tail))
         self.closing = True
 
 
 def _crashed(tail: Tail) -> Iterator[Entry]:
-    """Yield how a call ended whose writer is dead: turns that were being spoken were cut."""
+    """Yield the end of a dead writer's call; turns that were being spoken are interrupted."""
     sequence = tail.next_sequence
-    # A death that we saw is dated so, an older one by the last thing its writer said.
+    # If we did not see the death, the writer's last append is the best estimate.
     at = tail.died_at or tail.written_at()
     for draft in tail.drafts.values():
         cut = _cut(draft.event, at) if isinstance(draft.event, Message) else draft.event
-        # As a line of its own: refused, it is kept and tried again with its mark.
+        # It has its own line, so that a retry of the refused event keeps `interrupted`.
         yield Entry(cut, sequence, draft.offset, frame(sequence, encode(cut)).removesuffix(b"\n"))
         sequence += 1
     end = CallEnded(
-        at=at, end_reason="worker_crashed", usage_complete=False, usage_gaps=_unknown(tail)
+        at=at, end_reason="worker_crashed", usage_complete=False, usage_gaps=_usage_gaps(tail)
     )
     yield Entry(end, sequence, -1, b"")
 
 
 def _cut(draft: Message, at: datetime) -> Message:
-    """Return a turn that the death of its job has cut.
+    """Return a turn that its job's death interrupted.
 
-    Of a reply it is known what was written, and for how long it had sounded at most; not which
-    words were heard.
+    Of a reply, the written text and its longest possible playing time are known; the words that
+    the caller heard are not.
     """
     if draft.role != "assistant":
         return msgspec.structs.replace(draft, interrupted=True)
@@ -148,17 +148,17 @@ def _cut(draft: Message, at: datetime) -> Message:
             interrupted=True,
             metadata=note | {"unheard": True},
         )
-    sounded = at - draft.speech_started_at
+    played = at - draft.speech_started_at
     return msgspec.structs.replace(
         draft,
         interrupted=True,
-        audio_duration_ms=max(0, round(sounded.total_seconds() * 1000)),
+        audio_duration_ms=max(0, round(played.total_seconds() * 1000)),
         metadata=draft.metadata | {"content": "written"},
     )
 
 
-def _unknown(tail: Tail) -> list[str]:
-    """Return what the ledger of a call lacks whose writer is dead, a line for each model."""
+def _usage_gaps(tail: Tail) -> list[str]:
+    """Return the usage gaps of a dead writer's call, one line for each model."""
     models = Counter(f"{row.kind} {row.provider}/{row.model}" for row in tail.open.values())
-    begun = [f"{model}: {count} cut by the job's death" for model, count in models.items()]
-    return begun or ["the job died: what it had not told yet is unknown"]
+    cut = [f"{model}: {count} cut by the job's death" for model, count in models.items()]
+    return cut or ["the job died: usage that it had not reported is unknown"]

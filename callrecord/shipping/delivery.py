@@ -1,4 +1,4 @@
-"""Bringing what was read into the store: what to do about each kind of refusal."""
+"""Delivers events to the store, and handles each kind of rejection."""
 
 import time
 from dataclasses import dataclass
@@ -15,24 +15,24 @@ from callrecord.shipping.call_file import Shipment
 logger = private_logger("voice.shipper")
 
 HOLD_S = 10.0
-"""First pause of a call that the database does not take; doubled each time it still does not."""
+"""First pause of a call that the database rejects; doubled with each further rejection."""
 
 HOLD_MAX_S = 60.0
-"""Longest such pause: so long it may take until a mended schema is noticed."""
+"""Longest such pause; a repaired schema is noticed after this time at the latest."""
 
 ISOLATE_AFTER = 3
-"""Failures of a batch in a row after which its calls are tried each alone."""
+"""Consecutive failures of a batch after which each of its calls is tried alone."""
 
-HOPELESS = 4
-"""Calls that may fail alone, with none going through, before it is taken for an outage."""
+OUTAGE_AFTER = 4
+"""Calls that fail alone, with none succeeding, before it counts as an outage."""
 
-_NOT_EVEN_ASIDE = ("42501", "53200")
-"""No right to keep it aside, no memory for it; 22, 23 and 54 are `Refused` anyway."""
+_CANT_KEEP = ("42501", "53200")
+"""SQLSTATEs: no right to store a refused event, or no memory. 22, 23 and 54 are `Refused`."""
 
 
 @dataclass(slots=True)
 class Stats:
-    """Counters of a shipper since its start, and how many files are not shipped to their end."""
+    """Counters of a shipper since its start, and how many files are not fully shipped."""
 
     events: int = 0
     batches: int = 0
@@ -44,22 +44,22 @@ class Stats:
 
 
 class Delivery:
-    """Delivers shipments; what is stored, refused or discarded is taken off their pending list."""
+    """Delivers shipments; removes stored, refused and discarded events from their pending list."""
 
     def __init__(self, dsn: str, stats: Stats, *, refused_files: bool = True) -> None:
-        """`refused_files`: what Postgres does not even keep aside goes to a file, else it waits."""
+        """`refused_files`: write events to a file if Postgres can't even keep them aside."""
         self._store = Store(dsn)
         self._stats = stats
         self._refused_files = refused_files
         self._failures = 0
 
     async def deliver(self, shipments: list[Shipment]) -> None:
-        """Deliver all that is pending, in one batch if the database takes it.
+        """Deliver all pending events, in one batch if the database accepts it.
 
-        A call that was not taken while others were is tried apart from them, until it is.
+        A call that was rejected while others were accepted is tried alone until it is accepted.
 
         Raises:
-            Transient: Nothing is lost, and the same can be tried again.
+            Transient: Nothing is lost; call it again with the same shipments.
         """
         ready = [each for each in shipments if not each.strikes]
         try:
@@ -83,18 +83,18 @@ class Delivery:
         try:
             await self._apply([part for part in calls if part[1].entries])
         except (Refused, Hold, Locked):
-            # One call must not keep the others: each alone, and then its parts.
+            # One call must not block the others: try each alone, then its parts.
             for each in shipments:
                 await self._deliver_alone(each)
             return
         for each, call in calls:
-            await self._settle_or_hold(each, call)
+            await self._finish_or_hold(each, call)
 
     async def _isolate(self, shipments: list[Shipment]) -> None:
-        """Find the calls that fail each time, as by a time limit or a fault in the server.
+        """Find the calls that always fail, for instance by a time limit or a server bug.
 
         Raises:
-            Transient: It is none of them: nothing goes through.
+            Transient: Every call that was tried failed, so it is an outage.
         """
         failed: list[tuple[Shipment, Transient]] = []
         for tried, each in enumerate(shipments, start=1):
@@ -103,7 +103,7 @@ class Delivery:
             except Transient as error:
                 await self._store.ping()
                 failed.append((each, error))
-                if len(failed) == tried and tried in (HOPELESS, len(shipments)):
+                if len(failed) == tried and tried in (OUTAGE_AFTER, len(shipments)):
                     raise
         for each, why in failed:
             self._hold(each, why)
@@ -119,28 +119,28 @@ class Delivery:
         call = _batch(each)
         try:
             await self._apply_parts(each, call)
-            await self._settle(each, call)
+            await self._finish(each, call)
         except (Hold, Locked, Refused) as error:
             self._hold(each, error)
         else:
             each.strikes = 0
 
-    async def _settle_or_hold(self, each: Shipment, call: CallBatch) -> None:
+    async def _finish_or_hold(self, each: Shipment, call: CallBatch) -> None:
         try:
-            await self._settle(each, call)
+            await self._finish(each, call)
         except (Hold, Locked, Refused) as error:
             self._hold(each, error)
 
     def _hold(self, each: Shipment, error: VoiceError) -> None:
-        # Even what is to be kept aside was not taken: it stays in the outbox.
+        # All of its events stay in the outbox, even those that could not be kept aside.
         pause = min(HOLD_S * 2**each.strikes, HOLD_MAX_S)
         each.strikes = min(each.strikes + 1, 16)
         each.held_until = time.monotonic() + pause
-        # A refused row's text quotes the row, and so what people said.
+        # The text of `Refused` quotes the row, and so what people said.
         each.why = error.sqlstate if isinstance(error, Refused) else str(error)
         self._stats.held_calls += 1
-        told = {**log_fields(each.header), "error": each.why, "again_in_s": pause}
-        logger.error("call held back, the database does not take it", extra=told)
+        extra = {**log_fields(each.header), "error": each.why, "again_in_s": pause}
+        logger.error("call held back, the database rejects it", extra=extra)
 
     async def _apply_parts(self, each: Shipment, call: CallBatch) -> None:
         if not call.entries:
@@ -154,9 +154,10 @@ class Delivery:
                 return
             await self._keep_aside(each, call.entries[0], str(error), error.sqlstate)
 
-    async def _settle(self, each: Shipment, call: CallBatch) -> None:
+    async def _finish(self, each: Shipment, call: CallBatch) -> None:
+        """Keep damaged and unhandled entries aside, and clear the pending list."""
         for item in each.pending:
-            if each.deleted:  # what its owner deleted is not kept aside either
+            if each.deleted:  # nothing of a deleted call is kept
                 self._stats.discarded += isinstance(item, Damage)
             elif isinstance(item, Damage):
                 await self._keep_aside(each, item, item.reason, "")
@@ -193,7 +194,7 @@ class Delivery:
         )
         where = await self._keep(each, event)
         self._stats.refused += 1
-        # Not the error's text: it may quote the row, and so what people said.
+        # The log omits the error's text: it may quote the row, and so what people said.
         reason = item.reason if isinstance(item, Damage) else item.event.__class__.__name__
         logger.error(
             "event refused and kept aside",
@@ -210,15 +211,15 @@ class Delivery:
         try:
             await self._store.refuse(event)
         except VoiceError as error:
-            not_taken = isinstance(error, Refused) or error.sqlstate in _NOT_EVEN_ASIDE
-            if not (not_taken and self._refused_files):
+            cant_keep = isinstance(error, Refused) or error.sqlstate in _CANT_KEEP
+            if not (cant_keep and self._refused_files):
                 raise
         else:
             return "table"
         try:
             return str(keep_in_file(each.tail.path.parent, event))
         except OSError as error:
-            raise Hold(f"no file for a refused event: {error}") from error
+            raise Hold(f"a refused event's file can't be written: {error}") from error
 
 
 def _batch(each: Shipment) -> CallBatch:

@@ -1,4 +1,4 @@
-"""The heartbeat of whoever ships an outbox: others see by it whether its calls are alive."""
+"""The heartbeat of a process that ships an outbox: it shows other workers that its calls run."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ from callrecord.errors import Transient, VoiceError
 from callrecord.postgres.workers import Workers
 from callrecord.privacy import private_logger
 from callrecord.shipping.call_file import Backlog
-from callrecord.shipping.sweeper import Rooms, Watch
+from callrecord.shipping.sweeper import Rooms, Sweeper
 
 logger = private_logger("voice.heartbeat")
 
@@ -24,18 +24,18 @@ REMIND_S = 60.0
 LEAVE_TIMEOUT_S = 2.0
 UNSERVED_EVERY_S = 60.0
 LEGS_EVERY_S = 15.0
-"""Seconds between two looks at the rooms in which people talk on without the agent."""
+"""Seconds between two checks of the rooms where people talk on without the agent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """How often, and how long is too long.
+    """How often heartbeats are sent, and when a worker or a row counts as lost.
 
     Attributes:
         every_s: Seconds between heartbeats.
-        lost_after_s: Seconds of silence after which a worker counts as lost.
-        not_served_min: Minutes after which a row that no worker took, and whose room is not there,
-            counts as not served; 0: never.
+        lost_after_s: Seconds without a heartbeat after which a worker counts as lost.
+        not_served_min: Minutes after which a row counts as not served if no worker claimed it and
+            its room does not exist; 0: never.
     """
 
     every_s: float = 5.0
@@ -44,18 +44,18 @@ class Rhythm:
 
     @property
     def late_after_s(self) -> float:
-        """Seconds between two heartbeats that count as a gap."""
+        """Seconds without a heartbeat after which it is reported as late."""
         return self.lost_after_s / 3
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who ships.
+    """The process that ships.
 
     Attributes:
         worker_id: The uuid of its outbox directory.
-        agent_name: Asked for the name that LiveKit dispatches to.
-        livekit_id: Asked for LiveKit's id of the worker, which changes when it registers anew.
+        agent_name: Returns the name that LiveKit dispatches to.
+        livekit_id: Returns LiveKit's id of the worker, which changes when it registers again.
     """
 
     worker_id: UUID
@@ -65,8 +65,8 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What a heartbeat tells besides, of just now.
+class ShippingState:
+    """The current state of shipping, which a heartbeat reports.
 
     Attributes:
         refused: Events that the database refused since the start.
@@ -88,9 +88,9 @@ class _Step:
 
 
 class Heartbeat:
-    """Beats, and watches the others, in the loop that starts it and over a connection of its own.
+    """Sends heartbeats and sweeps, in the loop that starts it, over a connection of its own.
 
-    Safe to stop twice, or unstarted. What goes wrong is logged, and tried again.
+    Safe to stop twice, or unstarted. It logs failures and tries again.
     """
 
     def __init__(
@@ -101,64 +101,65 @@ class Heartbeat:
         *,
         rooms: Rooms | None = None,
     ) -> None:
-        """Make it; `rooms` asks LiveKit, see `Watch`."""
+        """`rooms` asks LiveKit, see `Sweeper`."""
         self._identity = identity
         self._rhythm = rhythm = rhythm or Rhythm()
         self._workers = Workers(dsn)
-        self._watch = Watch(
+        self._sweeper = Sweeper(
             self._workers, identity.worker_id, rooms, not_served_s=rhythm.not_served_min * 60
         )
-        self._asks = rooms is not None
-        self._state: Callable[[], Told] = Told
-        self._began = self._beaten_at = time.monotonic()
+        self._asks_livekit = rooms is not None
+        self._state: Callable[[], ShippingState] = ShippingState
+        self._started_at = self._beaten_at = time.monotonic()
         self._beat = _Step(
             rhythm.every_s,
             self.beat,
-            "heartbeat late, others may take this worker for lost",
+            "heartbeat late, other workers may count this one as lost",
             at_once=True,
         )
-        self._begun = False
+        self._first_sent = False
         self._tasks: list[asyncio.Task[None]] = []
 
-    def start(self, state: Callable[[], Told] = Told) -> None:
-        """Begin; `state` is asked before each heartbeat."""
+    def start(self, state: Callable[[], ShippingState] = ShippingState) -> None:
+        """Start; `state` is called before each heartbeat."""
         self._state = state
-        rhythm, watch = self._rhythm, self._watch
-        steps = [self._beat, _Step(rhythm.lost_after_s / 4, watch.sweep, "no sweep")]
-        if self._asks and rhythm.not_served_min > 0:
+        rhythm, sweeper = self._rhythm, self._sweeper
+        text = "lost workers were not checked for, will try again"
+        steps = [self._beat, _Step(rhythm.lost_after_s / 4, sweeper.sweep, text)]
+        if self._asks_livekit and rhythm.not_served_min > 0:
             every_s = min(UNSERVED_EVERY_S, rhythm.not_served_min * 60)
-            text = "calls that nobody serves were not looked for"
-            steps.append(_Step(every_s, watch.end_unserved, text))
-        if self._asks:
-            text = "people who talk on were not looked for"
-            steps.append(_Step(LEGS_EVERY_S, watch.end_legs, text))
+            text = "calls that no worker serves were not checked for, will try again"
+            steps.append(_Step(every_s, sweeper.end_unserved, text))
+        if self._asks_livekit:
+            text = "people who left after the agent were not checked for, will try again"
+            steps.append(_Step(LEGS_EVERY_S, sweeper.end_legs, text))
         self._tasks += [asyncio.create_task(self._repeat(step)) for step in steps]
 
-    async def begin(self) -> None:
-        """Have the first heartbeat written, before anything that bears the worker's id.
+    async def ensure_first(self) -> None:
+        """Write the first heartbeat, before any row with the worker's id is written.
 
         Raises:
-            Transient: The database is away. What else is wrong is logged, and holds up nobody.
+            Transient: The database is away. Any other error is logged and does not block shipping.
         """
-        if self._begun:
+        if self._first_sent:
             return
         try:
             await self.beat()
         except Transient:
             raise
         except VoiceError as error:
-            self._begun = True
-            self._tell(self._beat, error)
+            self._first_sent = True
+            self._log_failure(self._beat, error)
 
     async def beat(self) -> None:
         """Write one heartbeat. Raises VoiceError."""
         if await self._workers.beat(self._about()):
-            logger.warning("was taken for lost, its calls revive with their next events")
-        self._begun = True
+            logger.warning("this worker was counted as lost, its next events reopen its calls")
+        self._first_sent = True
         self._beaten_at = time.monotonic()
 
     async def stop(self, *, all_shipped: bool) -> None:
-        """End; with everything shipped, say so to the others."""
+        """Stop; if everything is shipped, sign off so that no worker waits for this one."""
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
@@ -169,31 +170,31 @@ class Heartbeat:
                     await self._workers.leave(self._identity.worker_id)
                     await self._workers.close()
         except (VoiceError, TimeoutError) as error:
-            told = {"error": str(error) or "no answer"}
-            logger.warning("worker could not sign off, it will look lost", extra=told)
+            extra = {"error": str(error) or "no answer"}
+            logger.warning("worker could not sign off and will count as lost", extra=extra)
         finally:
             self._workers.drop()
 
     async def _repeat(self, step: _Step) -> None:
         waits = not step.at_once
         while True:
-            if waits:  # spread a little: many workers are no crowd
+            if waits:  # a random part of the pause, so that workers do not synchronize
                 await asyncio.sleep(step.every_s * random.uniform(0.8, 1.0))  # noqa: S311
             waits = True
             try:
                 await step.run()
             except Transient as error:
-                # Shorter absences are told by the shipper, and what goes over this connection
-                # fails with the heartbeat.
+                # The shipper reports short outages. All steps share a connection, so one report,
+                # the heartbeat's, is enough.
                 if step is self._beat and self._late():
-                    self._tell(step, error)
-            except Exception as error:  # noqa: BLE001 - told, and tried again
-                self._tell(step, error)
+                    self._log_failure(step, error)
+            except Exception as error:  # noqa: BLE001 - logged, and tried again
+                self._log_failure(step, error)
 
     def _late(self) -> bool:
         return time.monotonic() - self._beaten_at > self._rhythm.late_after_s
 
-    def _tell(self, step: _Step, error: Exception) -> None:
+    def _log_failure(self, step: _Step, error: Exception) -> None:
         at = time.monotonic()
         if at >= step.next_reminder:
             step.next_reminder = at + REMIND_S
@@ -205,7 +206,7 @@ class Heartbeat:
             )
 
     def _about(self) -> dict[str, Any]:
-        told = self._state()
+        state = self._state()
         return {
             "id": self._identity.worker_id,
             "kind": self._identity.kind,
@@ -214,13 +215,13 @@ class Heartbeat:
             "version": _version(),
             "agent_name": self._identity.agent_name(),
             "livekit_worker_id": self._identity.livekit_id(),
-            "uptime_s": time.monotonic() - self._began,
+            "uptime_s": time.monotonic() - self._started_at,
             "lost_after_s": self._rhythm.lost_after_s,
-            "backlog_events": told.backlog.events,
-            "backlog_bytes": told.backlog.bytes,
-            "backlog_seconds": told.backlog.seconds,
-            "refused_events": told.refused,
-            "adopted": told.adopted,
+            "backlog_events": state.backlog.events,
+            "backlog_bytes": state.backlog.bytes,
+            "backlog_seconds": state.backlog.seconds,
+            "refused_events": state.refused,
+            "adopted": state.adopted,
         }
 
 

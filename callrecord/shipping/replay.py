@@ -1,4 +1,4 @@
-"""Shipping an outbox directory that was rescued from another host, without changing it."""
+"""Ships an outbox directory that was rescued from another host, and by default changes nothing."""
 
 import asyncio
 import contextlib
@@ -24,23 +24,23 @@ from callrecord.postgres.store import Store
 from callrecord.shipping.call_file import Shipment
 from callrecord.shipping.delivery import Delivery, Stats
 
-WRITER_LIVES = "its writer lives"
-WORKER_LIVES = "a worker has this directory"
+WRITER_LIVES = "its writer is alive"
+WORKER_LIVES = "a worker holds this directory"
 
 
 @dataclass
 class Replayed:
-    """What became of one file.
+    """The result for one file.
 
     Attributes:
         path: An outbox file, or the note of a job that died before its first event.
-        call_id: The call's row.
-        state: Its status and end reason, after this.
-        stored: Rows that were new, or newer than those that were there.
-        there: Rows that were there already.
+        call_id: Id of the call's row.
+        state: The row's status and end reason afterwards.
+        stored: Rows that were inserted or updated.
+        there: Rows that the database already had.
         refused: Events that were kept aside.
-        deleted: Whether the call's owner has deleted it; then nothing of it is stored.
-        left: Why it is not shipped to its end; empty if it is.
+        deleted: Whether the call's owner has deleted it; then nothing is stored.
+        left: Why the file is not fully shipped; empty if it is.
     """
 
     path: Path
@@ -55,12 +55,12 @@ class Replayed:
 
 @dataclass
 class Rescued:
-    """An outbox as found: a home with workers' subdirectories, one of these, or one file.
+    """The files to ship: of an outbox directory, of one worker's subdirectory, or a single file.
 
     Attributes:
         files: Outbox files.
-        notes: Jobs that were accepted and have no file.
-        refused: Files of events that Postgres did not take: `refused retry` is for those.
+        notes: Notes of accepted jobs that have no file.
+        refused: Files of events that Postgres rejected; `refused retry` handles these.
     """
 
     files: list[Path] = field(default_factory=list)
@@ -68,11 +68,11 @@ class Rescued:
     refused: list[Path] = field(default_factory=list)
 
 
-def look(place: Path) -> Rescued:
-    """Return what is there to ship.
+def find(place: Path) -> Rescued:
+    """Return the files to ship.
 
     Raises:
-        Stop: There is no such place.
+        Stop: There is no such directory or file.
     """
     if place.is_file():
         return Rescued([place])
@@ -87,12 +87,12 @@ def look(place: Path) -> Rescued:
 
 
 async def replay(rescued: Rescued, dsn: str, *, remove: bool) -> AsyncIterator[Replayed]:
-    """Ship it, file by file; can be done again.
+    """Ship the files one by one; safe to repeat.
 
     Args:
-        rescued: What `look` has found.
-        dsn: Of the database.
-        remove: Remove each file once all of it is in Postgres or kept aside there.
+        rescued: The files from `find`.
+        dsn: The database's URL.
+        remove: Remove each file once all of its events are in Postgres or kept aside there.
 
     Raises:
         Transient: The database is away.
@@ -142,14 +142,14 @@ async def _ship(
     refused = stats.refused
     while not shipment.closing:
         shipment.read()
-        told = _told_of(shipment.pending)
-        there = await _there(store, told)
+        revisions = _newest_revisions(shipment.pending)
+        there = await _already_there(store, revisions)
         await delivery.deliver([shipment])
         if shipment.strikes:
             result.left = shipment.why
             return
         result.there += there
-        result.stored += await _there(store, told) - there
+        result.stored += await _already_there(store, revisions) - there
     result.refused = stats.refused - refused
     result.call_id, result.deleted = shipment.call_id, shipment.deleted
     result.state = await _state(store, shipment.call_id)
@@ -187,8 +187,8 @@ def _read_note(path: Path) -> CallBatch | str:
     return CallBatch(header, [Entry(crashed_end(at), 3, -1, b"")])
 
 
-def _told_of(pending: list[Entry | Damage]) -> dict[UUID, int]:
-    """Return the newest revision of each row."""
+def _newest_revisions(pending: list[Entry | Damage]) -> dict[UUID, int]:
+    """Return the newest revision of each row, by the row's id."""
     return {
         item.event.id: item.sequence
         for item in pending
@@ -196,11 +196,11 @@ def _told_of(pending: list[Entry | Damage]) -> dict[UUID, int]:
     }
 
 
-async def _there(store: Store, told: dict[UUID, int]) -> int:
-    """Return how many of the rows are there, in that revision or a newer one."""
-    if not told:
+async def _already_there(store: Store, revisions: dict[UUID, int]) -> int:
+    """Return how many of the rows the database has, in that revision or a newer one."""
+    if not revisions:
         return 0
-    (row,) = await store.rows("already_there", list(told), list(told.values()))
+    (row,) = await store.rows("already_there", list(revisions), list(revisions.values()))
     return int(row[0])
 
 
@@ -212,10 +212,10 @@ async def _state(store: Store, call_id: UUID | None) -> str:
 
 @contextlib.contextmanager
 def _held(directory: Path) -> Iterator[bool]:
-    """Hold a worker's directory for as long as one of its files is read; False if one has it."""
+    """Hold the lock on a worker's directory; yield False if another process holds it."""
     try:
         fd = os.open(directory / LOCK, os.O_RDONLY)
-    except FileNotFoundError:  # a directory of files only
+    except FileNotFoundError:  # not a worker's directory: nothing to lock
         yield True
         return
     try:

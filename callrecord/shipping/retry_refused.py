@@ -1,4 +1,4 @@
-"""Refused events, wherever they are kept: listed, and tried again."""
+"""Lists and retries refused events, from the table and from files."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from callrecord.outbox.refused_files import RefusedEvent, files_under, read_file
 from callrecord.postgres.batch import CallBatch
 from callrecord.postgres.store import Store
 
-_DAMAGED = "damaged: no event of this version can be read in it"
+_DAMAGED = "damaged: this version can't read an event from it"
 
 Outcome = Literal["stored", "deleted", "stays"]
-"""Taken now; dropped, since its owner has deleted the call; still kept aside."""
+"""Stored now; dropped, because its owner deleted the call; still kept aside."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A refused event in a list: all but its bytes.
+    """A refused event in a list, without its bytes.
 
     Attributes:
-        event: What is known of it; `raw` is empty.
+        event: The event, with an empty `raw`.
         size: Bytes of its line.
         path: Its file; None if it is in the table.
     """
@@ -37,10 +37,10 @@ class Kept:
 
 
 async def list_refused(store: Store, outbox: Path | None) -> list[Kept]:
-    """Return what is kept aside, oldest first, in the table and in an outbox's files.
+    """Return all refused events, oldest first, from the table and from an outbox's files.
 
     Raises:
-        VoiceError: The database is away, or has no such table.
+        VoiceError: The database is away, or lacks the table.
     """
     rows = [dict(row) for row in await store.rows("refused_list")]
     found = [Kept(size=row.pop("bytes"), event=RefusedEvent(raw=b"", **row)) for row in rows]
@@ -49,24 +49,24 @@ async def list_refused(store: Store, outbox: Path | None) -> list[Kept]:
 
 
 async def retry(store: Store, kept: Kept) -> tuple[Outcome, str]:
-    """Try one again; what is taken, or was deleted by its owner, is kept no longer.
+    """Retry one event; remove it if it is stored, or if its owner deleted the call.
 
     Returns:
-        What became of it, and why if it stays.
+        The outcome, and the reason if it stays.
 
     Raises:
-        Transient: The database is away; nothing has changed.
+        Transient: The database is away; nothing was changed.
         OSError: Its file can't be read or changed.
     """
     event = await _whole(store, kept)
     if event is None:
-        return "stored", "somebody else was quicker"
+        return "stored", "another process handled it"
     entry = entry_of(event.raw, event.byte_offset)
     header = event.header or await _header_from_row(store, event)
     if entry is None or header is None:
-        return "stays", _DAMAGED if entry is None else "its call is not known any more"
+        return "stays", _DAMAGED if entry is None else "its call's row no longer exists"
     if isinstance(entry.event, Unhandled):
-        return "stays", "kept as LiveKit gave it: there is no row to make of it"
+        return "stays", "kept as LiveKit sent it: this version has no row for it"
     try:
         applied = await store.apply([CallBatch(header, [entry])])
     except Refused as error:
@@ -99,7 +99,7 @@ async def _whole(store: Store, kept: Kept) -> RefusedEvent | None:
 
 
 async def _header_from_row(store: Store, event: RefusedEvent) -> CallStarted | None:
-    # Of a table that was filled before 081: the call's row tells all that finds it again.
+    # Rows from before migration 081 have no header; the call's row has what a header needs.
     for row in await store.rows("refused_call", event.call_id):
         key: UUID | None = event.call_key or event.call_id
         if key is not None:
@@ -118,8 +118,8 @@ async def _renew(store: Store, kept: Kept, event: RefusedEvent, error: Refused) 
         place = event.source, event.byte_offset
         await store.rows("refused_renew", *place, str(error), error.sqlstate, now())
         return
-    told = {"error": str(error), "sqlstate": error.sqlstate, "refused_at": now()}
-    replace_file(kept.path, msgspec.structs.replace(event, **told))
+    changes = {"error": str(error), "sqlstate": error.sqlstate, "refused_at": now()}
+    replace_file(kept.path, msgspec.structs.replace(event, **changes))
 
 
 async def _forget(store: Store, kept: Kept) -> None:

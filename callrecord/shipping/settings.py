@@ -1,4 +1,4 @@
-"""What shipping needs to know, from the environment: the names and defaults of our own worker."""
+"""The settings of shipping, from the environment, with the worker's names and defaults."""
 
 import math
 from collections.abc import Mapping
@@ -14,19 +14,19 @@ MIN_FREE_MB = 200
 SHIP_TIMEOUT_S = 20.0
 RHYTHM = Rhythm()
 BEATS_TO_LOSE = 6
-"""Heartbeats that fit into the time after which a worker counts as lost, at least."""
+"""Minimum number of heartbeats within the time after which a worker counts as lost."""
 
 
 @dataclass(frozen=True)
 class ShipSettings:
-    """Settings of what ships an outbox.
+    """Settings of a process that ships an outbox.
 
     Attributes:
-        dsn: Of the Postgres that gets the calls; it holds a password, and is not printed.
-        outbox_dir: Local directory of events on their way there.
-        min_free_mb: Free megabytes on its disk below which no new calls are taken.
-        ship_timeout_s: Seconds to bring the last events to Postgres at the end.
-        rhythm: Of its heartbeats, and when others count as lost.
+        dsn: URL of the Postgres that stores the calls; it holds a password and is not printed.
+        outbox_dir: Local directory of events that are not stored yet.
+        min_free_mb: Free megabytes on its disk below which no new calls are accepted.
+        ship_timeout_s: Seconds to ship the last events when it stops.
+        rhythm: When to send heartbeats, and when other workers count as lost.
     """
 
     dsn: str = field(repr=False)
@@ -37,10 +37,10 @@ class ShipSettings:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "ShipSettings":
-        """Return what DATABASE_URL and the AGENT_ variables say; an empty one is not set.
+        """Return the settings in DATABASE_URL and the AGENT_ variables; an empty one is unset.
 
         Raises:
-            Stop: One is missing or does not do; one line that says which.
+            Stop: One is missing or invalid; the message is one line that names it.
         """
         return cls(
             dsn=checked_url(environment.get("DATABASE_URL")),
@@ -52,10 +52,10 @@ class ShipSettings:
 
 
 def rhythm_problem(heartbeat_s: float, worker_lost_s: float) -> str | None:
-    """Return what does not go together, as a line that begins with the setting to change."""
+    """Return why the two conflict, as a line that starts with the setting to change."""
     if worker_lost_s >= BEATS_TO_LOSE * heartbeat_s > 0:
         return None
-    return f"AGENT_WORKER_LOST_S: is not {BEATS_TO_LOSE} times AGENT_HEARTBEAT_S, or more"
+    return f"AGENT_WORKER_LOST_S: must be at least {BEATS_TO_LOSE} times AGENT_HEARTBEAT_S"
 
 
 def _rhythm(environment: Mapping[str, str]) -> Rhythm:
@@ -76,10 +76,10 @@ def outbox_dir(environment: Mapping[str, str]) -> Path:
 
 
 def number(environment: Mapping[str, str], name: str, default: float) -> float:
-    """Return the number that a variable holds; an empty one is not set.
+    """Return the number in a variable; an empty one is unset.
 
     Raises:
-        Stop: It is no number of zero or more.
+        Stop: It is not a number, or below zero.
     """
     text = environment.get(name) or str(default)
     try:
@@ -87,5 +87,5 @@ def number(environment: Mapping[str, str], name: str, default: float) -> float:
     except ValueError:
         value = math.nan
     if not 0 <= value < math.inf:
-        raise Stop(f"{name}={text}: not a number of zero or more")
+        raise Stop(f"{name}={text}: must be a number, zero or more")
     return value

@@ -1,4 +1,4 @@
-"""Ends the calls of lost workers, the calls that no worker serves, and legs that no worker sees."""
+"""Ends the calls of lost workers, calls that no worker serves, and legs that no worker sees."""
 
 from typing import Protocol
 from uuid import UUID
@@ -10,38 +10,39 @@ from callrecord.privacy import private_logger
 logger = private_logger("voice.sweep")
 
 ROUND = 10
-"""Statements of a round, each short; the next one goes on behind them."""
+"""Short statements per round; the next round continues after them."""
 
 
 class Rooms(Protocol):
-    """Asks LiveKit for its rooms. Each method raises Transient if that can't be told."""
+    """Asks LiveKit about its rooms. Each method raises Transient if LiveKit does not answer."""
 
     async def there(self, names: list[str], /) -> set[str]:
-        """Return those of these rooms that LiveKit has."""
+        """Return which of these rooms exist."""
         ...
 
     async def inside(self, name: str, /) -> set[str]:
-        """Return the sids of a room's participants."""
+        """Return the sids of the participants in a room."""
         ...
 
 
-class Watch:
-    """Ends calls for their workers. The database decides, and only for who has watched long enough.
+class Sweeper:
+    """Ends calls that their workers can't end.
 
-    Each method may be called again at any time, and raises VoiceError.
+    The database decides which, and only for a worker that has watched for long enough. Each method
+    is safe to repeat, and raises VoiceError.
     """
 
     def __init__(
         self, workers: Workers, watcher: UUID, rooms: Rooms | None, *, not_served_s: float
     ) -> None:
-        """Make it.
+        """Create it.
 
         Args:
             workers: The connection.
-            watcher: Id of the worker whose heartbeats tell how long it has watched.
-            rooms: Asks LiveKit; without it no call is found to be served by nobody, and legs of
-                people whom the agent has left stay open.
-            not_served_s: Seconds that a row waits for a worker before it is asked for.
+            watcher: Id of this worker; its heartbeats show how long it has watched.
+            rooms: Asks LiveKit. If None, calls without a worker are not ended, nor are the legs of
+                people who stay after the agent left.
+            not_served_s: Seconds that a row waits for a worker before its room is checked.
         """
         self._workers = workers
         self._watcher = watcher
@@ -55,13 +56,13 @@ class Watch:
         for _ in range(ROUND):
             swept = await self._workers.sweep(self._watcher)
             for worker, calls in swept.lost.items():
-                told = {"lost_worker": str(worker), "calls": calls}
-                logger.error("worker lost, its calls were ended", extra=told)
+                extra = {"lost_worker": str(worker), "calls": calls}
+                logger.error("worker lost, its calls were ended", extra=extra)
             if not swept.lost:
                 return
 
     async def end_unserved(self) -> None:
-        """End rows that no worker took and whose room is not there."""
+        """End rows that no worker claimed and whose room does not exist."""
         if self._rooms is None:
             return
         for _ in range(ROUND):
@@ -69,14 +70,16 @@ class Watch:
             try:
                 there = await self._rooms.there([row.room for row in found]) if found else set()
             except Transient as error:
-                logger.warning("LiveKit could not be asked for rooms", extra={"error": str(error)})
+                logger.warning(
+                    "LiveKit did not list its rooms, will try again", extra={"error": str(error)}
+                )
                 return
             gone = [row.id for row in found if row.room not in there]
             ended = 0
             if gone:
                 ended = await self._workers.end_unserved(self._watcher, gone, self._not_served_s)
             if ended:
-                logger.warning("calls that nobody served were ended", extra={"calls": ended})
+                logger.warning("calls that no worker served were ended", extra={"calls": ended})
             self._after = found[-1].id if len(found) == CHUNK else FIRST
             if self._after == FIRST:
                 return
@@ -84,8 +87,8 @@ class Watch:
     async def end_legs(self) -> None:
         """End the legs of people who left their room after the agent did.
 
-        A leg ends at the first look that does not find its participant in the room. Each look takes
-        a chunk of legs, and the next look continues behind it.
+        A leg ends at the first check that does not find its participant in the room. Each check
+        covers one chunk of legs, and the next check continues after it.
         """
         if self._rooms is None:
             return
@@ -93,7 +96,9 @@ class Watch:
         try:
             inside = {room: await self._rooms.inside(room) for room in {leg.room for leg in found}}
         except Transient as error:
-            logger.warning("LiveKit could not be asked for people", extra={"error": str(error)})
+            logger.warning(
+                "LiveKit did not list participants, will try again", extra={"error": str(error)}
+            )
             return
         gone = [leg.id for leg in found if leg.sid not in inside[leg.room]]
         if gone:

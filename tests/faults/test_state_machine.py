@@ -35,7 +35,7 @@ from callrecord.outbox.refused_files import RefusedEvent
 from callrecord.outbox.writer import OutboxWriter, frame
 from callrecord.postgres.batch import CallBatch
 from callrecord.postgres.store import Applied, Store
-from callrecord.shipping.backlog import Tails
+from callrecord.shipping.backlog import OutboxFiles
 from callrecord.shipping.delivery import Delivery, Stats
 from tests.faults.invariant import Recorded, account, name_of, recorded_under
 from tests.postgres.applied import pending_row
@@ -90,7 +90,7 @@ class Worker:
         self.directory = home.take()
         self._home = home
         self._store = store
-        self._tails = Tails([self.directory])
+        self._files = OutboxFiles([self.directory])
         self._delivery = Delivery("", Stats())
         self._delivery._store = store
         settle(self.directory, alive=set())
@@ -98,28 +98,28 @@ class Worker:
     def adopt(self) -> None:
         """Take over what dead workers have left."""
         for directory in self._home.adopt():
-            self._tails.adopt(directory)
-        for directory in self._tails.adopted:
+            self._files.adopt(directory)
+        for directory in self._files.adopted:
             settle(directory, alive=set())
 
     async def look(self, fault: str = "none", place: int = 1) -> int:
         """Ship once; return how many files are left. Raises Died where the fault says so."""
         self._store.fault, self._store.countdown = fault, place
-        self._tails.scan()
+        self._files.scan()
         try:
-            await self._delivery.deliver(self._tails.gather())
+            await self._delivery.deliver(self._files.gather())
         except Transient:
-            return len(self._tails)
+            return len(self._files)
         finally:
             self._store.fault = "none"
         if fault == "crash before unlink":
             raise Died
-        self._tails.finish()
-        return len(self._tails)
+        self._files.finish()
+        return len(self._files)
 
     def die(self) -> None:
         """Leave all as it is: a process that ends gives only its locks back."""
-        self._tails.close()
+        self._files.close()
         self.directory.release()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from callrecord.postgres.database_url import checked_url
 from callrecord.postgres.store import check_schema
-from callrecord.shipping.replay import Replayed, Rescued, look, replay
+from callrecord.shipping.replay import Replayed, Rescued, find, replay
 
 NAME = "replay"
 HELP = "ship an outbox directory that was rescued from another host"
@@ -31,7 +31,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Say of each file what became of it; 1 if something is left."""
     dsn = checked_url(os.environ.get("DATABASE_URL"))
-    return asyncio.run(_run(look(arguments.place), dsn, remove=arguments.remove))
+    return asyncio.run(_run(find(arguments.place), dsn, remove=arguments.remove))
 
 
 async def _run(rescued: Rescued, dsn: str, *, remove: bool) -> int:

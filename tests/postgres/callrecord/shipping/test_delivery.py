@@ -13,7 +13,7 @@ from callrecord.events import Event, Unhandled, encode
 from callrecord.outbox.directory import OutboxHome, WorkerDirectory
 from callrecord.outbox.refused_files import files_under, read_file
 from callrecord.outbox.writer import OutboxWriter, frame
-from callrecord.shipping.backlog import Tails
+from callrecord.shipping.backlog import OutboxFiles
 from callrecord.shipping.delivery import Delivery, Stats
 from tests.postgres.server import Connection
 from tests.unit.callrecord.calls import at, ended, leg, message, started, usage, write
@@ -27,19 +27,19 @@ class Shipping:
         self.stats = Stats()
         self.delivery = Delivery(dsn, self.stats)
         self._directory = directory
-        self._tails = Tails([directory])
+        self._files = OutboxFiles([directory])
 
     async def ship(self) -> int:
         """Ship all that can be shipped; return how many files are left."""
         for _ in range(4):  # read, finish, and what is held once more
-            self._tails.scan()
-            await self.delivery.deliver(self._tails.gather())
-            self._tails.finish()
-        return len(self._tails)
+            self._files.scan()
+            await self.delivery.deliver(self._files.gather())
+            self._files.finish()
+        return len(self._files)
 
     async def close(self) -> None:
         """Give everything back."""
-        self._tails.close()
+        self._files.close()
         await self.delivery.close()
         self._directory.release()
 

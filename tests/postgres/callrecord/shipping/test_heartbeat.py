@@ -232,7 +232,7 @@ async def test_it_stops_twice_and_unstarted(dsn: str, pg: Connection) -> None:
     heartbeat = heart(dsn)
     await heartbeat.stop(all_shipped=True)
     heartbeat.start()
-    await heartbeat.begin()
+    await heartbeat.ensure_first()
     await heartbeat.stop(all_shipped=True)
     await heartbeat.stop(all_shipped=True)
     assert await pg.fetchval("select count(*) from voice_worker.workers") == 1
@@ -247,7 +247,7 @@ async def test_it_comes_back_after_an_absence_and_says_so_once(
         proxy.faults = Faults(refuse=True)
         heartbeat.start()
         with pytest.raises(Transient):
-            await heartbeat.begin()
+            await heartbeat.ensure_first()
         await until(lambda: "heartbeat late" in caplog.text, what="the warning")
         seen = time.monotonic()
         await until(lambda: time.monotonic() > seen + 0.3, what="more failures")

@@ -16,7 +16,7 @@ from callrecord.events import CallEnded, Message, now
 from callrecord.outbox.directory import OutboxHome, WorkerDirectory
 from callrecord.outbox.reader import Entry, entry_of
 from callrecord.outbox.writer import OutboxWriter
-from callrecord.shipping.backlog import Tails
+from callrecord.shipping.backlog import OutboxFiles
 from callrecord.shipping.call_file import Shipment
 from tests.unit.callrecord.calls import ended, message, started, usage, write
 
@@ -28,7 +28,7 @@ def directory(tmp_path: Path) -> Iterator[WorkerDirectory]:
     taken.release()
 
 
-def ship_all(tails: Tails) -> dict[Path, list[object]]:
+def ship_all(tails: OutboxFiles) -> dict[Path, list[object]]:
     """Look at the files as the shipper does until nothing comes; return what came of each."""
     found: dict[Path, list[object]] = {}
     while True:
@@ -50,7 +50,7 @@ def ends_of(items: list[object]) -> list[str]:
 def test_a_shipped_file_is_removed_and_a_living_writers_is_not(directory: WorkerDirectory) -> None:
     done = write(directory.path, started(), message(), ended())
     living = OutboxWriter(directory.path, started())
-    tails = Tails([directory])
+    tails = OutboxFiles([directory])
     found = ship_all(tails)
     assert ends_of(found[done]) == ["caller_hangup"]
     assert ends_of(found[living.path]) == []
@@ -66,7 +66,7 @@ def test_a_shipped_file_is_removed_and_a_living_writers_is_not(directory: Worker
 def test_a_crash_that_was_not_seen_is_dated_by_its_last_word(directory: WorkerDirectory) -> None:
     path = write(directory.path, started(), message())
     os.utime(path, (1_700_000_000, 1_700_000_000))
-    tails = Tails([directory])
+    tails = OutboxFiles([directory])
     (last,) = [item for item in ship_all(tails)[path] if isinstance(item, Entry)][-1:]
     assert isinstance(last.event, CallEnded)
     assert last.event.at.timestamp() == 1_700_000_000
@@ -79,7 +79,7 @@ def test_a_crash_while_nothing_can_be_shipped_is_dated_by_when_it_was_seen(
 ) -> None:
     """Not by when the database is back, perhaps an hour later."""
     writer = OutboxWriter(directory.path, started())
-    tails = Tails([directory])
+    tails = OutboxFiles([directory])
     ship_all(tails)
     writer.append(message())
     (each,) = tails.gather()  # what is not delivered keeps the end from being read
@@ -101,7 +101,7 @@ def test_a_call_without_a_readable_header_is_still_a_call_that_ends(
     path = write(directory.path, header := started(), message())
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([b"#" + lines[0], b"#" + lines[1], *lines[2:]]))
-    tails = Tails([directory])
+    tails = OutboxFiles([directory])
     tails.scan()
     (each,) = tails.gather()
     assert (each.header.key, each.header.job_id) == (header.key, header.job_id)
@@ -118,7 +118,7 @@ def test_an_empty_file_goes_and_a_foreign_one_stays(directory: WorkerDirectory) 
     )
     for path in foreign:
         path.write_bytes(b"not ours\n")
-    tails = Tails([directory])
+    tails = OutboxFiles([directory])
     assert ship_all(tails) == {}
     assert len(tails) == 0
     assert set(directory.files()) == set(foreign)
@@ -128,7 +128,7 @@ def test_an_empty_file_goes_and_a_foreign_one_stays(directory: WorkerDirectory) 
 def test_a_file_of_garbage_is_kept_aside_and_makes_no_call(directory: WorkerDirectory) -> None:
     path = directory.path / f"AJ_1.{started().key.hex}.events"
     path.write_bytes(b"garbage\nmore garbage")
-    tails = Tails([directory])
+    tails = OutboxFiles([directory])
     found = ship_all(tails)
     assert [getattr(item, "raw", None) for item in found[path]] == [b"garbage", b"more garbage"]
     assert not path.exists()
@@ -139,7 +139,7 @@ def test_a_note_goes_when_its_jobs_file_stands(directory: WorkerDirectory) -> No
     header = started()
     directory.note_accepted(header)
     write(directory.path, header)
-    tails = Tails([directory])
+    tails = OutboxFiles([directory])
     tails.scan()
     assert directory.accepted() == []
     tails.close()
@@ -153,7 +153,7 @@ def test_an_adopted_directory_is_removed_when_it_is_shipped(
     living = OutboxWriter(other.path, started())
     dead = write(other.path, started(), ended())
     other.release()
-    tails = Tails([directory])
+    tails = OutboxFiles([directory])
     for adopted in home.adopt():
         tails.adopt(adopted)
     assert set(ship_all(tails)) == {living.path, dead}
@@ -172,7 +172,7 @@ def test_a_living_call_waits_for_no_backlog(
 ) -> None:
     monkeypatch.setattr(callrecord.shipping.backlog, "BATCH_EVENTS", 10)
     living = OutboxWriter(directory.path, started())
-    tails = Tails([directory])
+    tails = OutboxFiles([directory])
     ship_all(tails)
     for _ in range(30):
         write(directory.path, started(), *(message() for _ in range(5)), ended())
@@ -188,7 +188,7 @@ def test_a_new_call_waits_for_no_backlog(
 ) -> None:
     """The calls of the backlog were seen alive, too; they ended while the database was away."""
     monkeypatch.setattr(callrecord.shipping.backlog, "BATCH_EVENTS", 10)
-    tails = Tails([directory])
+    tails = OutboxFiles([directory])
     for _ in range(30):
         writer = OutboxWriter(directory.path, started())
         tails.scan()
@@ -215,7 +215,7 @@ def test_what_waits_in_memory_is_bounded_however_often_delivery_fails(
     writers = [OutboxWriter(directory.path, started()) for _ in range(20)]
     for _ in range(20):
         write(directory.path, started(), *(message() for _ in range(5)), ended())
-    tails = Tails([directory])
+    tails = OutboxFiles([directory])
     for _ in range(50):
         for writer in writers:
             writer.append(message())
@@ -235,7 +235,7 @@ def test_another_batch_of_a_backlog_is_read_while_one_is_stored(
 ) -> None:
     monkeypatch.setattr(callrecord.shipping.backlog, "BATCH_EVENTS", 10)
     living = OutboxWriter(directory.path, started())
-    tails = Tails([directory])
+    tails = OutboxFiles([directory])
     ship_all(tails)
     for _ in range(20):
         write(directory.path, started(), *(message() for _ in range(5)), ended())
@@ -254,7 +254,7 @@ def test_another_batch_of_a_backlog_is_read_while_one_is_stored(
 
 def test_nothing_is_read_ahead_of_what_is_no_backlog(directory: WorkerDirectory) -> None:
     write(directory.path, started(), message())
-    tails = Tails([directory])
+    tails = OutboxFiles([directory])
     tails.scan()
     portions = tails.gather()
     write(directory.path, started(), message())
@@ -270,7 +270,7 @@ def test_calls_of_a_backlog_take_turns(
     monkeypatch.setattr(callrecord.shipping.backlog, "BATCH_EVENTS", 4)
     monkeypatch.setattr("callrecord.outbox.reader.CHUNK", 2000)
     paths = {write(directory.path, started(), *(message() for _ in range(50))) for _ in range(5)}
-    tails = Tails([directory])
+    tails = OutboxFiles([directory])
     tails.scan()
     first: set[Path] = set()
     for _ in range(5):
@@ -283,7 +283,7 @@ def test_calls_of_a_backlog_take_turns(
 
 def test_a_held_call_is_not_gathered(directory: WorkerDirectory) -> None:
     write(directory.path, started(), message())
-    tails = Tails([directory])
+    tails = OutboxFiles([directory])
     tails.scan()
     (each,) = tails.gather()
     each.held_until = float("inf")
@@ -296,7 +296,7 @@ def test_a_removed_directory_is_nothing_left_to_ship(
 ) -> None:
     home = OutboxHome(tmp_path)
     other = home.take()
-    tails = Tails([directory])
+    tails = OutboxFiles([directory])
     tails.adopt(other)
     (other.path / "worker.lock").unlink()
     other.path.rmdir()
@@ -307,7 +307,7 @@ def test_a_removed_directory_is_nothing_left_to_ship(
 
 def test_a_shipments_header_is_its_files(directory: WorkerDirectory) -> None:
     path = write(directory.path, header := started())
-    tails = Tails([directory])
+    tails = OutboxFiles([directory])
     tails.scan()
     (each,) = tails.gather()
     assert isinstance(each, Shipment)
@@ -322,7 +322,7 @@ def test_a_crash_cuts_the_turns_that_were_being_spoken(directory: WorkerDirector
     begun = message("Hel", id=done.id, metadata={"final": False})
     passed = message("Er", metadata={"passed_over": True})
     path = write(directory.path, started(), begun, passed, done, draft)
-    tails = Tails([directory])
+    tails = OutboxFiles([directory])
     items = [item for item in ship_all(tails)[path] if isinstance(item, Entry)]
     newest = {item.event.id: item.event for item in items if isinstance(item.event, Message)}
     assert [(each.content, each.interrupted) for each in newest.values()] == [
@@ -347,7 +347,7 @@ def test_of_a_reply_that_a_crash_cuts_it_is_known_what_was_written_and_how_long_
     sounding = message("Once upon a time.", speech_started_at=begun, **draft)
     silent = message("And then.", **draft)
     path = write(directory.path, started(), sounding, silent)
-    tails = Tails([directory])
+    tails = OutboxFiles([directory])
     items = [item.event for item in ship_all(tails)[path] if isinstance(item, Entry)]
     newest = {event.id: event for event in items if isinstance(event, Message)}
     heard, unheard = newest[sounding.id], newest[silent.id]
@@ -365,8 +365,8 @@ def test_of_a_reply_that_a_crash_cuts_it_is_known_what_was_written_and_how_long_
 @pytest.mark.parametrize(
     ("requests", "gaps"),
     [
-        ((), ["the job died: what it had not told yet is unknown"]),
-        (("ended",), ["the job died: what it had not told yet is unknown"]),
+        ((), ["the job died: usage that it had not reported is unknown"]),
+        (("ended",), ["the job died: usage that it had not reported is unknown"]),
         (("open", "ended", "open"), ["llm acme/m-1: 2 cut by the job's death"]),
     ],
 )
@@ -380,7 +380,7 @@ def test_a_crash_leaves_the_ledger_incomplete_and_says_what_was_open(
         if state == "ended"
     ]
     path = write(directory.path, started(), *rows, *ends)
-    tails = Tails([directory])
+    tails = OutboxFiles([directory])
     items = ship_all(tails)[path]
     (end,) = [item.event for item in items if isinstance(item, Entry) and _is_end(item)]
     assert isinstance(end, CallEnded)

@@ -76,8 +76,8 @@ async def test_a_living_writers_file_and_a_living_workers_directory_are_left_alo
     assert code == 1
     assert sorted(line.partition(": ")[2] for line in out.splitlines()) == [
         "",
-        "left: a worker has this directory",
-        "left: its writer lives",
+        "left: a worker holds this directory",
+        "left: its writer is alive",
         "left: not an outbox file",
     ]
     assert await pg.fetchval("select count(*) from voice_calls") == 0

@@ -38,4 +38,6 @@ async def test_settings_that_do_not_go_together_are_one_line(
     monkeypatch.setenv("AGENT_WORKER_LOST_S", "20")
     code, output, errors = await run(dsn, "sweep")
     assert (code, output) == (2, "")
-    assert errors.startswith("error: AGENT_WORKER_LOST_S: is not 6 times AGENT_HEARTBEAT_S")
+    assert errors.startswith(
+        "error: AGENT_WORKER_LOST_S: must be at least 6 times AGENT_HEARTBEAT_S"
+    )
