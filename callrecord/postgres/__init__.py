@@ -1,1 +1,1 @@
-"""What a worker says to Postgres: connections, batches of events, and the workers' own rows."""
+"""The worker's access to Postgres: connections, batches of events, and the workers' own rows."""

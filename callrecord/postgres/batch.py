@@ -1,6 +1,6 @@
-"""A batch: events of one or more calls, folded to the newest version of each row.
+"""A batch: events of one or more calls, reduced to the newest version of each row.
 
-Its JSON is the argument of the database's `voice_worker.apply_batch`.
+Its JSON is the argument of the database function `voice_worker.apply_batch`.
 """
 
 import hashlib
@@ -29,13 +29,13 @@ NAME_LIMIT = 255
 
 @dataclass(slots=True)
 class CallBatch:
-    """One call's part: its header and the entries to apply, in file order."""
+    """One call's part of a batch: its header and the entries to apply, in file order."""
 
     header: CallStarted
     entries: list[Entry] = field(default_factory=list)
 
     def halves(self) -> tuple["CallBatch", "CallBatch"]:
-        """Return the same entries in two parts, to find the one that fails."""
+        """Split the entries in two, to find the one that fails."""
         middle = len(self.entries) // 2
         return (
             CallBatch(self.header, self.entries[:middle]),
@@ -46,8 +46,8 @@ class CallBatch:
 def to_json(calls: list[CallBatch]) -> str:
     """Return the batch as JSON text.
 
-    Calls stand in one order in every worker's batches (two that make the same new rows crosswise
-    would wait for each other), and the jobs of one room in the order of their start.
+    Every worker sorts the calls in the same order; otherwise two batches that insert the same rows
+    could deadlock. The jobs of one room are in the order of their start.
     """
     rows: dict[str, list[bytes]] = {"calls": [], "legs": [], "messages": [], "usage": []}
     for call in sorted(calls, key=lambda part: (part.header.room_sid, part.header.key)):
@@ -62,7 +62,7 @@ def _fold(call: CallBatch, rows: dict[str, list[bytes]]) -> None:
     for entry in call.entries:
         event = entry.event
         match event:
-            # A row keeps its first place, so that numbers follow the order of the turns.
+            # A newer version keeps the row's place, so that numbers follow the order of the turns.
             case Message():
                 newest["messages"][event.id] = entry
             case Usage():
@@ -79,7 +79,7 @@ def _fold(call: CallBatch, rows: dict[str, list[bytes]]) -> None:
                 row["usage_complete"] = event.usage_complete
                 row["usage_gaps"] = event.usage_gaps
             case CallStarted() | Unhandled():
-                pass  # the header tells the first; the second is kept aside, see delivery
+                pass  # the header has the first; delivery keeps the second aside
     rows["calls"].append(msgspec.json.encode(row))
     key = str(call.header.key).encode()
     for kind, by_id in newest.items():
@@ -88,8 +88,8 @@ def _fold(call: CallBatch, rows: dict[str, list[bytes]]) -> None:
 
 
 def _row(key: bytes, entry: Entry, place: int) -> bytes:
-    # The event's own JSON with three names before its own: a dict of it would take twice as long.
-    # Defaults are left out of it, and are the database's to fill in.
+    # Prepend three keys to the event's JSON: building a dict would take twice as long.
+    # The JSON omits defaults; the database fills them in.
     fields = encode(entry.event)[1:]
     return b'{"call":"%s","revision":%d,"place":%d,%s' % (key, entry.sequence, place, fields)
 
@@ -99,7 +99,7 @@ def _call_row(header: CallStarted) -> dict[str, Any]:
     row["call_id"] = _uuid_or_none(header.call_id)
     if header.call_id and row["call_id"] is None:
         row["metadata"] = {**header.metadata, "callId": header.call_id}
-    # Without a room's sid each job is a call of its own: all of them in one row would be worse.
+    # Without a room's sid each job becomes its own call; one row for all of them would be worse.
     row["room_sid"] = header.room_sid or f"unknown:{header.key}"
     row["session_id"] = fit_name(header.room_name)
     row["taken_session_id"] = fit_name(f"{header.room_name}@{row['room_sid']}")
@@ -107,7 +107,7 @@ def _call_row(header: CallStarted) -> dict[str, Any]:
 
 
 def fit_name(name: str) -> str:
-    """Return the name, or for one over NAME_LIMIT its start and a digest of the whole."""
+    """Return the name; one over NAME_LIMIT is cut and ends with a digest of the full name."""
     if len(name) <= NAME_LIMIT:
         return name
     digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:16]

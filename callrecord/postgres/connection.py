@@ -1,4 +1,4 @@
-"""Connecting to Postgres: the one way for worker and commands, and what a refusal means."""
+"""Connects to Postgres, for worker and commands alike, and classifies refusals."""
 
 import asyncio
 import socket
@@ -19,18 +19,18 @@ CONNECT_TIMEOUT_S = 5.0
 
 _UNKNOWN_HOST: Final = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 _REFUSED: Final = (
-    asyncpg.InvalidAuthorizationSpecificationError,  # the password, too
+    asyncpg.InvalidAuthorizationSpecificationError,  # also for a wrong password
     asyncpg.InvalidCatalogNameError,
     asyncpg.InsufficientPrivilegeError,
     asyncpg.UndefinedObjectError,  # a start-up parameter that the server does not know
     asyncpg.CantChangeRuntimeParamError,
     asyncpg.InvalidParameterValueError,
 )
-"""What Postgres itself answers to a login that no waiting makes good."""
+"""Postgres' own refusals of a login, which no retry can fix."""
 
-_BY_A_POOLER: Final = (
+_REFUSED_BY_A_POOLER: Final = (
     "tenant or user not found",  # Supavisor, XX000
-    "password authentication failed",  # PgBouncer, 08P01 for all of its own
+    "password authentication failed",  # PgBouncer, 08P01 for all of its errors
     "sasl authentication failed",
     "no such database",
     "no such user",
@@ -40,8 +40,8 @@ _BY_A_POOLER: Final = (
     "tls required",
     "ssl required",
 )
-"""Beginnings of what poolers answer. They give one code for these and for what passes, such as "no
-more connections allowed", so that only the words tell."""
+"""How the messages of poolers start. They use the same code for these and for transient errors such
+as "no more connections allowed", so only the text shows which it is."""
 
 
 async def connect(
@@ -51,8 +51,8 @@ async def connect(
 
     Raises:
         BadDatabaseUrl: The URL can't be read.
-        Unusable: The login, the database or its TLS is refused, or the host does not exist: no
-            waiting mends it.
+        Unusable: The login, the database or its TLS is refused, or the host does not exist; no
+            retry can fix that.
         Transient: The database is away.
     """
     wanted = read_url(url)
@@ -71,7 +71,9 @@ async def connect(
         if why := refusal(error):
             raise Unusable(f"DATABASE_URL: {why}{_advice(wanted, error)}") from error
         if isinstance(error, asyncpg.ClientConfigurationError | ValueError):
-            raise BadDatabaseUrl("DATABASE_URL holds an option that is not understood") from error
+            raise BadDatabaseUrl(
+                "DATABASE_URL has an invalid option or value: correct it"
+            ) from error
         if isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | EOFError):
             why = str(error) or type(error).__name__
             raise Transient(f"{why}{_advice(wanted, error)}") from error
@@ -83,7 +85,7 @@ async def connect(
 async def _or_close(
     connecting: "asyncio.Future[asyncpg.Connection[asyncpg.Record]]",
 ) -> "asyncpg.Connection[asyncpg.Record]":
-    """Return the connection; one that stands just as the caller is cancelled is closed."""
+    """Return the connection; close it if the caller is cancelled just as it is established."""
     try:
         return await asyncio.shield(connecting)
     except asyncio.CancelledError:
@@ -98,10 +100,10 @@ def _close(connecting: "asyncio.Future[asyncpg.Connection[asyncpg.Record]]") -> 
 
 
 async def writable_url(url: str) -> str:
-    """Return the URL with one host, for a program that takes no list: the one that takes writes.
+    """Return the URL with only the host that accepts writes, for a program that takes one host.
 
     Raises:
-        Transient, Unusable: None of the hosts does; the error of the last.
+        Transient, Unusable: No host accepts writes; this is the error of the last one.
     """
     hosts = read_url(url).each_host()
     if len(hosts) == 1:
@@ -118,35 +120,35 @@ async def writable_url(url: str) -> str:
 
 
 def refusal(error: Exception) -> str | None:
-    """Return why a connection was refused for good, in one line; None if it may pass."""
-    if isinstance(error, _REFUSED) or _is_a_poolers(error):
+    """Return why a connection was refused for good, in one line; None if a retry may work."""
+    if isinstance(error, _REFUSED) or _is_from_a_pooler(error):
         return _head(error)
     if isinstance(error, socket.gaierror):
         return "its host does not exist" if error.errno in _UNKNOWN_HOST else None
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"the server's certificate is not accepted: {error.verify_message}"
+        return f"the server's certificate can't be verified: {error.verify_message}"
     if isinstance(error, ssl.SSLError) and not isinstance(
         error, ssl.SSLEOFError | ssl.SSLZeroReturnError
     ):
-        return f"TLS does not work: {error.reason or error}"
+        return f"TLS failed: {error.reason or error}"
     if isinstance(error, ConnectionError) and "rejected SSL upgrade" in str(error):
-        return "the server takes no TLS: add sslmode=disable, or have it take TLS"
+        return "the server has no TLS: add sslmode=disable, or enable TLS on the server"
     return None
 
 
-def _is_a_poolers(error: Exception) -> bool:
-    by = asyncpg.ProtocolViolationError | asyncpg.InternalServerError
-    return isinstance(error, by) and _head(error).lower().startswith(_BY_A_POOLER)
+def _is_from_a_pooler(error: Exception) -> bool:
+    kinds = asyncpg.ProtocolViolationError | asyncpg.InternalServerError
+    return isinstance(error, kinds) and _head(error).lower().startswith(_REFUSED_BY_A_POOLER)
 
 
 def _advice(url: DatabaseUrl, error: Exception) -> str:
-    """Return what to change where a provider's set-up is known, to be put behind the error."""
+    """Return what to change if the provider is known; it is appended to the error."""
     host = urlsplit(url.each_host()[0]).hostname or ""
     if _head(error).lower().startswith("tenant or user"):
-        return ": behind Supabase's pooler the user is called role.projectref"
+        return ": with Supabase's pooler, the user name is role.projectref"
     unreachable = isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
     if host.startswith("db.") and host.endswith(".supabase.co") and unreachable:
-        return ": this host has IPv6 alone; on IPv4 use the session pooler's address"
+        return ": this host has only IPv6; on IPv4, use the session pooler's address"
     return ""
 
 
@@ -157,4 +159,6 @@ def _head(error: Exception) -> str:
 @cache
 def _report_ignored(options: tuple[str, ...]) -> None:
     if options:
-        logger.info("options of other clients in DATABASE_URL ignored", extra={"options": options})
+        logger.info(
+            "DATABASE_URL has options for other clients, ignored", extra={"options": options}
+        )

@@ -1,7 +1,7 @@
-"""DATABASE_URL: what may stand in it, and what of it is for other clients of Postgres.
+"""DATABASE_URL: checks it, and removes options that are for other clients of Postgres.
 
-People paste the URL that their provider or their framework shows. Some options in it are libpq's,
-Prisma's or a pooler's own; asyncpg would send each as a start-up parameter, which a server refuses.
+People paste the URL that their provider or framework shows. Some of its options belong to libpq,
+Prisma or a pooler. asyncpg would send each as a start-up parameter, which a server refuses.
 """
 
 import ssl
@@ -56,17 +56,17 @@ _WANTED: Final = "set it to postgresql://user:password@host:port/database"
 
 
 class BadDatabaseUrl(Stop):
-    """DATABASE_URL is missing or garbled, or no waiting makes it work."""
+    """DATABASE_URL is missing or invalid, or Postgres refuses it for good."""
 
 
 @dataclass(frozen=True)
 class DatabaseUrl:
-    """DATABASE_URL as asyncpg takes it.
+    """DATABASE_URL as asyncpg needs it.
 
     Attributes:
         dsn: The URL, without options of other clients.
         ignored: Names of those options.
-        system_ca: Whether the server's certificate is to be checked against the system's own.
+        system_ca: Whether to verify the server's certificate with the system's root certificates.
     """
 
     dsn: str
@@ -79,7 +79,7 @@ class DatabaseUrl:
         return ssl.create_default_context() if self.system_ca else None
 
     def each_host(self) -> list[str]:
-        """Return a URL for each host that it names, in their order."""
+        """Return one URL for each of its hosts, in order."""
         parts = urlsplit(self.dsn)
         login, at, hosts = parts.netloc.rpartition("@")
         return [
@@ -88,10 +88,10 @@ class DatabaseUrl:
 
 
 def checked_url(url: str | None) -> str:
-    """Return the URL as it is.
+    """Return the URL unchanged.
 
     Raises:
-        BadDatabaseUrl: It is missing or no URL of Postgres. The message does not repeat it,
+        BadDatabaseUrl: It is missing or not a Postgres URL. The message does not repeat it,
             because it holds a password.
     """
     if not url:
@@ -110,10 +110,10 @@ def checked_url(url: str | None) -> str:
 
 
 def read_url(url: str) -> DatabaseUrl:
-    """Return what asyncpg is to be given.
+    """Return the URL as asyncpg needs it.
 
     Raises:
-        BadDatabaseUrl: The URL is none, or names a certificate or key that is not there.
+        BadDatabaseUrl: The URL is invalid, or names a certificate or key that does not exist.
     """
     parts = urlsplit(checked_url(url))
     options = parse_qsl(parts.query, keep_blank_values=True)
@@ -125,20 +125,20 @@ def read_url(url: str) -> DatabaseUrl:
         if name in OF_OTHER_CLIENTS:
             ignored.append(name)
         elif name == "sslrootcert" and value == _SYSTEM:
-            system_ca = True  # libpq checks the host's name then, whatever the sslmode
-        elif name == "sslmode" and value == "no-verify":  # node-postgres' word
+            system_ca = True  # libpq then verifies the host name, whatever the sslmode
+        elif name == "sslmode" and value == "no-verify":  # node-postgres' name for it
             kept.append((name, "require"))
         else:
             kept.append((name, value))
     if "," in parts.netloc and not any(name == "target_session_attrs" for name, _ in kept):
         kept.append(("target_session_attrs", "read-write"))
-    if kept != options:  # else it stays as it was written
+    if kept != options:  # else keep the spelling of the URL
         url = with_options(url, kept)
     return DatabaseUrl(url, tuple(dict.fromkeys(ignored)), system_ca)
 
 
 def with_options(url: str, options: list[tuple[str, str]]) -> str:
-    """Return a URL with these options in place of its own."""
+    """Return the URL with its options replaced by these."""
     query = urlencode(options, safe="/:")
     return url.partition("?")[0] + (f"?{query}" if query else "")
 

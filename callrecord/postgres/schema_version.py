@@ -1,4 +1,4 @@
-"""Does the database's schema fit this worker? Asked once, when the worker starts."""
+"""Checks that the database's schema serves this worker, once when the worker starts."""
 
 from dataclasses import dataclass, fields
 
@@ -9,7 +9,7 @@ from callrecord.postgres.queries import sql
 from callrecord.rows import Call, Leg, Message, Usage
 
 SCHEMA_VERSION_NEEDED = 103
-"""Version of the schema that this worker was written for: `db/routines/version.sql` states it."""
+"""Schema version that this worker was written for; `db/routines/version.sql` has the same."""
 
 COLUMNS = [
     (table, field.name)
@@ -21,7 +21,7 @@ COLUMNS = [
     )
     for field in fields(kind)
 ]
-"""Columns of the tables of calls, each with its table: the fields of the classes of their rows."""
+"""All columns of the tables of calls, each with its table: the fields of the row classes."""
 
 REMEDY = "run `uv run python -m db migrate` with DATABASE_URL set to the database's owner"
 
@@ -31,23 +31,23 @@ class SchemaTooOld(Stop):
 
 
 class SchemaDamaged(Stop):
-    """Somebody has dropped columns that the database's version has."""
+    """Columns that the schema's version should have were dropped."""
 
 
 class WorkerTooOld(Stop):
-    """The database has moved on to a schema that no longer serves this worker."""
+    """The database's schema is too new for this worker."""
 
 
 class NotEnlisted(Stop):
-    """The login has not been given the worker's rights."""
+    """The login lacks the worker's rights."""
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaVersion:
-    """What the database says of its schema.
+    """The version of the database's schema.
 
     Attributes:
-        version: Number of its newest migration, or of the newest change of what a routine promises.
+        version: Number of its newest migration, or of the newest change to a routine's contract.
         oldest_worker: The smallest `SCHEMA_VERSION_NEEDED` of a worker that it serves.
     """
 
@@ -74,41 +74,42 @@ async def read_version(conn: "asyncpg.Connection[asyncpg.Record]") -> SchemaVers
 
 
 async def check(conn: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Return if the schema serves this worker.
+    """Check that the schema serves this worker.
 
     Raises:
         SchemaTooOld: Migrations are missing; the message names the command.
-        SchemaDamaged: Columns are gone; the message names them.
+        SchemaDamaged: Columns are missing; the message names them.
         WorkerTooOld: The schema no longer serves this worker.
-        NotEnlisted: The login has not been given the worker's rights.
+        NotEnlisted: The login lacks the worker's rights.
     """
     found = await read_version(conn)
     if found is None:
-        raise SchemaTooOld(f"the database has no schema of ours yet: {REMEDY}")
+        raise SchemaTooOld(f"the database lacks the worker's schema: {REMEDY}")
     if found.version < SCHEMA_VERSION_NEEDED:
         raise SchemaTooOld(
-            f"the database's schema is {found.version}, "
+            f"the database's schema is version {found.version}, "
             f"this worker needs {SCHEMA_VERSION_NEEDED}: {REMEDY}"
         )
     if found.oldest_worker > SCHEMA_VERSION_NEEDED:
         raise WorkerTooOld(
-            f"the database's schema is {found.version} and serves workers from "
-            f"{found.oldest_worker}, this one is of {SCHEMA_VERSION_NEEDED}: "
+            f"the database's schema is version {found.version} and serves workers from version "
+            f"{found.oldest_worker} on, this one is version {SCHEMA_VERSION_NEEDED}: "
             "install a newer worker"
         )
     await check_columns(conn)
 
 
 async def check_columns(conn: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Return if the tables of a database of this version have the columns that they should.
+    """Check that the tables have all columns of this version.
 
     Raises:
-        SchemaDamaged: Some are gone, as after `drop type ... cascade`; the message names them.
+        SchemaDamaged: Columns are missing, as after `drop type ... cascade`; the message names
+            them.
     """
     tables, columns = zip(*COLUMNS, strict=True)
     missing = await conn.fetchval(sql("missing_columns"), tables, columns)
     if missing:
         raise SchemaDamaged(
-            f"columns are gone: {missing}; a script has dropped them since, such as the file of "
-            "the schema that this one replaced, run again: take them and their values from a backup"
+            f"columns are missing: {missing}; a script dropped them, perhaps the old schema's file "
+            "that was run again: restore them and their values from a backup"
         )

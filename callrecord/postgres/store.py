@@ -1,4 +1,4 @@
-"""The store: applies batches to Postgres over one connection, and says what an error means."""
+"""The store: applies batches to Postgres over one connection, and classifies errors."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,7 +21,7 @@ from callrecord.privacy import private_logger
 logger = private_logger("voice.store")
 
 COMMAND_TIMEOUT_S = 35.0
-"""Longer than the statement_timeout of the worker's role (30 s): the server should say no first."""
+"""Longer than the statement_timeout of the worker's role (30 s), so that the server ends first."""
 
 _TRANSIENT_CLASSES = ("08", "28", "40", "53", "57", "58", "XX")
 _TRANSIENT_STATES = ("25006", "3D000")
@@ -30,11 +30,11 @@ _REFUSED_CLASSES = ("22", "23", "54")
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What became of a batch.
+    """The result of a batch.
 
     Attributes:
-        call_ids: The row's id for each call's key; None if its owner deleted it.
-        discarded: Events of deleted calls, which were let go.
+        call_ids: The row's id for each call's key; None if its owner deleted the call.
+        discarded: Number of events that were discarded because their call was deleted.
     """
 
     call_ids: dict[UUID, UUID | None]
@@ -49,10 +49,10 @@ _reply_decoder = msgspec.json.Decoder(_Reply)
 
 
 def meaning(error: Exception) -> VoiceError:
-    """Return what the caller of the store can do about an error, by its class or SQLSTATE.
+    """Return the kind of an error, by what the store's caller can do about it.
 
-    The list is architecture.md's; what stands in none of its lines is held and alerted, since a
-    wrongly refused row would be lost to the call.
+    The list is in architecture.md. An error that is not in it is held and logged, because a wrongly
+    refused row would be missing from the call.
     """
     if isinstance(error, asyncpg.PostgresError):
         return _meaning_of_state(error, error.sqlstate or "")
@@ -67,20 +67,20 @@ def meaning(error: Exception) -> VoiceError:
 def _meaning_of_state(error: asyncpg.PostgresError, state: str) -> VoiceError:
     if state[:2] in _REFUSED_CLASSES:
         return Refused(str(error), sqlstate=state)
-    # These go into the log: without the detail, which may quote a row, and so what people said.
-    told = f"{state}: {error.args[0] if error.args else type(error).__name__}"
+    # These are logged: omit the detail, which may quote a row, and so what people said.
+    text = f"{state}: {error.args[0] if error.args else type(error).__name__}"
     if state == asyncpg.LockNotAvailableError.sqlstate:
-        return Locked(told, sqlstate=state)
+        return Locked(text, sqlstate=state)
     if state[:2] in _TRANSIENT_CLASSES or state in _TRANSIENT_STATES:
-        return Transient(told, sqlstate=state)
-    return Hold(told, sqlstate=state)
+        return Transient(text, sqlstate=state)
+    return Hold(text, sqlstate=state)
 
 
 class Store:
-    """One connection, made when needed and made anew after any transient error.
+    """One connection, opened on demand, and opened again after a transient error.
 
-    A batch is a single statement: no transaction is ever left open between two round trips, so a
-    network that goes silent leaves no locks behind.
+    A batch is a single statement: no transaction stays open between two round trips, so a dead
+    network leaves no locks behind.
     """
 
     def __init__(self, dsn: str) -> None:
@@ -92,8 +92,8 @@ class Store:
 
         Raises:
             Transient: Try the same batch again after a pause; it may have been applied.
-            Hold: The schema or the rights do not fit; a person has to act.
-            Refused: Some row in it can never be stored: try its parts.
+            Hold: The schema or the rights are wrong; an operator has to act.
+            Refused: It has a row that can never be stored: try its parts.
         """
         reply = await self._run("apply_batch", to_json(calls))
         ids = _reply_decoder.decode(reply).call_ids
@@ -101,7 +101,7 @@ class Store:
         return Applied(ids, discarded)
 
     async def refuse(self, event: RefusedEvent) -> None:
-        """Keep an event aside that can't be stored, with its raw bytes. Same errors as apply."""
+        """Keep an event that can't be stored aside, with its raw bytes. Raises as `apply` does."""
         header = None if event.header is None else encode(event.header).decode()
         ids = event.call_id, event.call_key, event.job_id
         place = event.source, event.byte_offset
@@ -110,16 +110,16 @@ class Store:
         )
 
     async def ping(self) -> None:
-        """Return if the database answers.
+        """Check that the database answers.
 
         Raises:
-            Transient: It does not.
+            Transient: The database is away.
         """
         await self._run("ping")
 
     async def rows(self, name: str, *arguments: object) -> list[asyncpg.Record]:
-        """Return the rows of a query, by its file's name. Same errors as apply."""
-        found: list[asyncpg.Record] = await self._mapped(self._fetch, name, *arguments)
+        """Return the rows of a query, named by its file. Raises as `apply` does."""
+        found: list[asyncpg.Record] = await self._with_meaning(self._fetch, name, *arguments)
         return found
 
     async def close(self) -> None:
@@ -132,23 +132,23 @@ class Store:
                 connection.terminate()
 
     async def _run(self, name: str, *arguments: object) -> str:
-        return str(await self._mapped(self._ask, name, *arguments))
+        return str(await self._with_meaning(self._ask, name, *arguments))
 
-    async def _mapped(
+    async def _with_meaning(
         self, ask: Callable[..., Awaitable[Any]], name: str, *arguments: object
     ) -> Any:
         try:
             try:
                 return await ask(name, *arguments)
             except asyncpg.InternalClientError:
-                # The driver lost its place, as it does when a connection dies at the wrong moment.
-                # Every statement of ours can be sent twice: a new connection tells what it was.
+                # The driver's state is broken, as happens when a connection dies at a bad moment.
+                # Every statement is safe to send twice, and a new connection shows the cause.
                 self._drop()
                 return await ask(name, *arguments)
         except asyncio.CancelledError:
-            self._drop()  # what the server is doing for us is unknown; nobody waits for it
+            self._drop()  # the server may still be running the statement
             raise
-        except VoiceError:  # of the connection, which says itself what it means
+        except VoiceError:  # from `connect`, already classified
             self._drop()
             raise
         except Exception as error:
@@ -179,11 +179,11 @@ class Store:
 
 
 async def check_schema(dsn: str) -> None:
-    """Return if the database is there and its schema serves this worker.
+    """Check that the database answers and that its schema serves this worker.
 
     Raises:
         Transient: The database is away.
-        Stop: The schema or the login is not right; one line that says what to change.
+        Stop: The schema or the login is wrong; the message is one line that says what to change.
     """
     connection = None
     try:
@@ -211,10 +211,10 @@ SCHEMA_TIMEOUT_S = 5.0
 
 
 async def check_schema_if_there(dsn: str) -> None:
-    """Check that the database has a schema for this version; one that is away is no obstacle.
+    """Check the schema as `check_schema` does, but only log a warning if the database is away.
 
     Raises:
-        Stop: It has another schema, or refuses the login; one line that says what to do.
+        Stop: The schema or the login is wrong; the message is one line that says what to do.
     """
     try:
         await asyncio.wait_for(check_schema(dsn), SCHEMA_TIMEOUT_S)

@@ -10,10 +10,10 @@ from callrecord.errors import Transient
 from callrecord.postgres.store import Store
 
 ANSWER_S = 10.0
-"""How long an answer may take, connecting included: a heartbeat that waits is none."""
+"""Time limit of a statement, including the connection: a delayed heartbeat is useless."""
 
 CHUNK = 100
-"""Rows that are asked for at once: those that nobody may serve, legs that nobody sees."""
+"""Rows per query of `unserved` and `open_legs`."""
 
 AT_ONCE = 10
 """Calls that one statement ends."""
@@ -22,13 +22,13 @@ FIRST = UUID(int=0)
 
 
 class Swept(msgspec.Struct, frozen=True):
-    """What a sweep did.
+    """The result of a sweep.
 
     Attributes:
-        state: Done; or not, since the sweeper has not been watching for long enough, or since
-            another one sweeps just now.
-        lost: Workers that are lost, and how many calls of each were ended.
-        seconds: For how long the sweeper has to watch yet.
+        state: `swept`: it was done; `watching`: this worker has not watched for long enough yet;
+            `another`: another worker is sweeping.
+        lost: For each lost worker, how many calls were ended.
+        seconds: How much longer this worker has to watch.
     """
 
     state: Literal["swept", "watching", "another"]
@@ -44,7 +44,7 @@ class Unserved(msgspec.Struct, frozen=True):
 
 
 class OpenLeg(msgspec.Struct, frozen=True):
-    """A leg that goes on after its call has ended.
+    """A leg that is still open after its call has ended.
 
     Attributes:
         room: Name of the LiveKit room.
@@ -57,9 +57,9 @@ class OpenLeg(msgspec.Struct, frozen=True):
 
 
 class Workers(Store):
-    """A connection of its own for heartbeats and sweeps: a slow batch must not hold them up.
+    """A separate connection for heartbeats and sweeps: a slow batch must not delay them.
 
-    Each method is one statement, and raises what `Store.apply` raises.
+    Each method runs one statement at a time, and raises what `Store.apply` raises.
     """
 
     def __init__(self, dsn: str) -> None:
@@ -67,50 +67,50 @@ class Workers(Store):
         self._one_at_a_time = asyncio.Lock()
 
     async def beat(self, about: dict[str, Any]) -> bool:
-        """Write a heartbeat; return whether a sweep has taken the worker for lost meanwhile."""
+        """Write a heartbeat; return whether a sweep has counted the worker as lost."""
         return await self._run("beat", msgspec.json.encode(about).decode()) == "True"
 
     async def leave(self, worker_id: UUID) -> None:
-        """Say that the worker ends with everything shipped."""
+        """Record that the worker stops with everything shipped."""
         await self._run("leave", worker_id)
 
     async def forget(self, worker_id: UUID) -> None:
-        """Take a worker's row away."""
+        """Delete a worker's row."""
         await self._run("forget_worker", worker_id)
 
     async def sweep(self, worker_id: UUID) -> Swept:
-        """End the calls of lost workers, if this one may."""
+        """End the calls of lost workers, if this worker has watched for long enough."""
         return msgspec.json.decode(await self._run("sweep", worker_id), type=Swept)
 
     async def unserved(self, older_than_s: float, after: UUID = FIRST) -> list[Unserved]:
-        """Return rows that no worker has taken, by their ids, at most CHUNK of them."""
+        """Return rows that no worker has claimed, in the order of their ids, at most CHUNK."""
         found = await self._run("unserved", older_than_s, after, CHUNK)
         return msgspec.json.decode(found, type=list[Unserved])
 
     async def end_unserved(self, worker_id: UUID, ids: list[UUID], older_than_s: float) -> int:
         """End those of these rows that still wait; return how many.
 
-        Each statement ends AT_ONCE calls, since a transcript costs what its turns make it cost.
+        Each statement ends at most AT_ONCE calls, because a long transcript takes time to write.
         """
         ended = 0
         for first in range(0, len(ids), AT_ONCE):
             some = ids[first : first + AT_ONCE]
-            # Null, and so no number, while the sweeper may not.
+            # Null, not a number, while this worker may not sweep.
             found = await self._run("end_unserved", worker_id, some, older_than_s)
             ended += int(found) if found.isdecimal() else 0
         return ended
 
     async def open_legs(self, after: UUID = FIRST) -> list[OpenLeg]:
-        """Return legs of people whom the agent has left, by their ids, at most CHUNK of them."""
+        """Return legs of people who stay after the agent left, by their ids, at most CHUNK."""
         found = await self._run("open_legs", after, CHUNK)
         return msgspec.json.decode(found, type=list[OpenLeg])
 
     async def end_legs(self, ids: list[UUID]) -> None:
-        """End those of these legs that are open, now."""
+        """End those of these legs that are still open, with the current time."""
         await self._run("end_legs", ids)
 
     def drop(self) -> None:
-        """Close the connection without a word to the server."""
+        """Close the connection without telling the server."""
         self._drop()
 
     async def _run(self, name: str, *arguments: object) -> str:

@@ -111,7 +111,7 @@ async def test_supabases_own_stays_and_its_default_grants_are_taken_back(
         ("not a url", "not the URL of a Postgres database"),
         ("mysql://u:s3cret@127.0.0.1/x", "not the URL of a Postgres database"),
         ("postgresql://u:s3/cret@127.0.0.1/x", "not the URL of a Postgres database"),
-        ("postgresql://u:s3cret@127.0.0.1/x?sslmode=never", "option that is not understood"),
+        ("postgresql://u:s3cret@127.0.0.1/x?sslmode=never", "invalid option or value"),
     ],
 )
 @pytest.mark.filterwarnings("default")

@@ -264,7 +264,7 @@ async def test_columns_that_a_script_has_dropped_are_named(
     """As the file of the replaced schema does, run again: it drops its types with cascade."""
     await pg.execute(f"drop type {gone} cascade")
     column = "voice_calls.status" if gone == "call_status" else "voice_messages.role"
-    await run_refused(database_url, f"columns are gone: {column};", "backup")
+    await run_refused(database_url, f"columns are missing: {column};", "backup")
     code, _, errors = await run(database_url, "status")
     assert code == 2
     assert column in errors
