@@ -9,7 +9,7 @@ begin
     perform pg_advisory_xact_lock(hashtext('voice_worker'), hashtext('routines'));
     if exists (select from voice_worker.schema_version where version > 103) then
         raise exception 'the schema of the database is newer than 103: nothing was changed'
-            using hint = 'A newer release has been here: take its files.';
+            using hint = 'A newer release migrated it: use the files of that release.';
     end if;
 
     -- access/roles.sql

@@ -1,1 +1,1 @@
-"""The schema: makes it, brings it up to date, and looks for what endangers it."""
+"""The schema: creates it, upgrades it, and finds rules that make it unsafe."""

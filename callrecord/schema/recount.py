@@ -1,4 +1,4 @@
-"""Sums that triggers keep, made right again: after rows were loaded or restored beside them."""
+"""Recomputes the sums that triggers maintain, after rows were loaded or restored without them."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -10,28 +10,28 @@ import asyncpg
 from callrecord.postgres.queries import sql
 
 BATCH: Final = 5_000
-"""Calls of one transaction."""
+"""Calls per transaction."""
 _FIRST: Final = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Recounted:
-    """How far it has come: calls that were looked at, and those whose sums were wrong."""
+    """The progress: calls that were checked, and those whose sums were wrong."""
 
     calls: int = 0
     changed: int = 0
 
 
 async def recount_totals(connection: "asyncpg.Connection[Any]") -> None:
-    """Make the sums by quarter of an hour and model equal to the rows: no writer waits for it."""
+    """Recompute the sums per quarter of an hour and model from the rows; it blocks no writer."""
     await connection.execute(sql("recount_usage"))
     await connection.execute(sql("recount_latency"))
 
 
 async def recount_calls(connection: "asyncpg.Connection[Any]") -> AsyncIterator[Recounted]:
-    """Make tokens, cost and unpriced requests of each call equal to its rows.
+    """Recompute each call's tokens, cost and unpriced requests from its rows.
 
-    Each step is a transaction of its own: stopped, it can be begun again.
+    Each step is a separate transaction, so it can be stopped and started again.
     """
     last: UUID | None = _FIRST
     done = Recounted()

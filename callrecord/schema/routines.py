@@ -1,7 +1,7 @@
 """The routines of the schema: functions, triggers, views, policies, grants and comments.
 
-Each has one file in `db/routines`, in its only form. All of them are applied in one transaction,
-and only when they are not those that the database has.
+Each is defined in one file of `db/routines`. All of them are applied in one transaction, and only
+if they differ from those that the database has.
 """
 
 import asyncio
@@ -26,8 +26,8 @@ _IN_THE_PROJECT = Path(__file__).resolve().parents[2] / "db" / "routines"
 ROUTINES = _IN_THE_WHEEL if _IN_THE_WHEEL.is_dir() else _IN_THE_PROJECT
 
 LOCK_TIMEOUT_S: Final = 2.0
-"""The longest time for which a writer waits behind us. It is longer than deadlock_timeout (one
-second), after which an autovacuum gives way."""
+"""Longest time that a writer waits behind us. It is longer than deadlock_timeout (one second),
+after which an autovacuum cancels itself."""
 
 ATTEMPTS: Final = 10
 PAUSE_S: Final = 1.0
@@ -36,41 +36,41 @@ _FUNCTION, _ON_TABLES, _LAST = range(3)
 _FIRST_FILES: Final = ("access/roles.sql", "access/auth_uid.sql", "access/schemas.sql")
 _BEFORE_GRANTS: Final = "access/taken_back.sql"
 _LAST_FILES: Final = ("dropped.sql", "version.sql")
-# Postgres looks at all that such a body names when the function is made: it has to be there.
+# Postgres resolves all names in such a body when the function is created: they must exist.
 _BOUND: Final = re.compile(r"^(?:begin atomic|return)\b", re.MULTILINE)
 _MAKES_FUNCTION: Final = re.compile(r"^create or replace (?:function|procedure)\b", re.MULTILINE)
 _ON_A_TABLE: Final = re.compile(r"\bcreate (?:or replace trigger|policy)\b")
-# Not what stands inside a block, such as the policy of users, which may be the team's own.
+# Not statements inside a block, such as the policy of users, a table that may not be ours.
 _LOCKED: Final = re.compile(
     r"^create (?:or replace trigger|policy)\b.*?\bon (\w+\.\w+)", re.MULTILINE | re.DOTALL
 )
 
 
 class RoutinesError(VoiceError):
-    """The routines could not be applied: nothing was changed."""
+    """The routines could not be applied, and nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Routine:
-    """A file of `db/routines`: its path below that folder, and its text."""
+    """A file of `db/routines`: its path in that folder, and its text."""
 
     name: str
     text: str
 
     @property
     def on_tables(self) -> bool:
-        """Whether it may need a lock on a table, so that it runs when those are taken."""
+        """Whether it may need a lock on a table, so that it must run once all tables are locked."""
         return _kind(self) != _FUNCTION
 
 
 @dataclass(frozen=True, slots=True)
 class Routines:
-    """All of them.
+    """All routines.
 
     Attributes:
-        files: In the order in which they have to run.
-        tables: Those that triggers and policies are made on, in the order of their names.
-        digest: Over names and texts.
+        files: The files in the order in which they have to run.
+        tables: The tables that have triggers or policies, sorted by name.
+        digest: The digest of all names and texts.
     """
 
     files: list[Routine]
@@ -78,7 +78,7 @@ class Routines:
     digest: str
 
     def split(self) -> tuple[list[Routine], list[Routine]]:
-        """Return those that lock nothing, and after them those that run with the tables locked."""
+        """Return the files that lock nothing, and those that run with the tables locked."""
         free = [each for each in self.files if not each.on_tables]
         return free, self.files[len(free) :]
 
@@ -86,8 +86,8 @@ class Routines:
 def read_routines(folder: Path = ROUTINES) -> Routines:
     """Read the files.
 
-    Functions come first: they lock nothing. What has to lock a table comes last, so that nobody
-    waits for long.
+    Functions run first because they lock nothing. Files that lock a table run last, so that the
+    locks are short.
     """
     files = [
         Routine(path.relative_to(folder).as_posix(), path.read_text(encoding="utf-8"))
@@ -109,10 +109,10 @@ def _kind(routine: Routine) -> int:
 
 
 def _order(routine: Routine) -> tuple[object, ...]:
-    """Return what the files are sorted by.
+    """Return the sort key of a file.
 
-    Functions with a bound body come after the others, and those of `public` at their end, since
-    they use the ones of the private schemas; then views, which grants and comments name.
+    Functions with a bound body run after the other functions, those of `public` last, because they
+    use functions of the private schemas. Views run next, because grants and comments name them.
     """
     first = routine.name not in _FIRST_FILES
     last = _LAST_FILES.index(routine.name) if routine.name in _LAST_FILES else -1
@@ -130,8 +130,8 @@ def _order(routine: Routine) -> tuple[object, ...]:
     return (first, _kind(routine), last, named, *place, routine.name)
 
 
-class _Held(Exception):  # noqa: N818 - seen here alone
-    """Somebody has a lock on this table, or on all of it."""
+class _Held(Exception):  # noqa: N818 - caught in this module
+    """Another session holds a lock on this table, file or step."""
 
     def __init__(self, on: str) -> None:
         super().__init__(on)
@@ -141,21 +141,21 @@ class _Held(Exception):  # noqa: N818 - seen here alone
 async def apply_routines(
     connection: "asyncpg.Connection[asyncpg.Record]", routines: Routines | None = None
 ) -> bool:
-    """Apply the routines, unless the database has the same.
+    """Apply the routines, unless the database already has them.
 
-    They are applied again after a dump was restored elsewhere: a restore leaves out the policies
-    and grants of roles that do not exist there.
+    They are applied again after a dump was restored elsewhere, because a restore skips policies and
+    grants for roles that do not exist there.
 
     Args:
-        connection: Of the database's owner.
-        routines: Those of the files, if not given.
+        connection: A connection of the database's owner.
+        routines: The routines; by default those in the files.
 
     Returns:
         Whether anything was executed.
 
     Raises:
-        RoutinesError: The database has newer routines, somebody held a lock all the time, or
-            Postgres refused a routine.
+        RoutinesError: The database has newer routines, another session held a lock all the time,
+            or Postgres refused a routine.
     """
     routines = routines or read_routines()
     connection.add_log_listener(_warn)
@@ -166,7 +166,7 @@ async def apply_routines(
 
 
 def _warn(_: object, message: asyncpg.PostgresLogMessage) -> None:
-    """Log what a routine could not do, and who can: it was left out, and all others applied."""
+    """Log a routine's warning about a step that it skipped, and who can do that step."""
     if message.severity == "WARNING":
         logger.warning("%s", message.message)
 
@@ -186,11 +186,13 @@ async def _apply_patiently(
         except _Held as error:
             on_table = error.on in routines.tables
             holder = await holders_of(connection, error.on) if on_table else ""
-            logger.warning("%s holds a lock on %s: waiting", holder or "somebody", error.on)
+            logger.warning(
+                "%s holds a lock on %s, will try again", holder or "another session", error.on
+            )
             waited_for = error.on if error.on in routines.tables else waited_for
     raise RoutinesError(
-        f"{holder or 'somebody'} held a lock on {waited_for} at each of {ATTEMPTS} attempts: no "
-        "routine was changed; run it again when that has ended"
+        f"{holder or 'another session'} held a lock on {waited_for} at each of {ATTEMPTS} "
+        "attempts: no routine was changed; end that session, or run migrate again later"
     )
 
 
@@ -208,19 +210,19 @@ def _placed(name: str) -> str:
 
 
 def too_new(version: int) -> str:
-    """Return the line for a database that a newer release has migrated."""
+    """Return the error message for a database that a newer release has migrated."""
     return (
-        f"the database's schema is {version}, these files are of {SCHEMA_VERSION_NEEDED}: a newer "
-        "release has been here; nothing was changed"
+        f"the database's schema is version {version}, these files are version "
+        f"{SCHEMA_VERSION_NEEDED}: use the newer release; nothing was changed"
     )
 
 
 async def _apply(
     connection: "asyncpg.Connection[asyncpg.Record]", routines: Routines, waited_for: str
 ) -> bool:
-    """Run all files, unless somebody has done so just now; return whether it was us.
+    """Run all files, unless another process has just done so; return whether they were run.
 
-    It waits for the lock of one table only, while it holds no other: so it can be in no deadlock,
+    It waits for the lock of only one table, before it holds any other. So it causes no deadlock,
     and no writer waits behind it for longer than the lock timeout.
     """
     await connection.execute(sql("routines_settings"), f"{LOCK_TIMEOUT_S}s")
@@ -249,7 +251,7 @@ async def _held(connection: "asyncpg.Connection[asyncpg.Record]", statements: st
 
 
 def psql_file(routines: Routines | None = None) -> str:
-    """Return all routines as one statement, for whoever applies them without `db migrate`."""
+    """Return all routines as one statement, to apply them without `db migrate`."""
     routines = routines or read_routines()
     free, on_tables = routines.split()
     tables = ", ".join(routines.tables)
@@ -280,6 +282,6 @@ begin
     perform pg_advisory_xact_lock(hashtext('voice_worker'), hashtext('routines'));
     if exists (select from voice_worker.schema_version where version > {version}) then
         raise exception 'the schema of the database is newer than {version}: nothing was changed'
-            using hint = 'A newer release has been here: take its files.';
+            using hint = 'A newer release migrated it: use the files of that release.';
     end if;
 """

@@ -1,4 +1,4 @@
-"""The tables of the basic schema, which stay after an upgrade until their owner drops them."""
+"""The tables of the basic schema, which an upgrade keeps until their owner drops them."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,7 +11,7 @@ from callrecord.schema.migrate import connected
 
 
 class DropError(VoiceError):
-    """The tables from before are still needed: nothing was dropped."""
+    """The old tables are still needed; nothing was dropped."""
 
 
 _COUNTS: Final = {
@@ -29,13 +29,13 @@ class OldTable:
 
 
 async def names_before(url: str, *, patience_s: float = 30.0) -> list[str]:
-    """Return the names of the tables that are kept in `voice_before`."""
+    """Return the names of the tables in `voice_before`."""
     async with connected(url, patience_s) as connection:
         return await _names(connection)
 
 
 async def tables_before(url: str, *, patience_s: float = 30.0) -> list[OldTable]:
-    """Return the tables that are kept in `voice_before`, with their rows counted."""
+    """Return the tables in `voice_before` with their row counts."""
     async with connected(url, patience_s) as connection:
         found = []
         for name in await _names(connection):
@@ -45,10 +45,10 @@ async def tables_before(url: str, *, patience_s: float = 30.0) -> list[OldTable]
 
 
 async def drop_before(url: str, *, patience_s: float = 30.0) -> None:
-    """Drop the tables from before, all or none.
+    """Drop the old tables, all or none.
 
     Raises:
-        DropError: A row of theirs is not in public, or something depends on them.
+        DropError: One of their rows is not in public, or something depends on them.
     """
     async with connected(url, patience_s) as connection:
         try:

@@ -127,8 +127,8 @@ async def test_older_ones_never_take_the_place_of_newer_ones(
         code, output, errors = await run(database_url, "migrate")
         assert (code, output) == (1, "")
         assert errors == (
-            f"error: the database's schema is 999, these files are of {SCHEMA_VERSION_NEEDED}: "
-            "a newer release has been here; nothing was changed\n"
+            "error: the database's schema is version 999, these files are version "
+            f"{SCHEMA_VERSION_NEEDED}: use the newer release; nothing was changed\n"
         )
         with pytest.raises(RoutinesError, match="newer release"):
             await apply_routines(pg)
