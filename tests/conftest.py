@@ -45,6 +45,14 @@ def pytest_runtest_makereport(
     return report
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files of the longest tests: those in rooms, and of those the longest one."""
+    longest = "test_model_faults.py"
+    items.sort(
+        key=lambda item: (item.get_closest_marker("room") is None, item.path.name != longest)
+    )
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Choose the servers of a test: one, or both ends of what is supported."""
     if "postgres_server" not in metafunc.fixturenames:
