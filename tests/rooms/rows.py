@@ -31,12 +31,23 @@ class Reader:
         what: str = "the rows",
     ) -> Rows:
         """Wait until the call's rows meet the condition, and return them."""
+        seen: Rows | None = None
 
         async def look() -> Rows | None:
-            rows = await self.call(room)
-            return rows if rows is not None and condition(rows) else None
+            nonlocal seen
+            seen = await self.call(room)
+            return seen if seen is not None and condition(seen) else None
 
-        return await until(look, timeout_s=timeout_s, what=f"{what} of room {room}")
+        try:
+            return await until(look, timeout_s=timeout_s, what=f"{what} of room {room}")
+        except AssertionError as error:
+            there = (
+                [(row["role"], row["content"], row["metadata"]) for row in seen.messages]
+                if seen
+                else None
+            )
+            error.add_note(f"its call: {seen and seen.call['end_reason']}, its messages: {there}")
+            raise
 
     async def ended(self, room: str, *, timeout_s: float = 30.0) -> Rows:
         """Wait until the call has ended and return its rows; its ledger must add up."""
