@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -10,7 +9,7 @@ import pytest
 
 from callrecord.outbox.refused_files import RefusedEvent
 from callrecord.postgres.store import Store
-from callrecord.postgres.workers import CHUNK, Workers
+from callrecord.postgres.workers import Workers
 from tests.postgres.applied import apply
 from tests.postgres.callrecord.operator.command import run
 from tests.postgres.callrecord.schema.seed import apply_seed
@@ -174,47 +173,6 @@ async def test_a_leg_that_a_user_added_stops_no_look_at_legs(
         )
     await apply(store, batch(header, ended("transferred"), first=9))
     await workers.open_legs()
-
-
-async def test_calls_of_one_user_hold_up_no_sweep_of_the_unserved(
-    workers: Workers, pg: Connection, people: People
-) -> None:
-    """A hundred calls with 64 turns of 16 KiB each: half an hour's writing at 4 MiB a minute.
-
-    Each statement has its answer in time, as has the heartbeat, which waits for the connection.
-    """
-    beat: dict[str, Any] = {
-        "id": str(uuid4()), "kind": "worker", "hostname": "h", "pid": 1, "version": "1",
-        "agent_name": "", "livekit_worker_id": "", "uptime_s": 999, "lost_after_s": 60,
-        "backlog_events": 0, "backlog_bytes": 0, "backlog_seconds": 0, "refused_events": 0,
-        "adopted": [],
-    }  # fmt: skip
-    await workers.beat(beat)
-    await pg.execute("update voice_worker.workers set unbroken_since = now() - interval '1 h'")
-    await pg.execute(
-        "update voice_worker.user_limits set open_calls = 1000, rows_per_minute = 1e9::bigint,"
-        " bytes_per_minute = 1e12::bigint"
-    )  # an hour of writing, at once
-    async with as_user(pg, people.eve):
-        await pg.execute(
-            "insert into voice_calls (user_id, session_id, room_name) "
-            "select $1, 'eve-' || n, 'r' from generate_series(1, $2) n",
-            people.eve,
-            CHUNK,
-        )
-        await pg.execute(
-            "insert into voice_messages (call_id, role, content) "
-            "select c.id, 'user', repeat(E'a\n', 8192) from voice_calls c, "
-            "generate_series(1, 64) where c.session_id like 'eve-%'"
-        )
-    await pg.execute("alter table voice_calls disable trigger user")
-    await pg.execute(
-        "update voice_calls set created_at = now() - interval '1 h', "
-        "updated_at = now() - interval '1 h' where session_id like 'eve-%'"
-    )
-    await pg.execute("alter table voice_calls enable trigger user")
-    found = [each.id for each in await workers.unserved(900)]
-    assert await workers.end_unserved(UUID(beat["id"]), found, 900) == CHUNK
 
 
 # 4. Limits --------------------------------------------------------------------------------------

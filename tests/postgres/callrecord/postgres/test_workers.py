@@ -12,8 +12,9 @@ from callrecord.postgres.store import Store
 from callrecord.postgres.workers import CHUNK, OpenLeg, Workers
 from tests.faults.heartbeats import LIMIT_S, beaten, silent, watching
 from tests.postgres.applied import apply, call_of
+from tests.postgres.people import People
 from tests.postgres.rows import add_call, add_leg, add_message
-from tests.postgres.server import Connection
+from tests.postgres.server import Connection, as_user
 from tests.unit.callrecord.calls import at, batch, connected, ended, leg, message, started
 
 DAY_S = 86400.0
@@ -236,3 +237,44 @@ async def test_the_room_of_a_leg_is_livekits_name(
 async def test_what_cannot_be_reached_is_transient() -> None:
     with pytest.raises(Transient):
         await Workers("postgresql://nobody@127.0.0.1:1/none").sweep(uuid4())
+
+
+async def test_calls_of_one_user_hold_up_no_sweep_of_the_unserved(
+    workers: Workers, pg: Connection, people: People
+) -> None:
+    """A hundred calls with 64 turns of 16 KiB each: half an hour's writing at 4 MiB a minute.
+
+    Each statement has its answer in time, as has the heartbeat, which waits for the connection.
+    """
+    beat: dict[str, Any] = {
+        "id": str(uuid4()), "kind": "worker", "hostname": "h", "pid": 1, "version": "1",
+        "agent_name": "", "livekit_worker_id": "", "uptime_s": 999, "lost_after_s": 60,
+        "backlog_events": 0, "backlog_bytes": 0, "backlog_seconds": 0, "refused_events": 0,
+        "adopted": [],
+    }  # fmt: skip
+    await pg.execute(
+        "update voice_worker.user_limits set open_calls = 1000, rows_per_minute = 1e9::bigint,"
+        " bytes_per_minute = 1e12::bigint"
+    )  # an hour of writing, at once
+    async with as_user(pg, people.eve):
+        await pg.execute(
+            "insert into voice_calls (user_id, session_id, room_name) "
+            "select $1, 'eve-' || n, 'r' from generate_series(1, $2) n",
+            people.eve,
+            CHUNK,
+        )
+        await pg.execute(
+            "insert into voice_messages (call_id, role, content) "
+            "select c.id, 'user', repeat(E'a\n', 8192) from voice_calls c, "
+            "generate_series(1, 64) where c.session_id like 'eve-%'"
+        )
+    await pg.execute("alter table voice_calls disable trigger user")
+    await pg.execute(
+        "update voice_calls set created_at = now() - interval '1 h', "
+        "updated_at = now() - interval '1 h' where session_id like 'eve-%'"
+    )
+    await pg.execute("alter table voice_calls enable trigger user")
+    await workers.beat(beat)  # only now: who was silent while all that was written may not sweep
+    await pg.execute("update voice_worker.workers set unbroken_since = now() - interval '1 h'")
+    found = [each.id for each in await workers.unserved(900)]
+    assert await workers.end_unserved(UUID(beat["id"]), found, 900) == CHUNK
