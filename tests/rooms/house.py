@@ -60,8 +60,8 @@ class House:
         sid = await self.server.create_room(name, metadata, job_metadata=job_metadata)
         async with Caller(self.server, room=name, metadata=signed, **caller) as guest:
             await guest.join(create=False)
-            await guest.agent_speaking(timeout_s=40)
-        rows = await until(lambda: self._ended(sid), timeout_s=30, what="the end")
+            await guest.agent_speaking(timeout_s=60)
+        rows = await until(lambda: self._ended(sid), timeout_s=60, what="the end")
         assert (rows.call["status"], rows.call["end_reason"]) == ("completed", "caller_hangup")
         assert rows.call["connected_at"] < rows.call["ended_at"]
         assert [message["role"] for message in rows.messages] == ["assistant"]

@@ -27,7 +27,7 @@ class Reader:
         room: str,
         condition: Callable[[Rows], bool],
         *,
-        timeout_s: float = 30.0,
+        timeout_s: float = 60.0,
         what: str = "the rows",
     ) -> Rows:
         """Wait until the call's rows meet the condition, and return them."""
@@ -49,7 +49,7 @@ class Reader:
             error.add_note(f"its call: {seen and seen.call['end_reason']}, its messages: {there}")
             raise
 
-    async def ended(self, room: str, *, timeout_s: float = 30.0) -> Rows:
+    async def ended(self, room: str, *, timeout_s: float = 60.0) -> Rows:
         """Wait until the call has ended and return its rows; its ledger must add up."""
         rows = await self.when(
             room,

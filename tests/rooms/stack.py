@@ -9,19 +9,25 @@ from pathlib import Path
 
 import pytest
 
-from local.caller import Server
+from local.caller import Caller, Server
 from local.caller.voice import Voice
 from local.stack import Stack, running
 from tests.rooms.worker import Worker
 
 SCRIPT = Path(__file__).with_name("script.json")
+PATIENCE_S = 60.0
+"""For a caller's waits: a deadline, which tells a busy machine from an agent that is silent."""
 
 
 @pytest.fixture(scope="session")
 async def stack() -> AsyncIterator[Stack]:
     """LiveKit and models for all tests in real rooms; each test brings its own database."""
-    async with running(postgres=False, script=SCRIPT) as stack:
-        yield stack
+    with pytest.MonkeyPatch.context() as patch:
+        for wait in (Caller.agent_joined, Caller.agent_speech, Caller.agent_speaking):
+            assert wait.__kwdefaults__ is not None
+            patch.setitem(wait.__kwdefaults__, "timeout_s", PATIENCE_S)
+        async with running(postgres=False, script=SCRIPT) as stack:
+            yield stack
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ async def test_a_database_that_is_away_costs_no_call(
     await worker.start()
     async with Caller(server, room=room) as caller:
         await caller.join()
-        await caller.agent_speaking(timeout_s=40)
+        await caller.agent_speaking(timeout_s=60)
         await caller.agent_quiet()
     assert await worker.stop() == 0
     assert "database away" in worker.log.read_text()

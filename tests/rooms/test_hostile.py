@@ -54,7 +54,7 @@ async def test_a_hostile_caller(stack: Stack, server: Server, tmp_path: Path, fo
         )
         async with caller:
             await caller.join()
-            await caller.agent_speech(0.0, timeout_s=40)
+            await caller.agent_speech(0.0, timeout_s=60)
             await _attack(caller)
             (path,) = worker.outbox_files()
             await until(lambda: len(_turns(path)) >= 3, what="three turns in the file")

@@ -67,7 +67,7 @@ async def test_silence(  # noqa: PLR0913, PLR0917 - the fixtures of a whole stac
             await _heard(caller)
             await caller.type("What is your name?")
             await _heard(caller)
-            rows = await reader.ended(room, timeout_s=40)
+            rows = await reader.ended(room, timeout_s=60)
             await until(lambda: _closed(server, room), what="the room to be closed")
     finally:
         await worker.stop()
@@ -103,7 +103,7 @@ async def test_no_silence_while_a_tool_works_or_another_caller_types(
             await _heard(caller)
             await _heard(caller)
             await second.type("What is your name?")
-            rows = await Reader(pg).ended(room, timeout_s=40)
+            rows = await Reader(pg).ended(room, timeout_s=60)
     finally:
         await set_script(models, script)
         await models.close()
@@ -134,7 +134,7 @@ async def test_longest_duration(
             await caller.rejoin()
             await _heard(caller)
             await caller.type("Tell me a story, please.")
-            rows = await reader.ended(room, timeout_s=40)
+            rows = await reader.ended(room, timeout_s=60)
             await until(lambda: _closed(server, room), what="the room to be closed")
     finally:
         await worker.stop()

@@ -117,7 +117,7 @@ async def _call(server: Server, voice: Voice, reader: Reader, room: str) -> Rows
         await reader.when(room, lambda rows: any("afraid" in str(m) for m in rows.messages))
         await caller.agent_quiet()
         await caller.type("Thank you, goodbye.")
-        return await reader.ended(room, timeout_s=40)
+        return await reader.ended(room, timeout_s=60)
 
 
 def _check_private(log: str, rows: Rows) -> None:

@@ -291,7 +291,7 @@ async def test_another_caller_comes_within_the_grace(
 
 
 async def _greeted(caller: Caller) -> None:
-    await caller.agent_speech(0.0, timeout_s=40)  # it may be over already
+    await caller.agent_speech(0.0, timeout_s=60)  # it may be over already
     await caller.agent_quiet()
 
 

@@ -60,7 +60,7 @@ async def test_both_sides_are_recorded(
         await caller.agent_speech(began + 0.5)
         await asyncio.wait_for(_ask(caller, "Stop, that is enough for now."), 60)
         await caller.speak("Thank you, goodbye.")
-        rows = await Reader(pg).ended(room, timeout_s=40)
+        rows = await Reader(pg).ended(room, timeout_s=60)
     assert (rows.call["status"], rows.call["end_reason"]) == ("completed", "agent_hangup")
     _check_turns(rows, speaker)
     _check_usage(rows)

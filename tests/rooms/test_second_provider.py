@@ -97,7 +97,7 @@ async def _call(server: Server, voice: Voice, pg: Connection) -> Rows:
     room = f"second-{uuid4().hex[:8]}"
     async with Caller(server, room=room, voice=voice) as caller:
         await caller.join()
-        await caller.agent_speaking(timeout_s=40)
+        await caller.agent_speaking(timeout_s=60)
         await caller.agent_quiet()
         utterance = await caller.speak("What is your name?")
         assert utterance.done.is_set()
@@ -106,9 +106,9 @@ async def _call(server: Server, voice: Voice, pg: Connection) -> Rows:
             rows = await Reader(pg).call(room)
             return rows is not None and "My name is Robin." in said(rows, "assistant")
 
-        await until(answered, timeout_s=40, what="the answer")
+        await until(answered, timeout_s=60, what="the answer")
         await caller.agent_quiet()
-    return await Reader(pg).ended(room, timeout_s=40)
+    return await Reader(pg).ended(room, timeout_s=60)
 
 
 def _check(rows: Rows, providers: Providers) -> None:

@@ -140,8 +140,8 @@ async def test_a_call_that_can_not_be_recorded_is_turned_away(
     try:
         async with Caller(server, room=room) as caller:
             await caller.join()
-            rows = await Reader(pg).ended(room, timeout_s=40)
-            await until(lambda: _closed(server, room), what="the room to be closed", timeout_s=40)
+            rows = await Reader(pg).ended(room, timeout_s=60)
+            await until(lambda: _closed(server, room), what="the room to be closed", timeout_s=60)
     finally:
         await worker.stop()
     assert (rows.call["status"], rows.call["end_reason"]) == ("failed", "worker_crashed")

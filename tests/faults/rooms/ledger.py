@@ -38,7 +38,7 @@ class Ledger:
     async def greeted(self, *, create: bool = True) -> None:
         """Join, and hear the greeting to its end."""
         await self.caller.join(create=create)
-        await self.caller.agent_speech(0.0, timeout_s=40)  # it may be over already
+        await self.caller.agent_speech(0.0, timeout_s=60)  # it may be over already
         await self.caller.agent_quiet()
         self.replies.append(GREETING)
 
@@ -51,7 +51,7 @@ class Ledger:
         """Say it, and hear the reply begin."""
         began = time.monotonic()
         await self.caller.speak(text)
-        await self.caller.agent_speech(began + 0.5, timeout_s=30)
+        await self.caller.agent_speech(began + 0.5, timeout_s=60)
         self.turns.append(text)
         self.replies.append(reply)
 
@@ -68,7 +68,7 @@ class Ledger:
         assert all(leg["left_at"] is not None for leg in rows.participants)
 
 
-async def ended(pg: Connection, ledger: Ledger, *end: str, timeout_s: float = 30.0) -> Rows:
+async def ended(pg: Connection, ledger: Ledger, *end: str, timeout_s: float = 60.0) -> Rows:
     """Wait for the end of the call; check that it is (status, end reason), and all turns."""
     rows = await Reader(pg).ended(ledger.room, timeout_s=timeout_s)
     assert (rows.call["status"], rows.call["end_reason"]) == end

@@ -30,7 +30,7 @@ async def test_38_52_a_caller_is_there_first_and_drops_and_comes_twice(
         await Server(server.url, server.api_key, server.api_secret).create_room(room)
         await caller.join(create=False)
         await server.dispatch(room)
-        await caller.agent_speech(0.0, timeout_s=40)
+        await caller.agent_speech(0.0, timeout_s=60)
         await caller.agent_quiet()
         ledger.replies.append(GREETING)
         await ledger.ask()

@@ -59,7 +59,7 @@ async def _cut_off(server: Server, voice: Voice, end: End) -> str:
     async with Caller(server, room=f"words-{uuid4().hex[:8]}", voice=voice) as caller:
         sound = await caller.prepare(ORDER)
         await caller.join()
-        await caller.agent_speech(0.0, timeout_s=40)
+        await caller.agent_speech(0.0, timeout_s=60)
         await caller.agent_quiet()
         utterance = await caller.start_speaking(sound)
         await until(lambda: utterance.started_at, what="the first word")

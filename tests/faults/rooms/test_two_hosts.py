@@ -108,7 +108,7 @@ async def test_36_49_a_job_is_dispatched_anew_and_the_old_ones_leftover_comes_la
         await first.worker.kill()
         dispatched_at = time.monotonic()
         await second.server.dispatch(room)
-        await caller.agent_speech(dispatched_at, timeout_s=40)
+        await caller.agent_speech(dispatched_at, timeout_s=60)
         await caller.agent_quiet()
         ledger.replies.append(GREETING)
         await ledger.ask()
@@ -127,5 +127,5 @@ async def test_36_49_a_job_is_dispatched_anew_and_the_old_ones_leftover_comes_la
 
 async def _ended(pg: Connection, sid: str) -> Rows:
     query = "select id from voice_calls where room_sid = $1 and ended_at is not null"
-    call_id = await until(lambda: pg.fetchval(query, sid), timeout_s=40, what="the end")
+    call_id = await until(lambda: pg.fetchval(query, sid), timeout_s=60, what="the end")
     return await read_rows(pg, call_id)

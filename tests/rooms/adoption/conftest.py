@@ -101,7 +101,7 @@ class Starter:
     async def greeted(self, room: str) -> AsyncIterator[Caller]:
         """Somebody who has joined and was greeted."""
         async with self.joined(room) as caller:
-            await caller.agent_speech(0.0, timeout_s=40)  # it may be over already
+            await caller.agent_speech(0.0, timeout_s=60)  # it may be over already
             await caller.agent_quiet()
             yield caller
 

@@ -95,7 +95,7 @@ async def test_a_reply_to_an_empty_room_was_not_heard_to_its_end(variants: Start
     """An agent that stays when its caller leaves says the rest to nobody."""
     name = room("stays")
     async with variants.joined(name, open_s=8) as caller:
-        await caller.agent_speech(0.0, timeout_s=40)
+        await caller.agent_speech(0.0, timeout_s=60)
         await caller.agent_quiet()
         began = time.monotonic()
         await caller.speak("Tell me a story, please.")
@@ -111,7 +111,7 @@ async def test_what_is_said_over_the_greeting_is_a_row(variants: Starter) -> Non
     """LiveKit does not hear it, so that an echo is not heard either."""
     name = room("wordy")
     async with variants.joined(name) as caller:
-        await caller.agent_speech(0.0, timeout_s=40)
+        await caller.agent_speech(0.0, timeout_s=60)
         await caller.speak("What is your name?")
         await caller.agent_quiet()
     rows = await Reader(variants.pg).ended(name)

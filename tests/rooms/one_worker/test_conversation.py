@@ -45,7 +45,7 @@ async def test_everything_said_is_a_row(server: Server, voice: Voice, pg: Connec
         await caller.rejoin()
         await _ask(caller, "Are you still there, my friend?")
         await caller.speak("Thank you, goodbye.")
-        rows = await Reader(pg).ended(room, timeout_s=40)
+        rows = await Reader(pg).ended(room, timeout_s=60)
         assert speech.started_at > began
 
     call = rows.call

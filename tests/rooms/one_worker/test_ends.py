@@ -35,7 +35,7 @@ async def test_typed_text_and_hang_up(
         await caller.agent_speaking()
         await caller.agent_quiet()
         await caller.speak("Thank you, goodbye.")
-        rows = await Reader(pg).ended(room, timeout_s=40)
+        rows = await Reader(pg).ended(room, timeout_s=60)
         await until(lambda: _closed(server, room), what="the room to be closed")
     assert rows.call["end_reason"] == "agent_hangup"
     typed, spoken = (message for message in rows.messages if message["role"] == "user")
@@ -59,7 +59,7 @@ async def test_hand_over_to_a_human(
         await caller.agent_speaking()
         await caller.agent_quiet()
         await caller.speak("I want to talk to a human, please.")
-        rows = await Reader(pg).ended(room, timeout_s=40)
+        rows = await Reader(pg).ended(room, timeout_s=60)
         await until(lambda: caller.agent() is None, what="the agent to leave")
         assert not await _closed(server, room)
         (talks,) = _open_legs(rows)
@@ -91,7 +91,7 @@ async def test_a_deleted_dispatch(server: Server, voice: Voice, pg: Connection) 
         async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as client:
             (dispatch,) = await client.agent_dispatch.list_dispatch(room)
             await client.agent_dispatch.delete_dispatch(dispatch.id, room)
-        rows = await Reader(pg).ended(room, timeout_s=40)
+        rows = await Reader(pg).ended(room, timeout_s=60)
         assert not await _closed(server, room)
     assert (rows.call["status"], rows.call["end_reason"]) == ("completed", "dispatch_deleted")
 

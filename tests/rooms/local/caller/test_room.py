@@ -101,7 +101,7 @@ async def test_a_caller_who_rejoins_speaks_and_hears_again(server: Server) -> No
 
 async def test_a_room_that_closes_ends_every_wait(server: Server) -> None:
     async with _pair(server) as (ada, _ben):
-        waiting = asyncio.create_task(ada.agent_speech(time.monotonic(), timeout_s=30.0))
+        waiting = asyncio.create_task(ada.agent_speech(time.monotonic(), timeout_s=60.0))
         await server.delete_room(ada.room_name)
         with pytest.raises(CallerError, match="ROOM_DELETED"):
             await asyncio.wait_for(waiting, 10.0)
