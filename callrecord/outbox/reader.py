@@ -24,6 +24,9 @@ LINE_LIMIT = 64 * 1024 * 1024
 _FRAME = re.compile(rb"([0-9a-f]{8}) (([0-9]+) (.*))", re.DOTALL)
 _LINE_START = re.compile(rb"(?:^|\n)[0-9a-f]{8} ([0-9]+) ")
 _FRAME_START = re.compile(rb"[0-9a-f]{8} [0-9]+ \{")
+_CHECKSUM = re.compile(rb"[0-9a-f]{8} ")
+_TAILS_TRIED = 64
+"""Places in a damaged line at which a whole one is looked for by its own checksum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,13 +178,10 @@ class Tail:
             yield from self._note(entry)
             return
         # A flipped newline joins two lines: search the line for a whole one.
-        for match in _FRAME_START.finditer(line, 1):
-            cut = match.start()
-            head, tail = line[: cut - 1], line[cut:]
-            if entry_of(head, offset) or entry_of(tail, offset + cut):
-                yield from self._parse(head, offset)
-                yield from self._parse(tail, offset + cut, reason)
-                return
+        for cut in _cuts(line, offset):
+            yield from self._parse(line[: cut - 1], offset)
+            yield from self._parse(line[cut:], offset + cut, reason)
+            return
         self._damaged += 1
         yield Damage(offset, line, reason)
 
@@ -206,6 +206,22 @@ class Tail:
             if entry.event.metadata.get("final") is False:
                 self.drafts[entry.event.id] = entry
         yield entry
+
+
+def _cuts(line: bytes, offset: int) -> Iterator[int]:
+    """Yield where a line that two were joined to can be cut, so that one part is whole.
+
+    What people said may look like the start of a frame, at many places. So the checksum of the
+    first part goes on from place to place, and that of the second is tried at a few of them alone.
+    """
+    expected = int(line[:8], 16) if _CHECKSUM.match(line) else -1
+    checksum, summed = 0, len(b"00000000 ")
+    for tries, match in enumerate(_FRAME_START.finditer(line, 1)):
+        cut = match.start()
+        checksum, summed = zlib.crc32(line[summed : cut - 1], checksum), max(summed, cut - 1)
+        is_whole = checksum == expected and entry_of(line[: cut - 1], offset) is not None
+        if is_whole or (tries < _TAILS_TRIED and entry_of(line[cut:], offset + cut) is not None):
+            yield cut
 
 
 def entry_of(line: bytes, offset: int) -> Entry | None:

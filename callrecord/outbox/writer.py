@@ -94,9 +94,9 @@ class OutboxWriter:
             data = frame(1, encode(header)) + frame(2, encode(header))
             _, error = self._write_out(data)
             if error is not None:
-                raise error
+                raise error  # noqa: TRY301 - cleaned up below
             hidden.rename(self.path)
-        except OSError:
+        except BaseException:  # whatever it was: half a file would be taken for a call
             hidden.unlink(missing_ok=True)
             os.close(self._fd)
             raise

@@ -56,7 +56,7 @@ def meaning(error: Exception) -> VoiceError:
     """
     if isinstance(error, asyncpg.PostgresError):
         return _meaning_of_state(error, error.sqlstate or "")
-    if isinstance(error, asyncpg.DataError | UnicodeEncodeError):
+    if isinstance(error, UnicodeEncodeError):
         return Refused(str(error))
     outage = isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | EOFError)
     if outage and not isinstance(error, asyncpg.ClientConfigurationError):
@@ -76,7 +76,7 @@ def _meaning_of_state(error: asyncpg.PostgresError, state: str) -> VoiceError:
     return Hold(text, sqlstate=state)
 
 
-class Store:
+class Link:
     """One connection, opened on demand, and opened again after a transient error.
 
     A batch is a single statement: no transaction stays open between two round trips, so a dead
@@ -86,41 +86,6 @@ class Store:
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
-
-    async def apply(self, calls: list[CallBatch]) -> Applied:
-        """Apply a batch, whole or not at all.
-
-        Raises:
-            Transient: Try the same batch again after a pause; it may have been applied.
-            Hold: The schema or the rights are wrong; an operator has to act.
-            Refused: It has a row that can never be stored: try its parts.
-        """
-        reply = await self._run("apply_batch", to_json(calls))
-        ids = _reply_decoder.decode(reply).call_ids
-        discarded = sum(len(call.entries) for call in calls if ids.get(call.header.key) is None)
-        return Applied(ids, discarded)
-
-    async def refuse(self, event: RefusedEvent) -> None:
-        """Keep an event that can't be stored aside, with its raw bytes. Raises as `apply` does."""
-        header = None if event.header is None else encode(event.header).decode()
-        ids = event.call_id, event.call_key, event.job_id
-        place = event.source, event.byte_offset
-        await self._run(
-            "refuse_event", *place, *ids, event.raw, event.sqlstate, event.error, header
-        )
-
-    async def ping(self) -> None:
-        """Check that the database answers.
-
-        Raises:
-            Transient: The database is away.
-        """
-        await self._run("ping")
-
-    async def rows(self, name: str, *arguments: object) -> list[asyncpg.Record]:
-        """Return the rows of a query, named by its file. Raises as `apply` does."""
-        found: list[asyncpg.Record] = await self._with_meaning(self._fetch, name, *arguments)
-        return found
 
     async def close(self) -> None:
         """Close the connection. Safe to call twice."""
@@ -176,6 +141,45 @@ class Store:
         connection, self._connection = self._connection, None
         if connection is not None and not connection.is_closed():
             connection.terminate()
+
+
+class Store(Link):
+    """Stores what calls have recorded, and asks for what operators look at."""
+
+    async def apply(self, calls: list[CallBatch]) -> Applied:
+        """Apply a batch, whole or not at all.
+
+        Raises:
+            Transient: Try the same batch again after a pause; it may have been applied.
+            Hold: The schema or the rights are wrong; an operator has to act.
+            Refused: It has a row that can never be stored: try its parts.
+        """
+        reply = await self._run("apply_batch", to_json(calls))
+        ids = _reply_decoder.decode(reply).call_ids
+        discarded = sum(len(call.entries) for call in calls if ids.get(call.header.key) is None)
+        return Applied(ids, discarded)
+
+    async def refuse(self, event: RefusedEvent) -> None:
+        """Keep an event that can't be stored aside, with its raw bytes. Raises as `apply` does."""
+        header = None if event.header is None else encode(event.header).decode()
+        ids = event.call_id, event.call_key, event.job_id
+        place = event.source, event.byte_offset
+        await self._run(
+            "refuse_event", *place, *ids, event.raw, event.sqlstate, event.error, header
+        )
+
+    async def ping(self) -> None:
+        """Check that the database answers.
+
+        Raises:
+            Transient: The database is away.
+        """
+        await self._run("ping")
+
+    async def rows(self, name: str, *arguments: object) -> list[asyncpg.Record]:
+        """Return the rows of a query, named by its file. Raises as `apply` does."""
+        found: list[asyncpg.Record] = await self._with_meaning(self._fetch, name, *arguments)
+        return found
 
 
 async def check_schema(dsn: str) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from callrecord.errors import Transient
-from callrecord.postgres.store import Store
+from callrecord.postgres.store import Link
 
 ANSWER_S = 10.0
 """Time limit of a statement, including the connection: a delayed heartbeat is useless."""
@@ -56,7 +56,7 @@ class OpenLeg(msgspec.Struct, frozen=True):
     sid: str
 
 
-class Workers(Store):
+class Workers(Link):
     """A separate connection for heartbeats and sweeps: a slow batch must not delay them.
 
     Each method runs one statement at a time, and raises what `Store.apply` raises.

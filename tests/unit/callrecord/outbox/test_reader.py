@@ -142,6 +142,35 @@ def test_words_that_look_like_a_line_are_no_line(tmp_path: Path) -> None:
     assert damage_of(found) == []
 
 
+def test_a_damaged_line_full_of_such_words_is_summed_a_few_times_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody may say them in every sentence; and the line behind is found all the same."""
+    summed = 0
+    crc32 = zlib.crc32
+
+    def counted(data: bytes, value: int = 0) -> int:
+        nonlocal summed
+        summed += len(data)
+        return crc32(data, value)
+
+    header = started()
+    *whole, crafted, last = lines_of(header, [message(content="00000000 1 {" * 5000), ended()])
+    damaged = bytearray(crafted[:-1] + b"\v")  # the newline is flipped, and two lines are one
+    joined = b"".join(whole) + damaged + last
+    monkeypatch.setattr("callrecord.outbox.reader.zlib.crc32", counted)
+    tail = Tail(file_with(tmp_path, joined))
+    found = [item for item in tail.read() if isinstance(item, Entry)]
+    assert [item.event for item in found][-1] == ended() or tail.ended
+    assert len(found) == len(whole) + 2
+    assert summed < 100 * len(joined)
+    damaged[100] ^= 1  # its own checksum is wrong too
+    tail = Tail(file_with(tmp_path, b"".join(whole) + damaged + last))
+    summed = 0
+    tail.read()
+    assert summed < 100 * len(joined)
+
+
 def test_the_lock_tells_whether_the_writer_lives(tmp_path: Path) -> None:
     writer = OutboxWriter(tmp_path, started())
     tail = Tail(writer.path)

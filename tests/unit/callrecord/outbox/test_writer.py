@@ -65,6 +65,19 @@ def test_a_file_that_cannot_be_made_leaves_nothing_behind(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_a_file_that_anything_interrupts_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(OutboxWriter, "_write_out", interrupted)
+    with pytest.raises(error):
+        OutboxWriter(tmp_path, started())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_full_disk_holds_events_in_memory_and_writes_them_later(tmp_path: Path) -> None:
     header, events = started(), [message(f"{n} " + "x" * 500) for n in range(20)]
     pid = os.fork()
