@@ -113,7 +113,7 @@ async def test_a_tool_ends_the_job_or_the_session(
         await set_script(models, script)
         await models.close()
         await worker.stop()
-    assert left.call["metadata"]["end"] == {"shutdown": "the tool wants it"}
+    assert left.call["metadata"]["end"] == {"shutdown_reason": "the tool wants it"}
     assert "end" not in closed.call["metadata"]
 
 

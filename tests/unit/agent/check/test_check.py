@@ -6,7 +6,7 @@ import pytest
 
 from agent.check import check
 from agent.settings import load
-from tests.unit.agent.processes import AWAY, agent_here
+from tests.unit.agent.processes import AWAY, agent, agent_here
 
 SECRETS = {
     "LIVEKIT_API_SECRET": "hidden-livekit-secret-that-is-long-enough",
@@ -87,3 +87,11 @@ async def test_no_secret_is_printed(
     else:
         assert out == ""
         assert err.startswith("agent: ")
+
+
+async def test_it_is_a_program_of_its_own(tmp_path: Path) -> None:
+    """Whose process has what the table says, and an exit code."""
+    ended = await agent("check", cwd=tmp_path, **AWAY, **SECRETS, **SERVERS)
+    assert (ended.code, ended.err) == (1, "")
+    assert "checks failed" in ended.out
+    assert "hidden" not in ended.out
