@@ -254,9 +254,11 @@ def _runs(session: AgentSession[Any]) -> bool:
 def record(ctx: JobContext, session: AgentSession[Any]) -> Recording:
     """Record the job's call: who is there, what is said, what it costs, how it ends.
 
-    To be called in the entrypoint, before `session.start(...)`. It changes nothing about the call
-    and never raises: if the call can't be recorded, one line in the log says why and the call goes
-    on. Called again with a further session, that one is recorded as part of the same call.
+    To be called in the entrypoint, before `session.start(...)`. It never raises: if the
+    call can't be recorded, one line in the log says why and the call goes on. It changes one thing
+    about the call: the close of a session waits for up to five seconds, instead of two, while
+    something that the caller said has no transcript yet. A further session, for which it is called
+    again, is recorded as part of the same call.
     """
     known = recording_of(ctx)
     recording = Recording(ctx) if known is None else known
