@@ -1,1 +1,1 @@
-"""The operator's command `callrecord` (`python -m db`), and what it prints."""
+"""The operator's command `callrecord` (`python -m db`), and its output."""

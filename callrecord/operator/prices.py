@@ -1,4 +1,4 @@
-"""Prices of models, and what requests cost at them: the operator's side of `model_prices`."""
+"""Loads the prices of models into `model_prices`, and recomputes the costs of requests."""
 
 import csv
 from collections.abc import AsyncIterator, Iterable
@@ -29,19 +29,19 @@ UNITS: Final = (
     "request",
 )
 BATCH: Final = 5_000
-"""Requests of one transaction."""
+"""Requests per transaction."""
 _FIRST: Final = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A price of one unit of one model, from a day on.
+    """The price of one unit of one model, from a day on.
 
     Attributes:
-        price: Of `per` units, in `currency`.
+        price: The price of `per` units, in `currency`.
         valid_from: First day (UTC).
-        source: Where it stands.
-        source_date: When it stood there.
+        source: Where it is published.
+        source_date: When it was read there.
     """
 
     provider: str
@@ -55,18 +55,18 @@ class Price:
     source_date: date | None = None
 
     def __post_init__(self) -> None:
-        """Raise Stop if it cannot be a price."""
+        """Raise Stop if a value is invalid."""
         if self.unit not in UNITS:
-            raise Stop(f"unit {self.unit!r}: one of {', '.join(UNITS)}")
+            raise Stop(f"unit {self.unit!r}: must be one of {', '.join(UNITS)}")
         if not self.price.is_finite() or self.price < 0:
-            raise Stop(f"price {self.price}: a number, not below 0")
+            raise Stop(f"price {self.price}: must be a number, zero or more")
         if self.per <= 0:
-            raise Stop(f"per {self.per}: the number of units that the price is for, above 0")
+            raise Stop(f"per {self.per}: must be the number of units the price is for, above 0")
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a recount has come: what it looked at, and what it changed."""
+    """The progress: requests that were checked, requests that changed, calls that were checked."""
 
     requests: int = 0
     changed: int = 0
@@ -74,10 +74,10 @@ class Progress:
 
 
 def read_prices(path: Path) -> list[Price]:
-    """Read a CSV file whose columns are named as the fields of `Price`.
+    """Read a CSV file whose columns are named like the fields of `Price`.
 
     Raises:
-        Stop: It can't be read, or a line is no price.
+        Stop: It can't be read, or a line has an invalid price.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -93,9 +93,9 @@ async def save(
     """Store prices, all or none; return how many are new or changed.
 
     Args:
-        connection: Of somebody who may write them.
-        prices: To store.
-        replace: Put them in the place of those that begin on the same day.
+        connection: A connection of a login that may write prices.
+        prices: The prices to store.
+        replace: Replace prices of the same day.
     """
     stored = 0
     async with connection.transaction():
@@ -112,9 +112,10 @@ async def recompute(
     until: date | None = None,
     model: str | None = None,
 ) -> AsyncIterator[Progress]:
-    """Compute costs again, of requests of these days (`until` not included), then of all calls.
+    """Recompute the costs of these days' requests (`until` not included), then of all calls.
 
-    Each step is a transaction of its own, told when it is done: stopped, it can be begun again.
+    Each step is a separate transaction and is yielded when it is done, so the run can be stopped
+    and started again.
     """
     begin = _midnight(since) if since else datetime.min.replace(tzinfo=UTC)
     end = _midnight(until) if until else datetime.max.replace(tzinfo=UTC)

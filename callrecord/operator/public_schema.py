@@ -1,4 +1,4 @@
-"""What a role sees of schema `public`, from Postgres' catalogue."""
+"""Reads, from Postgres' catalogue, the part of schema `public` that a role may use."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -14,10 +14,10 @@ class Type:
     """A type of Postgres.
 
     Attributes:
-        kind: `b` base, `c` composite (tables and views too), `d` domain, `e` enum, `p` pseudo.
-        base: Of a domain, the id of the type it narrows.
-        element: Of an array, the id of its elements' type.
-        labels: Of an enum, in its order.
+        kind: `b` base, `c` composite (also tables and views), `d` domain, `e` enum, `p` pseudo.
+        base: For a domain, the id of its base type.
+        element: For an array, the id of its elements' type.
+        labels: For an enum, its labels in order.
     """
 
     id: int
@@ -31,7 +31,7 @@ class Type:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column that the role may read; `optional` in an insert."""
+    """A column that the role may read; `optional`: an insert may omit it."""
 
     relation: str
     of_view: bool
@@ -45,7 +45,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
-    """From one table of the schema to another; `one_to_one`: its columns are unique."""
+    """A foreign key between two tables of the schema; `one_to_one`: its columns are unique."""
 
     name: str
     relation: str
@@ -60,10 +60,10 @@ class Function:
     """A function that the role may call.
 
     Attributes:
-        types: Of all arguments, those that it returns too.
-        modes: One letter for each: `i` in, `o` out, `b` both, `v` variadic, `t` a column of the
-            table it returns; None if all are `i`.
-        required: How many of the arguments that go in have no default.
+        types: The types of all arguments, including output arguments.
+        modes: One letter for each argument: `i` in, `o` out, `b` both, `v` variadic, `t` a column
+            of the returned table; None if all are `i`.
+        required: How many input arguments have no default.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class PublicSchema:
-    """Each list in the order of its names."""
+    """The parts of the schema; each list is sorted by name."""
 
     columns: list[Column]
     foreign_keys: list[ForeignKey]
@@ -88,11 +88,11 @@ class PublicSchema:
 async def read_public_schema(
     connection: "asyncpg.Connection[asyncpg.Record]", role: str
 ) -> PublicSchema:
-    """Read it; any login may.
+    """Read the schema; any login may do this.
 
     Args:
-        connection: To the database.
-        role: Whose rights count.
+        connection: A connection to the database.
+        role: The role whose rights count.
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         columns = await connection.fetch(sql("public_columns"), role)

@@ -1,4 +1,4 @@
-"""A call as a drawing: who spoke when, who waited for whom, what was looked up, what was cut.
+"""The timeline of a call: who spoke when, the waits for answers, function calls, interruptions.
 
 Times are seconds since the call was connected.
 """
@@ -13,18 +13,18 @@ from callrecord.reading import CallRecord, Leg, Message
 Kind = Literal["caller", "agent", "tool"]
 TOOLS = "tools"
 STAGES = ("transcript", "decision", "callback", "first token", "sentence", "speech", "playout")
-"""Of the wait for an answer, in their order."""
+"""The stages of the wait for an answer, in order."""
 HEARING = STAGES[:3]
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Something that takes time, on one lane.
+    """A turn or a function call, on one lane.
 
     Attributes:
-        lane: Place among the timeline's lanes.
-        kind: Whose it is.
-        text: What was said, or the function called.
+        lane: Index in the timeline's lanes.
+        kind: Who spoke, or `tool` for a function call.
+        text: What was said, or the name of the function.
         interrupted: It was cut off.
         typed: It was written, not spoken.
     """
@@ -44,10 +44,10 @@ class Stage:
 
     Attributes:
         name: One of STAGES.
-        start: Where the wait holds it, as far as there is room: an answer that was begun ahead of
-            the decision has its first steps beside those of hearing.
-        end: From there on comes the next one that is known.
-        seconds: What it took.
+        start: Where it is drawn, limited to the wait. If the answer was started before the turn's
+            end was decided, its first stages really overlap those of hearing.
+        end: Where the next known stage starts.
+        seconds: Its real duration.
     """
 
     name: str
@@ -58,10 +58,10 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """From a caller's last word to the agent's first sound, with what took how long.
+    """The time from a caller's last word to the agent's first sound, and its stages.
 
     Attributes:
-        stages: Those that are known, one after the other.
+        stages: The known stages, in order.
     """
 
     lane: int
@@ -72,7 +72,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something that happens at a moment: somebody comes or goes, another agent takes over."""
+    """An event at one moment: a participant joins or leaves, another agent takes over."""
 
     at: float
     text: str
@@ -80,7 +80,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """A whole call; everything in the order of time."""
+    """A whole call; spans, waits and marks are sorted by time."""
 
     lanes: tuple[str, ...]
     spans: tuple[Span, ...]
@@ -90,7 +90,7 @@ class Timeline:
 
 
 def timeline_of(record: CallRecord) -> Timeline:
-    """Return the timeline of a call; of one that goes on, until its newest row."""
+    """Return the timeline of a call; for a running call, up to its newest row."""
     zero = _zero(record)
     lanes = _lanes(record)
     places = {identity: place for place, (identity, _) in enumerate(lanes)}
@@ -117,10 +117,10 @@ def timeline_of(record: CallRecord) -> Timeline:
 
 def _zero(record: CallRecord) -> datetime:
     call = record.call
-    begun = call.connected_at or call.started_at or call.created_at
+    connected = call.connected_at or call.started_at or call.created_at
     times = [_start(each) for each in record.messages] + [leg.joined_at for leg in record.legs]
-    # A clock that stepped back, or a leg before the call was connected: nothing is left of zero.
-    return min([begun, *times])
+    # No time may be negative, even if a leg is older than the call or a clock stepped back.
+    return min([connected, *times])
 
 
 def _lanes(record: CallRecord) -> list[tuple[str, str]]:
@@ -162,22 +162,22 @@ def _span(message: Message, places: dict[str, int], zero: datetime) -> Span | No
 
 def _wait(answer: Message, heard: Message | None, span: Span) -> Wait:
     start = max(0.0, span.start - (answer.e2e_latency_ms or 0) / 1000)
-    told = [
+    known = [
         (name, took_ms / 1000)
         for name, took_ms in zip(STAGES, _steps(answer, heard), strict=True)
         if took_ms is not None and took_ms > 0
     ]
-    return Wait(span.lane, start, span.start, tuple(_placed(told, start, span.start)))
+    return Wait(span.lane, start, span.start, tuple(_placed(known, start, span.start)))
 
 
-def _placed(told: list[tuple[str, float]], start: float, end: float) -> list[Stage]:
-    """Return the steps in their places: of hearing from the start on, of answering to the end."""
+def _placed(known: list[tuple[str, float]], start: float, end: float) -> list[Stage]:
+    """Place the stages of hearing from the start forwards, of answering from the end backwards."""
     hearing, answering = [], []
-    for name, seconds in told:
+    for name, seconds in known:
         if name in HEARING:
             hearing.append(Stage(name, start, min(end, start + seconds), seconds))
             start = hearing[-1].end
-    for name, seconds in reversed(told):
+    for name, seconds in reversed(known):
         if name not in HEARING:
             answering.append(Stage(name, max(start, end - seconds), end, seconds))
             end = answering[-1].start
@@ -185,7 +185,7 @@ def _placed(told: list[tuple[str, float]], start: float, end: float) -> list[Sta
 
 
 def _steps(answer: Message, heard: Message | None) -> tuple[float | None, ...]:
-    """Return milliseconds of each stage by itself: some are told from the same beginning."""
+    """Return the milliseconds of each stage; some columns count from the same start."""
     transcript = heard.transcription_delay_ms if heard else None
     decided = heard.end_of_turn_delay_ms if heard else None
     token, sentence = answer.llm_ttft_ms, answer.first_sentence_ms

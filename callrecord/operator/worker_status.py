@@ -1,4 +1,4 @@
-"""How it stands with the workers, their backlog and the calls that have not ended."""
+"""The status of the workers, their backlog and the calls that have not ended."""
 
 from typing import Literal
 
@@ -16,12 +16,12 @@ State = Literal["alive", "late", "lost", "stopped", "adopted"]
 
 
 class Worker(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of `voice_worker.workers`, as old as its last heartbeat.
+    """A row of `voice_worker.workers`, as of its last heartbeat.
 
     Attributes:
-        shipped_by: The worker that has adopted its directory.
-        swept_calls: Calls that were ended because it is lost, and did not come back.
-        open_calls: Calls of it that have not ended.
+        shipped_by: The worker that adopted its directory.
+        swept_calls: Calls that were ended because it is lost, and were not reopened.
+        open_calls: Its calls that have not ended.
     """
 
     id: str
@@ -44,7 +44,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def state(self) -> State:
-        """Alive, or late: a third of the time has passed after which it is lost."""
+        """Its state; `late`: no heartbeat for a third of the time after which it is lost."""
         if self.stopped:
             return "stopped"
         if self.heartbeat_age_s > self.lost_after_s:
@@ -55,7 +55,7 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenCalls(msgspec.Struct, frozen=True, kw_only=True):
-    """Calls that have not ended: of workers, of nobody, or of workers that have no row."""
+    """Calls that have not ended: of known workers, of no worker, or of workers without a row."""
 
     of: Literal["worker", "nobody", "unknown"]
     status: str
@@ -64,10 +64,10 @@ class OpenCalls(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it, of one moment.
+    """The whole status at one moment.
 
     Attributes:
-        holes: Rules of others that let people at calls, a line each.
+        holes: Foreign rules that open calls to people, one line each.
     """
 
     schema_version: int
@@ -77,11 +77,11 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     holes: list[str] = []
 
     def troubles(self) -> list[str]:
-        """Return what a person should look at, a line for each; empty if all is well."""
+        """Return what needs attention, one line each; empty if all is well."""
         found = [line for worker in self.workers for line in _troubles_of(worker)]
         for each in self.open_calls:
             if each.of == "unknown":
-                found.append(f"{each.calls} {each.status} calls are of workers that have no row")
+                found.append(f"{each.calls} {each.status} calls belong to workers without a row")
             elif each.of == "nobody" and each.oldest_s > WAITS_LATE_S:
                 found.append(
                     f"{each.calls} {each.status} calls have no worker, the oldest for "
@@ -93,10 +93,10 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def read_status(conn: "asyncpg.Connection[asyncpg.Record]") -> Status:
-    """Return how it stands.
+    """Return the status.
 
     Raises:
-        Stop: Every worker of this version would refuse the schema or the login.
+        Stop: The schema or the login is wrong for workers of this version.
     """
     await check(conn)
     found = msgspec.json.decode(await conn.fetchval(sql("status")), type=Status)
@@ -110,10 +110,10 @@ def _troubles_of(worker: Worker) -> list[str]:
     match worker.state:
         case "late":
             return [silent]
-        # One that had nothing to lose is none: a container that was killed while it was idle.
+        # A lost worker without calls or events is no trouble: its container was killed while idle.
         case "lost" if worker.open_calls or worker.swept_calls or worker.backlog_events:
             calls = f"{worker.open_calls} open and {worker.swept_calls} ended calls of it"
-            return [f"{silent}: {calls}, {worker.backlog_events} events or more on its disk"]
+            return [f"{silent}: {calls}, at least {worker.backlog_events} events on its disk"]
         case "alive" if worker.backlog_seconds > BACKLOG_LATE_S:
             waits = f"{worker.backlog_events} events wait, the oldest for"
             return [f"{name} is behind: {waits} {worker.backlog_seconds:.0f} s"]

@@ -1,4 +1,4 @@
-"""The operator's commands: one module each, with the names that `Command` lists, and `output`."""
+"""The operator's commands: one module each, which has the names that `Command` lists."""
 
 from argparse import ArgumentParser, Namespace
 from typing import Protocol
@@ -21,7 +21,7 @@ from callrecord.operator.cli import (
 
 
 class Command(Protocol):
-    """What a module in this package holds."""
+    """The names that a command's module defines."""
 
     @property
     def NAME(self) -> str:  # noqa: N802 - a constant of the module
@@ -35,7 +35,7 @@ class Command(Protocol):
         """Declare the command's own arguments."""
 
     def run(self, arguments: Namespace) -> int:
-        """Do it, and return the exit code; errors of `db.errors` may go up."""
+        """Run it and return the exit code; may raise the errors of `callrecord.errors`."""
 
 
 COMMANDS: tuple[Command, ...] = (

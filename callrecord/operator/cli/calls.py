@@ -18,11 +18,11 @@ NAME = "calls"
 HELP = "list calls, the newest first"
 
 MOST = 100_000
-"""Calls of one list: all of it is held in memory."""
+"""Most calls in one list, which is held in memory."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Declare which calls, how many, and the form."""
+    """Declare the arguments."""
     parser.add_argument("--user", metavar="ID", help="show only the calls of this user")
     some = parser.add_mutually_exclusive_group()
     some.add_argument(
@@ -49,13 +49,13 @@ def run(arguments: Namespace) -> int:
     url = os.environ.get("DATABASE_URL")
     if arguments.active:
         active = asyncio.run(_active(url, user_id, arguments.limit))
-        told = [as_json(active)] if arguments.json else active_table(active, width=width())
+        lines = [as_json(active)] if arguments.json else active_table(active, width=width())
         found = len(active)
     else:
         calls = asyncio.run(_newest(url, user_id, arguments.status, arguments.limit))
-        told = [as_json(calls)] if arguments.json else calls_table(calls, width=width())
+        lines = [as_json(calls)] if arguments.json else calls_table(calls, width=width())
         found = len(calls)
-    say(told if found or arguments.json else ["no calls"])
+    say(lines if found or arguments.json else ["no calls"])
     return 0
 
 
@@ -76,7 +76,7 @@ def _user_id(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError as error:
-        raise Stop(f"--user is no user's id, which is a UUID: {plain(text)}") from error
+        raise Stop(f"--user must be a user's id, a UUID: {plain(text)}") from error
 
 
 def _count(text: str) -> int:
@@ -85,5 +85,5 @@ def _count(text: str) -> int:
     except ValueError:
         count = 0
     if not 1 <= count <= MOST:
-        raise ArgumentTypeError(f"not a number from 1 to {MOST}: {plain(text)}")
+        raise ArgumentTypeError(f"must be a number from 1 to {MOST}: {plain(text)}")
     return count

@@ -15,24 +15,24 @@ HELP = "check that a call's requests, turns and totals add up"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Declare the call."""
+    """Declare the arguments."""
     parser.add_argument("call", metavar="CALL", help="the call's id, session_id or room sid")
 
 
 def run(arguments: Namespace) -> int:
-    """Print what does not add up, and what the ledger lacks.
+    """Print the figures that do not add up, and the gaps of the ledger.
 
     Returns:
-        1 if something does not add up. A ledger that lacks something and says so is in order.
+        1 if figures do not add up, else 0, even if the ledger has gaps.
     """
     name = os.fsencode(arguments.call).decode(errors="replace")
-    faults, gaps = asyncio.run(_look(os.environ.get("DATABASE_URL"), name))
+    faults, gaps = asyncio.run(_read(os.environ.get("DATABASE_URL"), name))
     lines = [*(f"wrong: {plain(line)}" for line in faults), *(f"gap: {plain(g)}" for g in gaps)]
     say(lines or ["the ledger adds up and is complete"])
     return 1 if faults else 0
 
 
-async def _look(url: str | None, name: str) -> tuple[list[str], list[str]]:
+async def _read(url: str | None, name: str) -> tuple[list[str], list[str]]:
     async with snapshot(url) as conn:
         call = await find_call(conn, name)
         if call is None:

@@ -13,7 +13,7 @@ HELP = "bring the database of DATABASE_URL to the newest schema"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Declare how long to wait for Postgres, and whether to drop what is left from before."""
+    """Declare the arguments."""
     parser.add_argument(
         "--wait",
         type=float,
@@ -39,7 +39,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Apply what is missing and say what was applied; drop the tables from before, if asked."""
+    """Migrate and print what was applied; drop the old tables if asked."""
     return asyncio.run(_run(checked_url(os.environ.get("DATABASE_URL")), arguments))
 
 
@@ -56,7 +56,7 @@ async def _run(url: str, arguments: Namespace) -> int:
     elif kept := await names_before(url):
         print(
             f"the tables from before are kept in voice_before ({', '.join(kept)}): "
-            "`migrate --drop-before` drops them"
+            "run `migrate --drop-before` to drop them"
         )
     return 0
 

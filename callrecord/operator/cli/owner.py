@@ -13,11 +13,11 @@ from callrecord.postgres.store import check_schema
 
 @asynccontextmanager
 async def owners_connection(dsn: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
-    """Connect to a database whose schema is right.
+    """Check the schema and connect.
 
     Raises:
         Stop: The schema has to change first, or the login lacks a right.
-        VoiceError: The database is away, or refused a statement.
+        VoiceError: The database is away, or it rejected a statement.
     """
     await check_schema(dsn)
     connection = await connect(dsn)

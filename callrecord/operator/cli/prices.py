@@ -1,4 +1,4 @@
-"""`python -m db prices`: what models cost, and the costs of requests anew."""
+"""`python -m db prices`: the prices of models, and the costs of requests."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ HELP = "list, set or load the prices of models, or recompute the costs of reques
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Declare list, set, load and recompute."""
+    """Declare the subcommands."""
     what = parser.add_subparsers(dest="what", metavar="what", required=True)
     listing = what.add_parser(
         "list", help="list all prices, or the prices of one provider or model"
@@ -58,7 +58,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Do it."""
+    """Run the subcommand."""
     return asyncio.run(_run(arguments, checked_url(os.environ.get("DATABASE_URL"))))
 
 
@@ -116,31 +116,31 @@ async def _save(
 ) -> None:
     stored = await save(connection, prices, replace=replace)
     kept = len(prices) - stored
-    told = f"{stored} prices stored" + (f", {kept} there already" if kept else "")
-    say([told, "costs of requests from before: `prices recompute`"])
+    summary = f"{stored} prices stored" + (f", {kept} already set" if kept else "")
+    say([summary, "run `prices recompute` to update the costs of earlier requests"])
 
 
 async def _recompute(connection: "asyncpg.Connection[Any]", arguments: Namespace) -> None:
-    told = ""
+    progress = ""
     steps = recompute(
         connection, since=arguments.since, until=arguments.until, model=arguments.model
     )
     async for step in steps:
-        told = f"{step.requests} requests, {step.changed} changed"
+        progress = f"{step.requests} requests, {step.changed} changed"
         if sys.stderr.isatty():
-            print(f"\r{told}", end="", file=sys.stderr, flush=True)
-    say([told])
+            print(f"\r{progress}", end="", file=sys.stderr, flush=True)
+    say([progress])
 
 
 def _decimal(text: str) -> Decimal:
     try:
         return Decimal(text)
     except InvalidOperation:
-        raise ArgumentTypeError(f"{text!r} is no number") from None
+        raise ArgumentTypeError(f"{text!r} is not a number") from None
 
 
 def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise ArgumentTypeError(f"{text!r} is no day, such as 2026-01-31") from None
+        raise ArgumentTypeError(f"{text!r} is not a date such as 2026-01-31") from None

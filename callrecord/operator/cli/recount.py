@@ -1,4 +1,4 @@
-"""`python -m db recount`: every sum that triggers keep, made equal to the rows."""
+"""`python -m db recount`: recomputes all sums that triggers maintain from the rows."""
 
 import asyncio
 import os
@@ -14,11 +14,11 @@ HELP = "recompute all totals from the rows, after a data-only restore; calls can
 
 
 def add_arguments(_parser: ArgumentParser) -> None:
-    """Declare none."""
+    """Declare nothing."""
 
 
 def run(_arguments: Namespace) -> int:
-    """Do it."""
+    """Recompute the sums."""
     return asyncio.run(_run(checked_url(os.environ.get("DATABASE_URL"))))
 
 
@@ -26,5 +26,5 @@ async def _run(dsn: str) -> int:
     async with owners_connection(dsn) as connection:
         await recount_totals(connection)
         changed = [step.changed async for step in recount_calls(connection)][-1]
-    say([f"totals are those of the rows; {changed} calls had others"])
+    say([f"totals recomputed from the rows; {changed} calls had wrong totals"])
     return 0

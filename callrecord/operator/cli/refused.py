@@ -1,4 +1,4 @@
-"""`python -m db refused`: events that Postgres did not take."""
+"""`python -m db refused`: events that Postgres rejected."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ HELP = "list the events that Postgres rejected, or retry them"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Declare list and retry."""
+    """Declare the subcommands."""
     what = parser.add_subparsers(dest="what", metavar="what", required=True)
     listing = what.add_parser("list", help="list the rejected events, oldest first")
     listing.add_argument("--json", action="store_true", help="print one JSON object per line")
@@ -42,7 +42,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """List, or retry: 1 if something that was tried is still refused."""
+    """List or retry; return 1 if a retried event is still refused."""
     dsn = checked_url(os.environ.get("DATABASE_URL"))
     if arguments.outbox is not None and not arguments.outbox.is_dir():
         raise Stop(f"--outbox {arguments.outbox}: there is no such directory")
@@ -60,7 +60,7 @@ async def _run(arguments: Namespace, dsn: str) -> int:
                 return _list(found, as_json=arguments.json)
             return await _retry(store, _chosen(found, arguments))
         except (OSError, msgspec.DecodeError) as error:
-            raise VoiceError(f"a file of a refused event can't be used: {error}") from error
+            raise VoiceError(f"the file of a refused event can't be used: {error}") from error
     finally:
         await store.close()
 
@@ -68,7 +68,7 @@ async def _run(arguments: Namespace, dsn: str) -> int:
 def _list(found: list[Kept], *, as_json: bool) -> int:
     for kept in found:
         event = kept.event
-        told = {
+        row = {
             "id": event.id,
             "where": "table" if kept.path is None else str(kept.path),
             "call_id": event.call_id,
@@ -80,10 +80,10 @@ def _list(found: list[Kept], *, as_json: bool) -> int:
             "refused_at": event.refused_at.isoformat(timespec="seconds"),
         }
         if as_json:
-            print(json.dumps(told, default=str))
+            print(json.dumps(row, default=str))
         else:
             why = f"{event.sqlstate or '-'} {_line(event.error)}"
-            print(f"{told['refused_at']}  call {event.call_id or '-'}  {kept.size} bytes  {why}")
+            print(f"{row['refused_at']}  call {event.call_id or '-'}  {kept.size} bytes  {why}")
             print(f"    {_line(event.id)}" + (f"  in {kept.path}" if kept.path else ""))
     if not as_json:
         print(f"{len(found)} refused")

@@ -14,7 +14,7 @@ HELP = "ship an outbox directory that was rescued from another host"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Declare what to ship."""
+    """Declare the arguments."""
     parser.add_argument(
         "place",
         type=Path,
@@ -29,7 +29,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Say of each file what became of it; 1 if something is left."""
+    """Ship and print a line for each file; return 1 if something is left."""
     dsn = checked_url(os.environ.get("DATABASE_URL"))
     return asyncio.run(_run(find(arguments.place), dsn, remove=arguments.remove))
 
@@ -38,19 +38,19 @@ async def _run(rescued: Rescued, dsn: str, *, remove: bool) -> int:
     await check_schema(dsn)
     left = 0
     async for result in replay(rescued, dsn, remove=remove):
-        print(f"{ascii(result.path.name)[1:-1]}: {_told(result)}", flush=True)
+        print(f"{ascii(result.path.name)[1:-1]}: {_outcome(result)}", flush=True)
         left += bool(result.left)
     for path in rescued.refused:
-        print(f"{ascii(path.name)[1:-1]}: refused once, see `refused list --outbox DIR`")
+        print(f"{ascii(path.name)[1:-1]}: refused earlier, see `refused list --outbox DIR`")
     done = len(rescued.files) + len(rescued.notes) - left
     print(f"{done} shipped, {left + len(rescued.refused)} left")
     return 1 if left or rescued.refused else 0
 
 
-def _told(result: Replayed) -> str:
+def _outcome(result: Replayed) -> str:
     if result.left:
         return f"left: {result.left}"
     if result.deleted:
         return "discarded, its owner has deleted the call"
-    rows = f"{result.stored} rows stored, {result.there} there already, {result.refused} refused"
+    rows = f"{result.stored} rows stored, {result.there} already there, {result.refused} refused"
     return f"call {result.call_id or '-'} {result.state}: {rows}"

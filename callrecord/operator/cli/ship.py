@@ -1,4 +1,4 @@
-"""`python -m db ship`: the shipper as a process of its own, beside workers that ship nothing."""
+"""`python -m db ship`: runs the shipper as a separate process, for workers that do not ship."""
 
 import asyncio
 import json
@@ -21,17 +21,17 @@ NAME = "ship"
 HELP = "ship the call records of this host's agents to Postgres, until SIGTERM"
 
 ADOPT_EVERY_S = 0.5
-"""Each call may begin in a subdirectory of its own."""
+"""Short, because each call may be in a new subdirectory."""
 
 logger = private_logger("voice.ship")
 
 
 def add_arguments(_parser: ArgumentParser) -> None:
-    """Declare nothing: the environment says it all, as for a worker."""
+    """Declare nothing: all settings are in the environment, as for a worker."""
 
 
 def run(_arguments: Namespace) -> int:
-    """Ship until SIGTERM or SIGINT, then what is left; what remains stays on the disk."""
+    """Ship until SIGTERM or SIGINT, then ship the rest; what still waits stays on the disk."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -64,7 +64,7 @@ def _log() -> None:
     formatter = _Json() if os.environ.get("AGENT_LOG_FORMAT") == "json" else _Line()
     private = Private()
     for handler in logging.getLogger().handlers:
-        handler.addFilter(private)  # others' lines too, asyncio's say
+        handler.addFilter(private)  # also for lines of libraries, such as asyncio
         handler.setFormatter(formatter)
     logging.getLogger("voice").setLevel(logging.INFO)
 
@@ -74,17 +74,17 @@ def _when(record: logging.LogRecord) -> str:
 
 
 class _Line(logging.Formatter):
-    """For people: time, level, message, and the values behind it."""
+    """For people: time, level, message and values."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, and a traceback below it if there is one."""
+        """Return the line, and below it the traceback, if there is one."""
         values = "".join(f" {key}={value}" for key, value in values_of(record).items())
         line = f"{_when(record)} {record.levelname.lower()} {record.getMessage()}{values}"
         return line + (f"\n{record.exc_text}" if record.exc_text else "")
 
 
 class _Json(logging.Formatter):
-    """For machines: one object a line, with the worker's names."""
+    """For machines: one JSON object per line, with the same keys as the worker's log."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the object."""

@@ -19,12 +19,12 @@ NAME = "show"
 HELP = "show a call: its timeline, participants, turns and usage"
 
 
-class NoSuchCall(VoiceError):  # noqa: N818 - no fault of the program
-    """There is no call of this name, or none that the login may read."""
+class NoSuchCall(VoiceError):  # noqa: N818 - not an error of the program
+    """There is no call with this name that the login may read."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Declare the call and the form."""
+    """Declare the arguments."""
     parser.add_argument("call", metavar="CALL", help="the call's id, session_id or room sid")
     parser.add_argument("--json", action="store_true", help="print all rows as one JSON object")
     parser.add_argument(
@@ -34,7 +34,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Print the call."""
-    # An argument may hold bytes that are no UTF-8: no call has such a name.
+    # The argument may not be valid UTF-8; no call has such a name.
     name = os.fsencode(arguments.call).decode(errors="replace")
     record = asyncio.run(_record(os.environ.get("DATABASE_URL"), name))
     if arguments.svg is not None:

@@ -21,7 +21,7 @@ HELP = (
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Declare the form, and a directory to look at in place of the database."""
+    """Declare the arguments."""
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--outbox",
@@ -32,16 +32,16 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Print how it stands; return 0 if all is well, 1 if something needs an eye."""
+    """Print the status; return 0 if all is well, 1 if something needs attention."""
     if arguments.outbox is not None:
         return _outbox(arguments.outbox, in_json=arguments.json)
     status = asyncio.run(_read(os.environ.get("DATABASE_URL")))
     troubles = status.troubles()
     if arguments.json:
-        told = msgspec.to_builtins(status)
-        for row, worker in zip(told["workers"], status.workers, strict=True):
+        values = msgspec.to_builtins(status)
+        for row, worker in zip(values["workers"], status.workers, strict=True):
             row["state"] = worker.state
-        say([as_json({**told, "troubles": troubles})])
+        say([as_json({**values, "troubles": troubles})])
     else:
         say(status_page(status, width=width()))
     return 1 if troubles else 0

@@ -1,4 +1,4 @@
-"""`python -m db sweep`: what each worker does all the time, once and by hand."""
+"""`python -m db sweep`: sweeps once by hand, as each worker does all the time."""
 
 import asyncio
 import os
@@ -15,11 +15,11 @@ HELP = "end the calls of lost workers, after watching their heartbeats for AGENT
 
 
 def add_arguments(_parser: ArgumentParser) -> None:
-    """Declare nothing: the environment says it all, as for a worker."""
+    """Declare nothing: all settings are in the environment, as for a worker."""
 
 
 def run(_arguments: Namespace) -> int:
-    """Watch, sweep once, and say what was done."""
+    """Watch, sweep once, and print the result."""
     settings = ShipSettings.of(os.environ)
     limit_s = settings.rhythm.lost_after_s
     say([f"watching for {limit_s:g} s first, as every sweeper does (AGENT_WORKER_LOST_S)"])
@@ -46,7 +46,7 @@ async def _sweep(settings: ShipSettings) -> dict[uuid.UUID, int]:
                 continue
             if swept.state == "swept":
                 return lost
-            left_s = swept.seconds or 0.0  # of the watch; none while another one sweeps
+            left_s = swept.seconds or 0.0  # None while another worker sweeps
             await asyncio.sleep(min(left_s, settings.rhythm.every_s) + 0.05)
     finally:
         await heartbeat.stop(all_shipped=False)

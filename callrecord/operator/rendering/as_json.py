@@ -1,4 +1,4 @@
-"""JSON of what was read: for programs, and harmless in a terminal too."""
+"""Renders rows as JSON: for programs, and safe in a terminal."""
 
 import json
 from typing import Any
@@ -19,7 +19,7 @@ def compact(value: Any) -> str:
 
 
 def _escaped(text: str) -> str:
-    # JSON itself escapes the controls below 0x20 alone. What else is harmful stands in strings.
+    # JSON escapes only controls below 0x20. Other harmful characters occur only within strings.
     return "".join(each if harmless(each) or each == "\n" else _escape(each) for each in text)
 
 

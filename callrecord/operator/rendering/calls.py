@@ -8,7 +8,7 @@ from callrecord.reading import ActiveCall, Call
 
 
 def calls_table(calls: Iterable[Call], *, width: int) -> list[str]:
-    """Return one line for each call."""
+    """Return a table with one row for each call."""
     rows = [
         (
             minute(call.created_at),
@@ -25,7 +25,7 @@ def calls_table(calls: Iterable[Call], *, width: int) -> list[str]:
 
 
 def active_table(calls: Iterable[ActiveCall], *, width: int) -> list[str]:
-    """Return the calls that go on, with who is in the room."""
+    """Return a table of active calls and their participants."""
     rows = [
         (
             minute(call.started_at),

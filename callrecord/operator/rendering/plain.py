@@ -1,21 +1,21 @@
-"""Text from outside that is safe in a terminal, and how wide it is there."""
+"""Makes untrusted text safe for a terminal, and measures its width there."""
 
 import unicodedata
 from collections.abc import Iterator
 
 _JOINERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
-"""Format characters of honest text: emoji and Persian are written with them."""
+"""Format characters that normal text needs, such as emoji and Persian."""
 
 
 def harmless(each: str) -> bool:
-    """Return whether a terminal shows this character, and does nothing else with it."""
+    """Return whether a terminal only displays this character."""
     return each.isprintable() or each in _JOINERS
 
 
 def plain(text: str) -> str:
-    """Return the text in one line, with each control or format character as its escape.
+    """Return the text on one line, with each control or format character escaped.
 
-    A terminal would obey them: move its cursor, change its title, turn the order of letters round.
+    A terminal would act on them: move its cursor, change its title, reverse the order of letters.
     """
     return "".join(
         each
@@ -28,12 +28,12 @@ def plain(text: str) -> str:
 
 
 def width_of(text: str) -> int:
-    """Return how many columns a terminal takes for it."""
+    """Return how many columns the text takes in a terminal."""
     return len(text) if text.isascii() else sum(map(_columns, text))
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Return the text in lines of at most that many columns, cut between words where it can be."""
+    """Wrap the text to lines of at most `width` columns, between words where possible."""
     lines: list[str] = []
     line, used = "", 0
     for word in text.split():
@@ -49,7 +49,7 @@ def wrapped(text: str, width: int) -> list[str]:
 
 
 def _pieces(word: str, width: int) -> Iterator[str]:
-    """Yield a word, or if it is too long full lines of it and its rest."""
+    """Yield a word; split one that is too long into full lines and the rest."""
     start = taken = 0
     for place, each in enumerate(word):
         columns = _columns(each)

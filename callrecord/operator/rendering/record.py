@@ -13,7 +13,7 @@ from callrecord.reading import Call, CallRecord, Leg, Message
 
 
 def record_page(record: CallRecord, *, width: int, colour: bool = False) -> list[str]:
-    """Return the call, its timeline, its legs, its turns and what it used."""
+    """Return the call, its timeline, legs, turns and usage."""
     drawn = timeline_lines(timeline_of(record), width=width, colour=colour)
     parts = (
         ("timeline", drawn, drawn),
@@ -22,14 +22,14 @@ def record_page(record: CallRecord, *, width: int, colour: bool = False) -> list
         ("usage", usage_table(record.usage, width=width), record.usage),
     )
     lines = call_lines(record.call, width=width)
-    for name, told, rows in parts:
-        lines += ["", name, *(told if rows else ["none"])]
+    for name, text, rows in parts:
+        lines += ["", name, *(text if rows else ["none"])]
     return lines
 
 
 def call_lines(call: Call, *, width: int) -> list[str]:
-    """Return the call's own row, without what is null or empty."""
-    told = {
+    """Return the columns of the call's row that are not null or empty."""
+    columns = {
         "call": str(call.id),
         "session_id": call.session_id,
         "room_name": call.room_name,
@@ -50,9 +50,9 @@ def call_lines(call: Call, *, width: int) -> list[str]:
         "recording_url": call.recording_url,
         "metadata": compact(call.metadata) if call.metadata else None,
     }
-    column = max(map(len, told))
+    column = max(map(len, columns))
     lines = ["all times are UTC"]
-    for name, value in told.items():
+    for name, value in columns.items():
         if value:
             first, *more = wrapped(plain(value), max(width - column - len(GAP), column))
             lines.append(f"{name:{column}}{GAP}{first}".rstrip())
@@ -61,7 +61,7 @@ def call_lines(call: Call, *, width: int) -> list[str]:
 
 
 def legs_table(legs: Iterable[Leg], *, width: int) -> list[str]:
-    """Return one line for each stay in the room."""
+    """Return a table with one row for each stay in the room."""
     rows = [
         (
             leg.participant_name or leg.participant_identity,
@@ -79,7 +79,7 @@ def legs_table(legs: Iterable[Leg], *, width: int) -> list[str]:
 
 
 def turns_table(messages: Iterable[Message], *, width: int) -> list[str]:
-    """Return what was said; latency is from the caller's last word to the answer's first sound."""
+    """Return the turns; the latency is from the caller's last word to the answer's first sound."""
     rows = [
         (
             clock(turn.timestamp),

@@ -1,4 +1,4 @@
-"""How it stands, for people."""
+"""Renders the status for people."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from callrecord.outbox.status import DirectoryStatus
 
 
 def status_page(status: Status, *, width: int) -> list[str]:
-    """Return workers, calls without an end, and what needs an eye."""
+    """Return the workers, the calls without an end, and what needs attention."""
     counts = [f"schema {status.schema_version}", f"{status.refused_events} refused events"]
     lines = [", ".join(counts), ""]
     lines += _workers(status.workers, width=width) if status.workers else ["no workers"]
@@ -23,12 +23,12 @@ def status_page(status: Status, *, width: int) -> list[str]:
         lines += table(names, rows, width=width)
     else:
         lines.append("no calls without an end")
-    verdict = [f"look at: {line}" for line in status.troubles()] or ["all well"]
+    verdict = [f"attention: {line}" for line in status.troubles()] or ["all well"]
     return [*lines, "", *verdict]
 
 
 def outbox_page(found: Iterable[DirectoryStatus], *, width: int) -> list[str]:
-    """Return what lies in an outbox."""
+    """Return the contents of an outbox."""
     names = ("directory", "files", "quiet", "events", "bytes", "oldest", "accepted", "refused")
     rows = [
         (

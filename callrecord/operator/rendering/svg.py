@@ -1,4 +1,4 @@
-"""A timeline as a picture: one SVG file, readable in light and in dark, with nothing outside it."""
+"""Draws a timeline as one self-contained SVG file, with a light and a dark theme."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -10,9 +10,9 @@ from callrecord.operator.timeline import STAGES, Span, Timeline, Wait
 _LEFT, _RIGHT, _TOP, _LANE, _BAR = 110, 30, 64, 58, 26
 _NARROWEST, _WIDEST = 900, 20_000
 _PER_S = 36.0
-"""Pixels of a second; fewer in a call that would be wider than _WIDEST."""
+"""Pixels per second; fewer if the picture would be wider than _WIDEST."""
 _LETTER, _SMALL = 6.8, 5.8
-"""About the widths of a letter, which are the viewer's to choose."""
+"""Approximate widths of a letter; the viewer chooses the font."""
 _STRIP, _MARK = 7, 14
 _TICK_S = 5
 
@@ -33,7 +33,7 @@ text { font: 12px system-ui, sans-serif; fill: #1c2430; }
 
 
 def svg_lines(timeline: Timeline, *, title: str) -> list[str]:
-    """Return the lines of the picture of a call."""
+    """Return the lines of the SVG file."""
     scale = min(_PER_S, _WIDEST / max(timeline.seconds, 1.0))
     width = max(_NARROWEST, round(_LEFT + timeline.seconds * scale + _RIGHT))
     lanes_end = _TOP + _LANE * max(1, len(timeline.lanes))
@@ -104,8 +104,8 @@ def _span(span: Span, scale: float) -> Iterator[str]:
 
 def _wait(wait: Wait, scale: float) -> Iterator[str]:
     x, y, whole = _LEFT + wait.start * scale, _y(wait.lane) + _BAR + 4, wait.end - wait.start
-    told = ", ".join(f"{stage.name} {stage.seconds:.2f} s" for stage in wait.stages) or "?"
-    yield f"<g><title>{_safe(f'answered after {whole:.2f} s: {told}')}</title>"
+    stages = ", ".join(f"{stage.name} {stage.seconds:.2f} s" for stage in wait.stages) or "?"
+    yield f"<g><title>{_safe(f'answered after {whole:.2f} s: {stages}')}</title>"
     bar = f'y="{y}" height="{_STRIP}"'
     yield f'<rect class="rest" x="{x:.1f}" width="{whole * scale:.1f}" {bar}/>'
     for stage in wait.stages:
@@ -118,17 +118,17 @@ def _wait(wait: Wait, scale: float) -> Iterator[str]:
 
 
 Placed = tuple[float, float, str]
-"""Where a mark is, where its text begins, and the text."""
+"""The x of a mark, the x of its text, and the text."""
 
 
 def _rows_of_marks(timeline: Timeline, scale: float, width: int) -> list[list[Placed]]:
-    """Return what happened in as few rows as hold the texts beside each other."""
+    """Arrange the marks in as few rows as possible without overlapping texts."""
     rows: list[list[Placed]] = []
     ends: list[float] = []
     for x, marks in groupby(timeline.marks, lambda mark: round(_LEFT + mark.at * scale)):
         text = ", ".join(mark.text for mark in marks)
         wide = width_of(plain(text)) * _SMALL
-        at = max(3.0, min(x + 3.0, width - wide - 3))  # one that would run out stands before
+        at = max(3.0, min(x + 3.0, width - wide - 3))  # a text at the right edge moves left
         for number, end in enumerate(ends):
             if end < at:
                 rows[number].append((x, at, text))
@@ -149,7 +149,7 @@ def _marks(rows: list[list[Placed]], end: float) -> Iterator[str]:
 
 
 def _short(text: str, room: int) -> str:
-    """Return as much of a text as fits into so many letters."""
+    """Return as much of a text as fits into `room` letters."""
     if width_of(text) <= room:
         return text
     while width_of(text) >= room:
@@ -162,5 +162,5 @@ def _y(lane: int) -> int:
 
 
 def _safe(text: str) -> str:
-    """Return text for XML: names and words are data, whatever they hold."""
+    """Escape untrusted text for XML."""
     return escape(plain(text), {'"': "&quot;"})

@@ -1,4 +1,4 @@
-"""Tables in plain text."""
+"""Renders tables in plain text."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,7 +6,7 @@ from callrecord.operator.rendering.plain import plain, width_of, wrapped
 
 GAP = "  "
 NARROWEST = 16
-"""Columns of the terminal that a column of wrapped text keeps."""
+"""Minimum width of a column of wrapped text."""
 
 
 def table(
@@ -19,9 +19,9 @@ def table(
     """Return the lines of a table.
 
     Args:
-        names: Of the columns.
-        rows: Cells as they are; None or empty is shown as `-`.
-        width: Columns of the terminal. A table may be wider: only cells of `wraps` are broken.
+        names: The names of the columns.
+        rows: The cells; None or empty is shown as `-`.
+        width: Width of the terminal. A table may be wider, because only cells of `wraps` wrap.
         wraps: Names of the columns whose cells may take several lines.
     """
     cells = [[plain(cell) if cell else "-" for cell in row] for row in rows]
@@ -35,7 +35,7 @@ def table(
 
 
 def _shrink(widths: list[int], wrapping: list[int], room: int) -> None:
-    """Make the widest of the columns that wrap narrower, until all fit or none can be."""
+    """Narrow the widest wrapping column until the table fits or none can be narrower."""
     for place in wrapping:
         widths[place] = min(widths[place], max(room, NARROWEST))
     while sum(widths) > room:

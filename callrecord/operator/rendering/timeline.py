@@ -1,4 +1,4 @@
-"""A timeline in a terminal: a line for each lane, in rows of time that fit its width."""
+"""Draws a timeline in a terminal: one line per lane, in rows of time that fit the width."""
 
 import math
 from collections.abc import Iterator
@@ -9,31 +9,31 @@ from callrecord.operator.rendering.plain import plain, width_of
 from callrecord.operator.timeline import Span, Timeline, Wait
 
 SECONDS_A_COLUMN = 0.5
-"""More only where that saves a row."""
+"""Seconds per column; more only if that saves a row."""
 LABEL = 10
 _SQUEEZE = 1.15
-"""How much more a row may hold, so that the last one is not a mere remainder."""
+"""How much more time a row may hold, so that the last row is not a short remainder."""
 _TICK_S = 10
 _SPEECH, _CUT, _WAIT, _TYPED, _TOOL = "━", "\N{BOX DRAWINGS LIGHT DIAGONAL CROSS}", "·", "✎", "▒"
 LEGEND = f"{_SPEECH} speech  {_CUT} interrupted  {_WAIT} wait for the answer  {_TYPED} typed"
 _COLOURS = {"caller": 36, "agent": 32, "tool": 33, "note": 90, "cut": 31}
 
 Cell = tuple[str, str]
-"""A character, and whose it is."""
+"""A character and its colour's name in _COLOURS; '' for none."""
 
 
 def timeline_lines(timeline: Timeline, *, width: int, colour: bool = False) -> list[str]:
-    """Return the lines of a call's timeline; none for a call in which nothing was said.
+    """Return the lines of a call's timeline; none for a call without speech.
 
     Args:
-        timeline: What to draw.
-        width: Columns of the terminal.
-        colour: Write ANSI colours.
+        timeline: The timeline to draw.
+        width: Width of the terminal.
+        colour: Use ANSI colours.
     """
     if not timeline.spans:
         return []
     columns = max(20, width - LABEL - 1)
-    wanted = timeline.seconds / SECONDS_A_COLUMN + 1  # the last moment has a column, too
+    wanted = timeline.seconds / SECONDS_A_COLUMN + 1  # one more column for the last moment
     rows = math.ceil(wanted / columns / _SQUEEZE)
     scale = max(SECONDS_A_COLUMN, timeline.seconds / (rows * columns - 1))
     lines = [LEGEND]
@@ -44,11 +44,11 @@ def timeline_lines(timeline: Timeline, *, width: int, colour: bool = False) -> l
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """Some columns of a timeline.
+    """A row of a timeline's columns.
 
     Attributes:
-        scale: Seconds of a column.
-        first: Number of its first column, counted from the beginning of the call.
+        scale: Seconds per column.
+        first: Number of its first column, counted from the start of the call.
     """
 
     timeline: Timeline
@@ -95,9 +95,9 @@ class _Row:
         if span.interrupted and 0 < last <= self.columns:
             cells[last - 1] = (_CUT, "cut")
         if span.kind == "tool" and 0 <= first < self.columns:
-            told = f"{plain(span.text)} {_took(span.end - span.start)}"
-            fits = last + 1 + width_of(told) <= self.columns
-            _write(cells, last + 1 if fits else first - 1 - width_of(told), told)
+            label = f"{plain(span.text)} {_took(span.end - span.start)}"
+            fits = last + 1 + width_of(label) <= self.columns
+            _write(cells, last + 1 if fits else first - 1 - width_of(label), label)
 
     def _draw_wait(self, cells: list[Cell], wait: Wait) -> None:
         first, last = self._column(wait.start), self._column(wait.end)
@@ -114,7 +114,7 @@ class _Row:
                 continue
             text = ", ".join(plain(mark.text) for mark in marks)
             wide = width_of(text)
-            # One that would run out of the row stands before its sign.
+            # A text that would not fit behind its sign is written before it.
             before = place + 1 + wide > self.columns
             at = max(0, place - wide) if before else place
             text = f"{text}╵" if before else f"╵{text}"
@@ -128,7 +128,7 @@ class _Row:
 
 
 def _write(cells: list[Cell], start: int, text: str) -> None:
-    """Write a note over the cells, as far as it fits; a wide letter takes two."""
+    """Write a note over the cells, as far as it fits; a wide letter takes two cells."""
     place = start
     for letter in text:
         wide = width_of(letter)

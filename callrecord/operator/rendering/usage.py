@@ -1,4 +1,4 @@
-"""What a call used, summed over the requests of each kind and model."""
+"""Renders a call's usage, summed over the requests of each kind and model."""
 
 from collections.abc import Iterable
 
@@ -10,9 +10,9 @@ NAMES = ("kind", "model", "requests", "tokens in", "tokens out", "audio", "chars
 
 
 def usage_table(usage: Iterable[Usage], *, width: int) -> list[str]:
-    """Return one line for each kind and model.
+    """Return a table with one row for each kind and model.
 
-    Of requests it says how many were cancelled or are estimated, of tokens how many were cached.
+    It also counts cancelled and estimated requests, and cached tokens.
     """
     groups: dict[tuple[str, str], list[Usage]] = {}
     for request in usage:
@@ -41,6 +41,6 @@ def _sums(requests: list[Usage]) -> tuple[str | None, ...]:
 
 
 def _with(count: int, **parts: int) -> str | None:
-    """Return a number with those of its parts that are not 0, such as `3 (1 cancelled)`."""
-    told = ", ".join(f"{part} {name}" for name, part in parts.items() if part)
-    return f"{count} ({told})" if count and told else number(count)
+    """Return a number and those of its parts that are not 0, such as `3 (1 cancelled)`."""
+    detail = ", ".join(f"{part} {name}" for name, part in parts.items() if part)
+    return f"{count} ({detail})" if count and detail else number(count)

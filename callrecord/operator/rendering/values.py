@@ -1,4 +1,4 @@
-"""How times and quantities are written."""
+"""Formats times and quantities."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -35,7 +35,7 @@ def seconds(ms: int | None, digits: int = 2) -> str | None:
 
 
 def number(count: int | None) -> str | None:
-    """Return a count; None for 0, which stands for a figure that nobody told."""
+    """Return a count; None for 0, which means that the provider reported none."""
     return str(count) if count else None
 
 

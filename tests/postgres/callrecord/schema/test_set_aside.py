@@ -46,7 +46,7 @@ async def test_migrate_says_that_they_are_there_and_drops_them_when_told(
 ) -> None:
     told = (
         "the tables from before are kept in voice_before (voice_calls, call_participants): "
-        "`migrate --drop-before` drops them"
+        "run `migrate --drop-before` to drop them"
     )
     for _ in range(2):
         code, output, errors = await run(empty_database_url, "migrate")

@@ -94,7 +94,7 @@ async def test_a_time_that_python_does_not_know_spoils_no_list(pg: Connection, d
             None,
             ["calls", "--user", "7\x1b\n8"],
             2,
-            r"--user is no user's id, which is a UUID: 7\x1b 8",
+            r"--user must be a user's id, a UUID: 7\x1b 8",
         ),
     ],
 )
@@ -113,7 +113,7 @@ async def test_a_number_that_is_none_is_refused() -> None:
     for limit in ("0", "1" * 5000):
         code, _, errors = await run(None, "calls", "--limit", limit)
         assert code == 2
-        assert "not a number from 1 to" in errors
+        assert "must be a number from 1 to" in errors
 
 
 async def test_a_database_without_our_schema_names_the_command(empty_database_url: str) -> None:

@@ -50,7 +50,7 @@ async def test_a_file_is_loaded_whole_or_not_at_all(
     assert (code, output.splitlines()[0]) == (0, "2 prices stored")
     file.write_text(file.read_text().replace(",2,", ",5,"))
     _, output, _ = await run(database_url, "prices", "load", str(file))
-    assert output.splitlines()[0] == "0 prices stored, 2 there already"
+    assert output.splitlines()[0] == "0 prices stored, 2 already set"
     _, output, _ = await run(database_url, "prices", "load", str(file), "--replace")
     assert await pg.fetchval("select sum(price) from model_prices where model = 'a'") == 6
 
@@ -58,8 +58,8 @@ async def test_a_file_is_loaded_whole_or_not_at_all(
 async def test_a_wrong_line_is_named(pg: Connection, database_url: str, tmp_path: Path) -> None:
     file = tmp_path / "prices.csv"
     for line, told in (
-        ("local,a,token,1", "line 2: unit 'token': one of input_token"),
-        ("local,a,input_token,-1", "line 2: price -1: a number, not below 0"),
+        ("local,a,token,1", "line 2: unit 'token': must be one of input_token"),
+        ("local,a,input_token,-1", "line 2: price -1: must be a number, zero or more"),
         ("local,a,input_token,", "line 2: missing 1 required"),
     ):
         file.write_text(f"provider,model,unit,price\n{line}\n")

@@ -48,11 +48,11 @@ async def test_every_sum_is_made_right_while_calls_go_on(
 
     (code, output, errors), _ = await asyncio.gather(run(database_url, "recount"), go_on())
     assert (code, errors) == (0, "")
-    assert output == "totals are those of the rows; 20 calls had others\n"
+    assert output == "totals recomputed from the rows; 20 calls had wrong totals\n"
     await assert_totals_hold(pg)
     assert await pg.fetchval(WRONG_CALLS) == 0
     again = await run(database_url, "recount")
-    assert again == (0, "totals are those of the rows; 0 calls had others\n", "")
+    assert again == (0, "totals recomputed from the rows; 0 calls had wrong totals\n", "")
 
 
 async def test_no_writer_waits_for_it(pg: Connection, store: Store, database_url: str) -> None:

@@ -40,12 +40,12 @@ async def test_a_whole_outbox_is_shipped_and_not_changed_then_all_is_there_alrea
     before = contents(root)
     code, out, _ = await db(dsn, "replay", root)
     assert (code, out.splitlines()[-1]) == (0, "3 shipped, 0 left")
-    first = f"call {ledger[0].header.key} completed caller_hangup: 3 rows stored, 0 there already"
+    first = f"call {ledger[0].header.key} completed caller_hangup: 3 rows stored, 0 already there"
     assert first in out
     assert await account(pg, ledger) == Account(7, 7, 0, 0, 0)
     code, out, _ = await db(dsn, "replay", root)
     assert code == 0
-    assert first.replace("3 rows stored, 0 there", "0 rows stored, 3 there") in out
+    assert first.replace("3 rows stored, 0 already", "0 rows stored, 3 already") in out
     assert contents(root) == before
     assert await account(pg, ledger) == Account(7, 7, 0, 0, 0)
 
@@ -99,7 +99,7 @@ async def test_deleted_and_refused_are_told_and_what_is_held_is_left(
     await pg.execute(STRICT)
     write(tmp_path, bad.header, *bad.events)
     code, out, _ = await db(dsn, "replay", tmp_path)
-    assert (code, "1 rows stored, 0 there already, 1 refused" in out) == (0, True)
+    assert (code, "1 rows stored, 0 already there, 1 refused" in out) == (0, True)
     assert await account(pg, [bad], outbox=None) == Account(3, 2, 0, 1, 0)
     await pg.execute("drop function voice_worker.apply_usage")
     write(tmp_path, started(), usage(), ended())
@@ -121,7 +121,7 @@ async def test_a_call_that_was_swept_gets_its_true_end(
     path.unlink()
     write(tmp_path, one.header, *one.events)
     code, out, _ = await db(dsn, "replay", tmp_path)
-    assert (code, "completed caller_hangup: 0 rows stored, 2 there already" in out) == (0, True)
+    assert (code, "completed caller_hangup: 0 rows stored, 2 already there" in out) == (0, True)
     assert (await account(pg, [one])).stored == 4
 
 

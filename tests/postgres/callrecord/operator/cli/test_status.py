@@ -75,7 +75,7 @@ async def test_what_needs_an_eye_is_told(workers: Workers, dsn: str, pg: Connect
     assert str(idle) not in text, "what was idle has lost nothing"
     assert f"{behind} on host is behind: 9 events wait, the oldest for 100 s" in text
     assert "1 pending calls have no worker, the oldest for 7200 s" in text
-    assert "1 pending calls are of workers that have no row" in text
+    assert "1 pending calls belong to workers without a row" in text
     assert "1 events were refused" in text
     assert len(told["troubles"]) == 6
     swept = await workers.sweep(await watching(workers, pg))
@@ -83,7 +83,7 @@ async def test_what_needs_an_eye_is_told(workers: Workers, dsn: str, pg: Connect
     assert any("0 open and 1 ended calls" in line for line in (await status(dsn))[1]["troubles"])
     code, output, _ = await run(dsn, "status")
     assert code == 1
-    assert output.count("look at: ") == 6
+    assert output.count("attention: ") == 6
 
 
 async def test_an_outbox_is_looked_at_without_a_database(tmp_path: Path) -> None:
