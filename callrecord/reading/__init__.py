@@ -1,10 +1,10 @@
-"""Reading what was recorded, from Python.
+"""Reads recorded calls from Python.
 
 from callrecord.reading import call_by_session, conversation
 
 call = await call_by_session(conn, "room-7")
 for turn in await conversation(conn, call.id):
-print(turn.role, turn.content)
+    print(turn.role, turn.content)
 """
 
 from callrecord.reading.calls import (

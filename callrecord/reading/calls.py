@@ -1,7 +1,7 @@
-"""Finding calls.
+"""Finds calls.
 
-Each function takes a connection or a pool of asyncpg. Under row level security calls that the login
-may not see are as if they were not there.
+Each function takes an asyncpg connection or pool. Row level security hides calls that the login may
+not see, as if they did not exist.
 """
 
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from callrecord.rows import ActiveCall, Call, CallStatus
 
 
 class Reader(Protocol):
-    """What is asked of a connection, or of a pool."""
+    """The methods that these functions need of a connection or pool."""
 
     async def fetch(self, query: str, /, *args: object) -> "list[asyncpg.Record]":
         """Return all rows."""
@@ -28,17 +28,17 @@ class Reader(Protocol):
 
 
 async def get_call(conn: Reader, call_id: UUID) -> Call | None:
-    """Return the call of an id; None if there is none."""
+    """Return the call with this id; None if there is none."""
     return _call(await conn.fetchrow(select(Call, "get_call"), call_id))
 
 
 async def call_by_session(conn: Reader, session_id: str) -> Call | None:
-    """Return the call of a session_id, which is mostly its room's name; None if there is none."""
+    """Return the call with this session_id, usually its room's name; None if there is none."""
     return _call(await conn.fetchrow(select(Call, "call_by_session"), session_id))
 
 
 async def find_call(conn: Reader, name: str) -> Call | None:
-    """Return the call whose id, session_id or room sid this is, in that order; None if none's."""
+    """Return the call with this id, session_id or room sid, tried in that order; None if none."""
     return _call(await conn.fetchrow(select(Call, "find_call"), name, _uuid_or_none(name)))
 
 
@@ -54,14 +54,14 @@ async def newest_calls(
     status: CallStatus | None = None,
     limit: int = 20,
 ) -> list[Call]:
-    """Return calls, the newest first: all, or those of one user, or in one status."""
+    """Return calls, the newest first: all, or those of one user or with one status."""
     return rows_of(Call, await conn.fetch(select(Call, "newest_calls"), user_id, status, limit))
 
 
 async def active_calls(conn: Reader) -> list[ActiveCall]:
-    """Return the calls that go on now with who is in the room, the newest first.
+    """Return the active calls and their participants, the newest first.
 
-    Users' names and e-mails are None to whoever may not see them, as to the worker's login.
+    Users' names and e-mails are None if the login may not read them, like the worker's login.
     """
     sees_users = await conn.fetchval(sql("may_read_summary"))
     name = "active_calls" if sees_users else "active_calls_without_users"

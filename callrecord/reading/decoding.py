@@ -1,4 +1,4 @@
-"""From a dataclass to the columns that a statement reads, and from its records back."""
+"""Maps dataclasses to the columns of a statement, and its records back to dataclasses."""
 
 import json
 from collections.abc import Iterable
@@ -16,17 +16,17 @@ T = TypeVar("T")
 
 @cache
 def select(kind: type[Any], name: str) -> str:
-    """Return the statement `name`, which reads the columns of this kind of row."""
+    """Return the statement `name` with the columns of this kind of row."""
     return sql(name).replace("{columns}", ", ".join(map(_column, fields(kind))))
 
 
 def _column(field: Field[Any]) -> str:
-    # As text: what jsonb comes as depends on the codecs of the connection.
+    # As text: the Python type of jsonb depends on the connection's codecs.
     return "metadata::text as metadata" if field.name == "metadata" else field.name
 
 
 def row_of(kind: type[T], record: "asyncpg.Record") -> T:
-    """Return the record as a row; a statement names its columns as the row's fields."""
+    """Return the record as a row; the statement's columns have the names of the row's fields."""
     values = dict(record.items())
     if "metadata" in values:
         values["metadata"] = _object(values["metadata"])
@@ -43,6 +43,6 @@ def _object(text: str | None) -> Metadata | None:
         return None
     try:
         found = json.loads(text)
-    except (ValueError, RecursionError):  # more digits or depth than Python takes: kept as text
+    except (ValueError, RecursionError):  # too many digits or too deep for Python: keep the text
         found = text
     return found if isinstance(found, dict) else {"value": found}

@@ -1,4 +1,4 @@
-"""The connection of an operator's command: one snapshot of the rows, and errors in one line."""
+"""The connection of an operator's command: a consistent snapshot, and errors in one line."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,11 +27,11 @@ _ABSENT = (
 
 @asynccontextmanager
 async def snapshot(url: str | None) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
-    """Connect, read-only: all that is read within belongs together.
+    """Connect read-only; all reads in the block see the same snapshot.
 
     Raises:
-        Stop: The URL, the login or the schema does not do; one line that says what to change.
-        VoiceError: The database is away, or failed; one line too.
+        Stop: The URL, the login or the schema is wrong; the message says what to change.
+        VoiceError: The database is away or failed.
     """
     connection = await _connect(checked_url(url))
     try:
@@ -41,7 +41,7 @@ async def snapshot(url: str | None) -> "AsyncIterator[asyncpg.Connection[asyncpg
             )
             yield connection
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-        raise _told(error) from error
+        raise _as_voice_error(error) from error
     finally:
         connection.terminate()
 
@@ -55,9 +55,9 @@ async def _connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
         raise Transient(f"Postgres does not answer (DATABASE_URL): {error}") from error
 
 
-def _told(error: Exception) -> VoiceError:
+def _as_voice_error(error: Exception) -> VoiceError:
     if isinstance(error, _ABSENT):
-        return SchemaTooOld(f"the schema is absent or too old ({_head(error)}): {REMEDY}")
+        return SchemaTooOld(f"the schema is missing or too old ({_head(error)}): {REMEDY}")
     if isinstance(error, asyncpg.InsufficientPrivilegeError):
         return NotEnlisted(
             f"the login of DATABASE_URL may not read calls ({_head(error)}): as the database's "
@@ -67,13 +67,13 @@ def _told(error: Exception) -> VoiceError:
 
 
 def _head(error: Exception) -> str:
-    return str(error.args[0])  # a detail and a hint would follow, each on a line of its own
+    return str(error.args[0])  # without detail and hint, which are further lines
 
 
 def _time(value: tuple[int]) -> datetime:
-    """Return microseconds since 2000; what Python's years do not reach is their end.
+    """Decode microseconds since 2000; clamp times outside Python's range.
 
-    A user may write any time into a call of his, and an operator still wants the list.
+    Users may write any time into their calls, and it must not break the operator's list.
     """
     try:
         return _EPOCH + timedelta(microseconds=value[0])
@@ -82,4 +82,4 @@ def _time(value: tuple[int]) -> datetime:
 
 
 def _no_time(_value: object) -> tuple[int]:
-    raise NotImplementedError("no statement of a snapshot has a time among its arguments")
+    raise NotImplementedError("a snapshot's statements have no time arguments")
