@@ -1,12 +1,12 @@
-"""Call records of LiveKit voice agents in your own Postgres, of which none is lost.
+"""Records the calls of LiveKit voice agents in your own Postgres, without losing any.
 
 In an agent's entrypoint, before the session is started:
 
     from callrecord import record
     record(ctx, session)
 
-Nothing of LiveKit is imported before `record`, `Recording` or `RecordingServer` is asked for: what
-talks to Postgres runs without it.
+LiveKit is imported only when `record`, `Recording`, `RecordingServer` or `uninstall` is used, so
+the parts that talk to Postgres run without it.
 """
 
 from typing import TYPE_CHECKING, Any

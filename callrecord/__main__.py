@@ -1,4 +1,4 @@
-"""`python -m callrecord <command>`: what an operator does with the database."""
+"""`python -m callrecord <command>`: the operator's commands."""
 
 import sys
 

@@ -1,10 +1,10 @@
-"""What can happen in a call, as typed events: the language between recorder, outbox and store.
+"""The events of a call: the format that recorder, outbox and store share.
 
 An event that describes a row (a leg, a message, a model request) carries the whole row as known at
-that moment. It may be sent again when more is known; the newest version of a row, by its sequence
-in the outbox, wins. So every event can be applied twice, and late, without harm.
+that moment. It may be sent again when more is known. The newest version of a row, by its sequence
+in the outbox, wins, so it is safe to apply any event twice or late.
 
-Times are aware datetimes in UTC, ids are UUIDv7 made by the recorder (RFC 9562, section 5.7).
+Times are aware datetimes in UTC. Ids are UUIDv7 made by the recorder (RFC 9562, section 5.7).
 """
 
 from datetime import UTC, datetime
@@ -40,44 +40,44 @@ FAILED = (
     "worker_lost",
 )
 UPGRADED = ("missed",)
-"""Failed too, of calls that the basic schema has recorded; no worker writes it."""
+"""Also failed; only in calls that the basic schema recorded, no worker writes it."""
 
 TALK_ON = ("transferred", "dispatch_deleted")
-"""Ends at which the agent alone has left: its people may talk on, and their legs go on."""
+"""Ends at which only the agent left: the people may talk on, and their legs stay open."""
 
 STRING_LIMIT = 64 * 1024
-"""Characters of one string; what is longer is cut, with a mark, before it is recorded."""
+"""Longest string in characters; a longer one is cut and marked before it is recorded."""
 
 _MARK = "\N{REPLACEMENT CHARACTER}"
 _EVENT_LIMIT = STRING_LIMIT
 
 
 def new_id() -> UUID:
-    """Return a new UUIDv7: ordered by time, so that indexes grow at their end."""
+    """Return a new UUIDv7; it is ordered by time, so that indexes grow at their end."""
     return uuid_utils.compat.uuid7()
 
 
 def now() -> datetime:
-    """Return the time now, aware, in UTC."""
+    """Return the current time, aware, in UTC."""
     return datetime.now(UTC)
 
 
 def status_of(end_reason: str) -> Literal["completed", "failed"]:
-    """Return the call status that an end reason stands for; an unknown reason has failed."""
+    """Return the call status of an end reason; an unknown reason counts as failed."""
     return "completed" if end_reason in COMPLETED else "failed"
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
-    """Common shape of all events: JSON objects told apart by `type`; defaults are left out."""
+    """Common shape of all events: JSON objects with a `type`; defaults are omitted."""
 
 
 class CallStarted(_Event, frozen=True, tag="call_started"):
-    """A job took up a call. First in every outbox file; tells which row the call is.
+    """A job accepted a call. The first event in every outbox file; identifies the call's row.
 
     Attributes:
-        key: Made by the recorder; the row's id if no row of a front end is found.
-        call_id: `callId` of the job's or room's metadata, as given (may be no uuid at all).
-        room_sid: LiveKit's id of this session of the room; the name may be used again later.
+        key: Made by the recorder; the row's id, unless a front end created the row.
+        call_id: `callId` in the job's or room's metadata, unchanged; may not be a uuid.
+        room_sid: LiveKit's id of this session of the room; the name may be reused later.
     """
 
     key: UUID
@@ -116,7 +116,7 @@ class CallEnded(_Event, frozen=True, tag="call_ended"):
 
     Attributes:
         usage_complete: Whether the figures of every model request are in the ledger; None: unknown.
-        usage_gaps: If not, one line for each model that told nothing.
+        usage_gaps: If not, one line for each model with unreported usage.
     """
 
     at: datetime
@@ -127,11 +127,11 @@ class CallEnded(_Event, frozen=True, tag="call_ended"):
 
 
 class Leg(_Event, frozen=True, tag="leg"):
-    """One stay of a participant in the room: each join is a leg of its own.
+    """One stay of a participant in the room; each join starts a new leg.
 
     Attributes:
-        direction: Of a phone: "inbound" or "outbound".
-        answered_at: Of a phone: when it was seen to have been answered.
+        direction: For a phone: "inbound" or "outbound".
+        answered_at: For a phone: when the recorder saw that it was answered.
     """
 
     id: UUID
@@ -151,15 +151,15 @@ class Leg(_Event, frozen=True, tag="leg"):
 
 
 class Message(_Event, frozen=True, tag="message"):
-    """One turn. Delays in milliseconds, tokens of the language model's requests for it.
+    """One turn. Delays are in milliseconds; tokens are those of its language model requests.
 
-    `metadata["final"]` is false while a user's turn is heard but not yet committed. The delays are
-    the steps between the end of the caller's speech and the agent's first sound, in their order;
-    one that cannot be true is left out and stands in `metadata["implausible"]`.
+    `metadata["final"]` is false while a turn is not yet committed. The delays are the steps between
+    the end of the caller's speech and the agent's first sound, in order. An implausible delay is
+    omitted and kept in `metadata["implausible"]`.
 
     Attributes:
-        content: What was said; of a reply that was cut, what was heard of it.
-        generated_content: All that the model wrote, where that differs.
+        content: What was said; for an interrupted reply, the part that was heard.
+        generated_content: The model's whole text, if it differs.
     """
 
     id: UUID
@@ -187,14 +187,14 @@ class Message(_Event, frozen=True, tag="message"):
 
 
 class Usage(_Event, frozen=True, tag="usage"):
-    """One request to a model. Without `message_id` it belongs to the call alone.
+    """One request to a model. Without `message_id` it belongs only to the call.
 
-    Tokens as OpenTelemetry's GenAI conventions count them: cached, cache-creation and audio tokens
-    lie inside the input, reasoning and audio tokens inside the output.
+    Tokens are counted as in OpenTelemetry's GenAI conventions: the input includes cached,
+    cache-creation and audio tokens, the output includes reasoning and audio tokens.
 
     Attributes:
-        error: Class of the failure that ended the request.
-        estimated: The provider told no figures; these are estimates.
+        error: Class of the error that ended the request.
+        estimated: The provider reported no figures; these are estimates.
     """
 
     id: UUID
@@ -225,7 +225,7 @@ class Usage(_Event, frozen=True, tag="usage"):
 
 
 class Unhandled(_Event, frozen=True, tag="unhandled"):
-    """An event of LiveKit's that the recorder could not handle, kept as it was."""
+    """A LiveKit event that the recorder could not handle, kept unchanged."""
 
     at: datetime
     source: str
@@ -235,16 +235,16 @@ class Unhandled(_Event, frozen=True, tag="unhandled"):
 
 Event = CallStarted | CallConnected | CallEnded | Leg | Message | Usage | Unhandled
 
-# A value of a type that JSON lacks, in somebody's metadata, must not cost the event.
+# A value in metadata that has no JSON type must not lose the event.
 _encoder = msgspec.json.Encoder(enc_hook=repr)
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
 def encode(event: Event) -> bytes:
-    r"""Return the event as one line of JSON, with only text that Postgres can hold.
+    r"""Return the event as one line of JSON, with only text that Postgres can store.
 
-    NUL and lone surrogates become U+FFFD, strings over STRING_LIMIT are cut with a mark: neither
-    may cost a row. The common case pays one encoding and one search.
+    NUL and lone surrogates become U+FFFD, and strings over STRING_LIMIT are cut and marked, so that
+    no row is lost. The common case costs one encoding and one search.
     """
     try:
         data = _encoder.encode(event)
@@ -259,7 +259,7 @@ def decode(data: bytes) -> Event:
     """Return the event of a line.
 
     Raises:
-        msgspec.DecodeError: The line is no event that this version knows.
+        msgspec.DecodeError: The line is not an event that this version knows.
     """
     try:
         return _decoder.decode(data)
@@ -272,7 +272,7 @@ def _clean(value: Any) -> Any:
         text = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         text = text.replace("\0", _MARK)
         if len(text) > STRING_LIMIT:
-            # Within the limit with its mark: the event is encoded again on its way to Postgres.
+            # The limit includes the mark, because the event is encoded again for Postgres.
             mark = f"{_MARK} [cut: {len(text)} characters]"
             text = text[: STRING_LIMIT - len(mark)] + mark
         return text

@@ -1,8 +1,8 @@
-"""What no log line may show: what people said, phone numbers, secrets.
+"""Keeps what people said, phone numbers and secrets out of the log.
 
-A filter. On our own loggers always, since the worker may be somebody else's; in our worker on every
-handler, since most lines are LiveKit's and its plugins': they quote errors, and errors quote
-conversations.
+This is a filter. It is always on our own loggers, because the worker may be the user's own. In our
+worker it is on every handler, because LiveKit and its plugins write most lines: they quote errors,
+and errors quote conversations.
 """
 
 import logging
@@ -30,13 +30,13 @@ _FOREIGN = (
     "aiohttp",
     "websockets",
 )
-"""Whose messages are put together with values: they are cut before the first of them."""
+"""Libraries that put values into their messages; such a message is cut before the first value."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-"""What a log record has besides the values given with it."""
+"""The attributes of a log record that are not from `extra`."""
 
 LONGEST = 16 * 1024
-"""Characters of one value in a line."""
+"""Longest value in a line, in characters."""
 
 _PLAIN = (int, float, bool, UUID, date, timedelta, type(None))
 _FACTS = ("status_code", "status", "code", "sqlstate", "errno")
@@ -59,30 +59,30 @@ _SECRETS: list[tuple[re.Pattern[str], str]] = [
 ]
 
 _NUMBER = re.compile(
-    r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"  # an id, which is no number
-    r"|(?<![0-9A-Za-z])1\d{12}(?![0-9A-Za-z])"  # milliseconds: no such number can be dialled
+    r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"  # an id, not a phone number
+    r"|(?<![0-9A-Za-z])1\d{12}(?![0-9A-Za-z])"  # milliseconds; no phone number has this form
     r"|(?P<phone>\+\d[\d ().-]{4,}\d|(?<![0-9A-Za-z.])\d{7,15}(?![0-9A-Za-z]))",
     re.IGNORECASE,
 )
 
 _UNMISTAKABLE = 16
-"""Characters from which on a secret is no word that a text may hold by itself."""
+"""Length from which a secret is not an ordinary word, in characters."""
 
 _hidden: set[str] = set()
 
 
 def hide(secrets: Iterable[str]) -> None:
-    """Have these texts masked in every line of this process."""
+    """Mask these texts in every log line of this process."""
     _hidden.update(secrets)
 
 
 def without_values(text: str, secrets: Iterable[str], mask: str) -> str:
     """Return the text with a mask in place of each secret.
 
-    A short one is masked where it stands by itself, not within a word: with the password "right"
-    a line still speaks of rights.
+    A short secret is masked as a whole word, not within a word: if the password is "right", a line
+    may still contain "rights".
     """
-    # The longest first: one may be a part of another.
+    # The longest first, because one secret may contain another.
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         if len(secret) >= _UNMISTAKABLE:
             text = text.replace(secret, mask)
@@ -92,9 +92,9 @@ def without_values(text: str, secrets: Iterable[str], mask: str) -> str:
 
 
 def masked(text: str) -> str:
-    """Return the text without secrets, and with no more than the last two digits of numbers.
+    """Return the text without secrets, and with only the last two digits of phone numbers.
 
-    Text beyond LONGEST characters is cut: this runs on a call's event loop.
+    Text beyond LONGEST characters is cut, because this runs on a call's event loop.
     """
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]} [cut: {len(text)} characters]"
@@ -105,7 +105,7 @@ def masked(text: str) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """Return an error's class and facts; its text only where no program's data can be in it."""
+    """Return an error's class and facts; its text only if it can't contain data of a call."""
     name = type(error).__name__
     if text := _safe_text(error):
         return f"{name}: {text}"
@@ -116,7 +116,7 @@ def describe(error: BaseException) -> str:
 
 
 def traceback_of(error: BaseException) -> str:
-    """Return the traceback of an error and of what caused it, with descriptions for texts."""
+    """Return the traceback of an error and its causes, with `describe` in place of their texts."""
     parts: list[str] = []
     seen: set[int] = set()
     at: BaseException | None = error
@@ -129,20 +129,20 @@ def traceback_of(error: BaseException) -> str:
 
 
 def values_of(record: logging.LogRecord) -> dict[str, Any]:
-    """Return the values that a record was given in `extra`."""
+    """Return a record's values from `extra`."""
     return {key: value for key, value in vars(record).items() if key not in _STANDARD}
 
 
 class Private(logging.Filter):
-    """Takes out of each record what must not be shown."""
+    """Removes from each record what must not be logged."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Change the record in place; it is always kept, and this never raises into a call."""
+        """Change the record in place; this keeps every record and never raises."""
         try:
             self._make_private(record)
-        except Exception as error:  # noqa: BLE001 - of a value that can't be looked at
+        except Exception as error:  # noqa: BLE001 - from a value that can't be inspected
             name = type(error).__name__
-            record.msg, record.args = f"a line could not be made private ({name})", None
+            record.msg, record.args = f"a log line could not be made private ({name})", None
             record.exc_info = record.exc_text = record.stack_info = None
             for key in values_of(record):
                 delattr(record, key)
@@ -174,7 +174,7 @@ class Private(logging.Filter):
 
 
 def private_logger(name: str) -> logging.Logger:
-    """Return the logger of that name, whose lines show none of it in anybody's process."""
+    """Return the logger of that name with the filter, so that it is private in any process."""
     logger = logging.getLogger(name)
     if not any(isinstance(each, Private) for each in logger.filters):
         logger.addFilter(Private())
@@ -222,7 +222,7 @@ def _last_digits(found: re.Match[str]) -> str:
 
 
 def _safe_text(error: BaseException) -> str | None:
-    """Return the text of an error that the interpreter, the system or this project has worded."""
+    """Return the text of an error if the interpreter, the system or this project wrote it."""
     if isinstance(error, OSError):
         return str(error) if error.errno is not None else None
     if isinstance(error, ImportError | NameError | AttributeError):

@@ -1,7 +1,7 @@
-"""Rows of the tables and of `active_calls_summary`: each field is the column of its name.
+"""Rows of the tables and of `active_calls_summary`: each field has the name of its column.
 
-None is SQL's null. Times are aware, in UTC; what a column means is said in the schema's comments
-and in docs/tables.md. Names end with their unit: `_ms` milliseconds, `_seconds` seconds.
+None is SQL's null. Times are aware, in UTC. The schema's comments and docs/tables.md describe the
+columns. Names end with their unit: `_ms` milliseconds, `_seconds` seconds.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from callrecord.events import ParticipantType, Role, UsageKind
 CallStatus = Literal["pending", "active", "completed", "failed"]
 ParticipantKind = Literal["standard", "sip", "agent", "egress", "ingress", "connector"]
 Metadata = dict[str, Any]
-"""A JSON object; anything else that a front end wrote there is under the key `value`."""
+"""A JSON object; any other value that a front end wrote is under the key `value`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class ActiveCall:
-    """A row of active_calls_summary: a call that goes on, and who is in the room."""
+    """A row of active_calls_summary: an active call and its participants."""
 
     id: UUID
     session_id: str

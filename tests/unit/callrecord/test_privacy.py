@@ -158,7 +158,7 @@ def test_a_value_that_cannot_be_looked_at_costs_its_line_only() -> None:
     record = logging.LogRecord("voice.call", logging.ERROR, __file__, 1, SAID, (), None)
     vars(record)["value"] = endless
     assert Private().filter(record)
-    assert record.getMessage() == "a line could not be made private (RecursionError)"
+    assert record.getMessage() == "a log line could not be made private (RecursionError)"
     assert not hasattr(record, "value")
 
 
