@@ -12,16 +12,16 @@ _COMMANDS = ("up", "call", "demo")
 
 def main() -> int:
     """Run one command; return its exit code."""
-    # Ctrl-C while modules are loading ends at once, without a traceback; commands set their own.
+    # Ctrl-C while modules load stops at once, without a traceback; commands set their own handler.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     parser = argparse.ArgumentParser(
         prog="python -m local",
         description="LiveKit, Postgres and models on this machine, and simulated callers.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    asked = sys.argv[1] if len(sys.argv) > 1 else ""
-    # Only what is asked for is loaded: a caller needs LiveKit's client library, `up` does not.
-    for name in (asked,) if asked in _COMMANDS else _COMMANDS:
+    chosen = sys.argv[1] if len(sys.argv) > 1 else ""
+    # Load only the chosen command: a caller needs LiveKit's client library, `up` does not.
+    for name in (chosen,) if chosen in _COMMANDS else _COMMANDS:
         importlib.import_module(f"local.{name}").add_parser(commands)
     args = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -12,12 +12,12 @@ from local.waiting import answers_http
 
 
 class AIServer(LocalServer):
-    """One server of the local models, or of a script in place of the language model."""
+    """One server of the local models; a script can replace the language model."""
 
     title = "the AI server"
-    ready_limit_s = 120  # until its models are loaded and warm
+    ready_limit_s = 120  # it loads and warms up its models
     api_key = "local"
-    """Clients insist on a key; the server does not look at it."""
+    """Clients require a key; the server ignores it."""
 
     def __init__(self, directory: Path, *, script: Path | None = None) -> None:
         super().__init__(directory)
@@ -26,7 +26,7 @@ class AIServer(LocalServer):
 
     @property
     def url(self) -> str:
-        """The base URL, as OPENAI_BASE_URL wants it."""
+        """The base URL, for OPENAI_BASE_URL."""
         return f"http://{HOST}:{self.port}/v1"
 
     async def _prepare(self) -> Child:
@@ -38,7 +38,7 @@ class AIServer(LocalServer):
             name="AI server",
             command=command,
             log=self.directory / "ai.log",
-            # No model is ever fetched: each is in a wheel.
+            # No model is downloaded: each is in a wheel.
             env=os.environ | {"HF_HUB_OFFLINE": "1"},
             cwd=PROJECT,
         )

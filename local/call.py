@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     """Place the calls and return the exit code: 1 if one of them failed, 130 on Ctrl-C.
 
     Raises:
-        SettingsError: The environment, the file of it or a sound file is not usable.
+        SettingsError: The environment, the --env-file or a sound file is invalid.
     """
     quiet_livekit()
     try:

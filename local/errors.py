@@ -1,13 +1,13 @@
-"""What can go wrong with the local stack, and how it is told.
+"""Errors of the local stack.
 
 LocalError
-├── SettingsError   the user asked for something impossible; says what to change
-└── StartError      a part did not start; carries the end of its log
+├── SettingsError   an option, file or variable is invalid; says what to change
+└── StartError      a part did not start; has the end of its log
 """
 
 
 class LocalError(Exception):
-    """Any failure of the local stack; its text is one clear message for people."""
+    """Base of the local stack's errors; its text is one message for the user."""
 
     exit_code = 1
 
@@ -19,4 +19,4 @@ class SettingsError(LocalError):
 
 
 class StartError(LocalError):
-    """A part of the stack did not start, or stopped by itself."""
+    """A part of the stack did not start, or exited."""

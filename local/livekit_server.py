@@ -1,4 +1,4 @@
-"""A LiveKit server of our own, bound to the loopback address alone."""
+"""A local LiveKit server, bound only to the loopback address."""
 
 import json
 import secrets
@@ -15,9 +15,9 @@ from local.waiting import answers_http
 
 
 class LiveKitServer(LocalServer):
-    """One LiveKit server with keys of its own and its files in ``directory``.
+    """One LiveKit server with its own keys, and with its files in ``directory``.
 
-    It stops at once, ending its rooms; they do not survive a restart either.
+    A stop ends its rooms at once, and a restart does not restore them.
     """
 
     title = "the LiveKit server"
@@ -48,7 +48,7 @@ class LiveKitServer(LocalServer):
             command=[str(binary), "--config", str(config)],
             log=self.directory / "livekit.log",
             cwd=self.directory,
-            grace_s=1.0,  # it would wait for its rooms to empty
+            grace_s=1.0,  # otherwise it waits until its rooms are empty
         )
 
     async def _serves(self) -> bool:
@@ -62,16 +62,16 @@ class LiveKitServer(LocalServer):
             "keys": {self.api_key: self.api_secret},
             "logging": {"level": "info", "json": False},
             "rtc": {
-                "tcp_port": 0,  # none: it would listen on every interface
+                "tcp_port": 0,  # none, because it would listen on every interface
                 "udp_port": udp_port,
                 "use_external_ip": False,
                 "node_ip": HOST,
-                # Candidates of the loopback alone; with an interface more, each stack would
-                # bind its UDP port there too.
+                # Only loopback candidates; otherwise each stack would bind its UDP port on
+                # other interfaces too.
                 "enable_loopback_candidate": True,
                 "ips": {"includes": [f"{HOST}/32"]},
-                # Without one, clients are told of public STUN servers. Nobody listens there
-                # (RFC 863); with the server's own UDP port here, no client ever connects.
+                # Without this, the server gives clients public STUN servers. Nothing listens on
+                # port 9 (RFC 863). With the server's own UDP port, no client ever connects.
                 "stun_servers": [f"{HOST}:9"],
             },
         }

@@ -1,4 +1,4 @@
-"""Lines of a log in words: what a person is shown of it when something has failed."""
+"""Makes log lines readable, for error messages."""
 
 import json
 import re
@@ -13,7 +13,7 @@ _PLAIN_LEVEL: Final = re.compile(r"(?:^|[\s\[])(ERROR|CRITICAL|FATAL|PANIC|WARNI
 
 
 def in_words(line: str) -> str:
-    """Return a line as a person reads it: of a JSON object its level, its message and its error."""
+    """Return a readable line: for a JSON object, its level, message and error."""
     entry = _entry(line)
     if entry is None:
         return line
@@ -27,12 +27,12 @@ def in_words(line: str) -> str:
 
 
 def problems(lines: Iterable[str]) -> list[str]:
-    """Return the last different errors of a log in words; if it has none, its last warnings."""
+    """Return a log's last distinct errors as text, or its last warnings if it has no errors."""
     found: dict[str, dict[str, None]] = {"error": {}, "warning": {}}
     for line in lines:
         if (kind := _kind(line)) is not None:
             text = in_words(line).strip()[:_LENGTH]
-            found[kind].pop(text, None)  # said again: it is among the last
+            found[kind].pop(text, None)  # a repeated line counts as a recent one
             found[kind][text] = None
     return list(found["error"] or found["warning"])[-SHOWN:]
 
@@ -42,7 +42,7 @@ def _entry(line: str) -> dict[str, Any] | None:
         return None
     try:
         entry = json.loads(line)
-    except ValueError:  # cut off by a process that was killed
+    except ValueError:  # cut off when the process was killed
         return None
     return entry if isinstance(entry, dict) and "message" in entry else None
 

@@ -1,4 +1,4 @@
-"""Directories: the cache that stays, and run directories that go with their stack."""
+"""Directories: the cache, and run directories that are removed with their stack."""
 
 import fcntl
 import os
@@ -17,14 +17,14 @@ _LONGEST_BASE = 45
 
 @contextmanager
 def run_directory(on_failure: Callable[[Path], None] | None = None) -> Iterator[Path]:
-    """Make a directory for one stack, removed at the end.
+    """Create a directory for one stack, and remove it at the end.
 
     Args:
-        on_failure: Called with the directory before it is removed because of an error.
+        on_failure: Called with the directory before an error removes it.
 
-    Directories whose stack was killed are removed as well: a living stack holds a lock in its
-    own. Other users can pass through it but not list it, because Postgres refuses to run as root
-    and then runs as nobody.
+    It also removes directories of stacks that were killed; a running stack holds a lock in its own.
+    Other users can traverse the directory but not list it, because Postgres refuses to run as root
+    and runs as nobody instead.
     """
     _remove_orphans()
     directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_base()))
@@ -32,7 +32,7 @@ def run_directory(on_failure: Callable[[Path], None] | None = None) -> Iterator[
         unlocked = directory / f"{_LOCK}.new"
         with unlocked.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            unlocked.rename(directory / _LOCK)  # nobody sees the file before it is locked
+            unlocked.rename(directory / _LOCK)  # the file appears only once it is locked
             directory.chmod(0o711)
             yield directory
     except Exception:
@@ -44,7 +44,7 @@ def run_directory(on_failure: Callable[[Path], None] | None = None) -> Iterator[
 
 
 def _base() -> Path:
-    # Job processes are started by sockets below it, whose paths may have about 100 characters.
+    # Job processes use sockets in it, whose paths may have at most about 100 characters.
     base = Path(tempfile.gettempdir())
     return base if len(str(base)) <= _LONGEST_BASE else Path("/tmp")  # noqa: S108 - by mkdtemp
 

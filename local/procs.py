@@ -1,4 +1,4 @@
-"""Child processes: started in a session of their own, logged to a file, stopped with their kin."""
+"""Child processes: each has its own session, logs to a file, and stops with its descendants."""
 
 import asyncio
 import os
@@ -22,18 +22,18 @@ _TAIL_LINES = 15
 class Child:
     """One child process.
 
-    On Linux it is sent ``stop_signal`` by the kernel if this process dies without stopping it.
-    Start it from a thread that lives as long as the child shall: the kernel watches the thread.
+    On Linux the kernel sends it ``stop_signal`` if this process dies without stopping it. Start it
+    from a thread that lives as long as the child should, because the kernel watches the thread.
     """
 
     name: str
     command: Sequence[str]
     log: Path
-    """Where its stdout and stderr are appended to."""
+    """The file to which its stdout and stderr are appended."""
     env: Mapping[str, str] | None = None
     cwd: Path | None = None
     owner: tuple[int, int] | None = None
-    """User and group id to run as; None for our own."""
+    """User and group id to run as; None for the current user."""
     stop_signal: signal.Signals = signal.SIGTERM
     grace_s: float = 5.0
     """How long it may take to stop before it is killed."""
@@ -53,10 +53,10 @@ class Child:
         """Start the process.
 
         Raises:
-            StartError: It is running already, or the program cannot be run.
+            StartError: It is already running, or the program cannot be run.
         """
         if self.running:
-            raise StartError(f"{self.name} is running already")
+            raise StartError(f"{self.name} is already running")
         owner = "" if self.owner is None else "{}:{}".format(*self.owner)
         launch = [sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid())]
         with self.log.open("ab") as log:
@@ -74,13 +74,13 @@ class Child:
             )
 
     async def wait(self) -> int:
-        """Wait until it exits by itself; return its exit code (negative: the signal)."""
+        """Wait until it exits; return its exit code (negative: the signal)."""
         if self._process is None:
             raise StartError(f"{self.name} was not started")
         return await self._process.wait()
 
     async def stop(self) -> None:
-        """Ask it to stop, kill it after the grace, and end what it left behind.
+        """Stop it with its signal, kill it after the grace, and kill remaining descendants.
 
         Safe to call twice, or on a child that was never started.
         """
@@ -91,7 +91,7 @@ class Child:
         await self._end(signal.SIGKILL, self.grace_s)
 
     def tail(self) -> str:
-        """The last lines of its log in words, for an error message."""
+        """Return the last lines of its log as readable text, for an error message."""
         if not self.log.exists():
             return ""
         with self.log.open("rb") as log:
@@ -100,15 +100,15 @@ class Child:
         return "\n".join(in_words(line) for line in text.splitlines()[-_TAIL_LINES:])
 
     def failure(self, what: str) -> StartError:
-        """An error that says what happened and shows the end of the log."""
+        """Return an error that says what happened and has the end of the log."""
         return StartError(f"{self.name}: {what}\n{self.tail()}".rstrip())
 
     async def _end(self, number: signal.Signals, grace_s: float) -> None:
         process = self._process
         if process is None:
             return
-        # Taken before the signal: the children of a dead process belong to init.
-        kin = _descendants(process.pid) if process.returncode is None else []
+        # Listed before the signal, because children of a dead process are reparented to init.
+        descendants = _descendants(process.pid) if process.returncode is None else []
         if process.returncode is None:
             process.send_signal(number)
             try:
@@ -116,20 +116,20 @@ class Child:
             except TimeoutError:
                 process.kill()
                 await process.wait()
-        for relative in kin:
-            if relative.is_running():
-                _kill(relative)
-        if kin:
-            await asyncio.to_thread(psutil.wait_procs, kin, grace_s)
+        for each in descendants:
+            if each.is_running():
+                _kill(each)
+        if descendants:
+            await asyncio.to_thread(psutil.wait_procs, descendants, grace_s)
 
 
 def _descendants(pid: int) -> list[psutil.Process]:
     try:
-        kin: list[psutil.Process] = psutil.Process(pid).children(recursive=True)
+        found: list[psutil.Process] = psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return []
     else:
-        return kin
+        return found
 
 
 def _kill(process: psutil.Process) -> None:

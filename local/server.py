@@ -1,4 +1,4 @@
-"""What the local servers share: one child process each, started, stopped and killed alike."""
+"""The base of the local servers: each is one child process, with a common start, stop and kill."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -12,13 +12,13 @@ from local.waiting import until_ready
 class LocalServer(ABC):
     """A server of the stack as a child process, with its files in ``directory``.
 
-    Port, keys and data stay the same over ``stop`` or ``kill`` and a new ``start``.
+    Port, keys and data survive ``stop`` or ``kill`` and another ``start``.
     """
 
     title: ClassVar[str]
     """Its name in messages."""
     ready_limit_s: ClassVar[float]
-    """How long it may take to serve once its process runs."""
+    """Seconds until it must serve, once its process runs."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -36,11 +36,11 @@ class LocalServer(ABC):
         return self._server
 
     async def start(self) -> None:
-        """Start the server and wait until it serves; the first time it is prepared.
+        """Start the server and wait until it serves; prepare it first if it is new.
 
         Raises:
-            SettingsError: Something that it needs is not installed.
-            StartError: It cannot be prepared or does not get ready.
+            SettingsError: A program that it needs is not installed.
+            StartError: The preparation failed, or the server does not become ready.
         """
         if self._server is None:
             self._server = await self._prepare()
@@ -64,8 +64,8 @@ class LocalServer(ABC):
 
     @abstractmethod
     async def _prepare(self) -> Child:
-        """Return the process to start, with all it needs in place."""
+        """Prepare what the server needs, and return the process to start."""
 
     @abstractmethod
     async def _serves(self) -> bool:
-        """Return whether it answers."""
+        """Return whether the server answers."""

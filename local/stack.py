@@ -1,4 +1,4 @@
-"""The local stack put together: the parts start side by side and stop together."""
+"""Runs the local stack: its parts start concurrently and stop together."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ _TICK_S = 5.0
 
 @dataclass(frozen=True)
 class Stack:
-    """Where the parts of a running stack are; a part left out has empty strings."""
+    """The addresses of a running stack; those of an omitted part are empty strings."""
 
     livekit_url: str = ""
     api_key: str = ""
@@ -33,7 +33,7 @@ class Stack:
     database_url: str = ""
 
     def env(self) -> dict[str, str]:
-        """The environment variables a worker needs, without those of parts left out."""
+        """Return the environment variables a worker needs, without those of omitted parts."""
         variables = {
             "LIVEKIT_URL": self.livekit_url,
             "LIVEKIT_API_KEY": self.api_key,
@@ -46,7 +46,7 @@ class Stack:
 
 
 class Part(Protocol):
-    """A server of the stack; every method can be called again."""
+    """A server of the stack; every method is safe to repeat."""
 
     @property
     def child(self) -> Child:
@@ -61,7 +61,7 @@ class Part(Protocol):
 
 @dataclass
 class Parts:
-    """The servers of a running stack, None for those left out."""
+    """The servers of a running stack; None for an omitted one."""
 
     livekit: LiveKitServer | None = None
     ai: AIServer | None = None
@@ -70,7 +70,7 @@ class Parts:
 
     @property
     def stack(self) -> Stack:
-        """Where they are."""
+        """Their addresses."""
         return Stack(
             livekit_url=self.livekit.url if self.livekit else "",
             api_key=self.livekit.api_key if self.livekit else "",
@@ -81,12 +81,12 @@ class Parts:
         )
 
     def all(self) -> dict[str, Part]:
-        """The parts by name."""
+        """Return the parts by name."""
         parts = {"livekit-server": self.livekit, "models": self.ai, "postgres": self.postgres}
         return {name: part for name, part in parts.items() if part is not None}
 
     async def failed(self) -> StartError:
-        """Wait until any part exits by itself; return an error that tells which and why."""
+        """Wait until any part exits; return an error that says which and why."""
         children = [part.child for part in self.all().values()]
         waits = {asyncio.ensure_future(child.wait()): child for child in children}
         if not waits:
@@ -105,16 +105,16 @@ def to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-class _Told:
-    """Passes progress lines on and knows when the last one came."""
+class _Progress:
+    """Forwards progress lines and knows the time of the last one."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self._report = report
         self._last = time.monotonic()
 
     def __call__(self, line: str) -> None:
         self._last = time.monotonic()
-        self._tell(line)
+        self._report(line)
 
     @property
     def silence_s(self) -> float:
@@ -128,9 +128,9 @@ class Options(TypedDict, total=False):
         ai: Start the models; the default.
         postgres: Start a Postgres, unless DATABASE_URL names one; the default.
         livekit: Start a LiveKit server; the default.
-        script: A JSON file that answers in place of the language model; see ``local.ai.script``.
+        script: A JSON file with the answers of the language model; see ``local.ai.script``.
         progress: Called with lines for people while the parts start; the default prints them.
-        on_failure: Called with the stack's directory before it is removed because of an error.
+        on_failure: Called with the stack's directory before an error removes it.
     """
 
     ai: bool
@@ -143,10 +143,10 @@ class Options(TypedDict, total=False):
 
 @asynccontextmanager
 async def running(**options: Unpack[Options]) -> AsyncIterator[Stack]:
-    """Run the local stack for the length of the block.
+    """Run the local stack for the duration of the block.
 
     Raises:
-        SettingsError: Something is missing that the user can put right.
+        SettingsError: Something is missing that the user can fix.
         StartError: A part did not start.
     """
     async with running_parts(**options) as parts:
@@ -155,51 +155,53 @@ async def running(**options: Unpack[Options]) -> AsyncIterator[Stack]:
 
 @asynccontextmanager
 async def running_parts(**options: Unpack[Options]) -> AsyncIterator[Parts]:
-    """Like ``running``, but hands out the servers themselves, to stop or kill one at a time."""
+    """Run the stack like ``running``, but yield the servers, to stop or kill single ones."""
     script = options.get("script")
     if script is not None:
-        load_script(script)  # a wrong one is told at once, not from a child's log
-    told = _Told(options.get("progress", to_stderr))
+        load_script(script)  # report an invalid one here, not in a child's log
+    progress = _Progress(options.get("progress", to_stderr))
     with run_directory(options.get("on_failure")) as directory:
         parts = Parts()
         if options.get("livekit", True):
-            parts.livekit = LiveKitServer(directory / "livekit", progress=told)
+            parts.livekit = LiveKitServer(directory / "livekit", progress=progress)
         if options.get("ai", True):
             parts.ai = AIServer(directory / "ai", script=script)
         if options.get("postgres", True):
             parts.database_url = os.environ.get("DATABASE_URL", "")
             if parts.database_url:
-                told("postgres: using the one DATABASE_URL names")
+                progress("postgres: using DATABASE_URL")
             else:
                 parts.postgres = LocalPostgres(directory / "postgres")
         try:
-            await _start(parts.all(), told)
+            await _start(parts.all(), progress)
             yield parts
         finally:
             await _stop(parts.all())
 
 
-async def _start(parts: dict[str, Part], told: _Told) -> None:
-    begin = time.monotonic()
+async def _start(parts: dict[str, Part], progress: _Progress) -> None:
+    started_at = time.monotonic()
 
     async def start(name: str, part: Part) -> None:
         await part.start()
-        told(f"{name}: ready after {time.monotonic() - begin:.1f} s")
+        progress(f"{name}: ready after {time.monotonic() - started_at:.1f} s")
 
     starts = {
         name: asyncio.create_task(start(name, part), name=f"start {name}")
         for name, part in parts.items()
     }
     try:
-        await _watch(starts, begin, told)
+        await _wait_for_all(starts, started_at, progress)
     finally:
         for task in starts.values():
             task.cancel()
         await asyncio.gather(*starts.values(), return_exceptions=True)
 
 
-async def _watch(starts: dict[str, asyncio.Task[None]], begin: float, told: _Told) -> None:
-    """Wait for all, breaking a long silence with who is waited for; raise the first failure."""
+async def _wait_for_all(
+    starts: dict[str, asyncio.Task[None]], started_at: float, progress: _Progress
+) -> None:
+    """Wait for all parts, and report regularly which are pending; raise the first failure."""
     pending = set(starts.values())
     while pending:
         done, pending = await asyncio.wait(
@@ -207,13 +209,13 @@ async def _watch(starts: dict[str, asyncio.Task[None]], begin: float, told: _Tol
         )
         for task in done:
             task.result()
-        if told.silence_s >= _TICK_S:
+        if progress.silence_s >= _TICK_S:
             names = ", ".join(name for name, task in starts.items() if not task.done())
-            told(f"waiting for {names}, {time.monotonic() - begin:.0f} s")
+            progress(f"waiting for {names}, {time.monotonic() - started_at:.0f} s")
 
 
 async def _stop(parts: dict[str, Part]) -> None:
-    """Stop all; being cancelled (a second Ctrl-C) is put off until that is done."""
+    """Stop all parts; a cancel (a second Ctrl-C) takes effect only afterwards."""
     stops = asyncio.gather(*(part.stop() for part in parts.values()), return_exceptions=True)
     cancelled: asyncio.CancelledError | None = None
     while not stops.done():

@@ -1,4 +1,4 @@
-"""``python -m local up``: the local stack until Ctrl-C."""
+"""``python -m local up``: runs the local stack until Ctrl-C."""
 
 import argparse
 import asyncio
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the stack until a signal; return the exit code."""
     if not args.env_file.parent.is_dir() or args.env_file.is_dir():
         raise SettingsError(
-            f"--env-file {args.env_file} cannot be written: name a file in a directory that exists"
+            f"--env-file {args.env_file} cannot be written: set a file in an existing directory"
         )
     return asyncio.run(_until_signal(args))
 
@@ -51,7 +51,7 @@ async def _until_signal(args: argparse.Namespace) -> int:
     stack = asyncio.create_task(_up(args))
 
     def stop() -> None:
-        # A second signal changes nothing: stopping takes seconds, and leaves nothing behind.
+        # A second signal changes nothing: a full stop takes only seconds.
         if not stack.cancelling():
             stack.cancel()
 
@@ -80,10 +80,10 @@ async def _up(args: argparse.Namespace) -> None:
 
 @contextmanager
 def _environment_file(path: Path, stack: Stack) -> Iterator[None]:
-    """Keep the variables in a file for the length of the block.
+    """Keep the variables in a file for the duration of the block.
 
-    They are for our eyes only and come at once: a reader sees all of them or none. A file that
-    was replaced meanwhile, by another stack, is left to that one.
+    Only the current user can read the file. It is written atomically: a reader sees all variables
+    or none. If another stack has replaced the file meanwhile, it is not removed.
     """
     lines = "".join(f"{name}={value}\n" for name, value in stack.env().items())
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".env-", delete=False) as file:

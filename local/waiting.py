@@ -1,4 +1,4 @@
-"""Waiting for a started child to answer."""
+"""Waits until a started child answers."""
 
 import asyncio
 import time
@@ -10,10 +10,10 @@ _INTERVAL_S = 0.05
 
 
 async def until_ready(child: Child, ready: Callable[[], Awaitable[bool]], limit_s: float) -> None:
-    """Wait until ``ready`` answers true.
+    """Wait until ``ready`` returns true.
 
     Raises:
-        StartError: The child exited before, or did not get ready within ``limit_s`` seconds.
+        StartError: The child exited first, or was not ready within ``limit_s`` seconds.
     """
     deadline = time.monotonic() + limit_s
     while not await ready():
@@ -25,7 +25,7 @@ async def until_ready(child: Child, ready: Callable[[], Awaitable[bool]], limit_
 
 
 async def answers_http(port: int, path: str) -> bool:
-    """Tell whether a GET on 127.0.0.1 is answered with status 200."""
+    """Return whether a GET on 127.0.0.1 gets status 200."""
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:

@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the demo; return 0 only if Postgres has the whole conversation."""
     if args.json is not None and (not args.json.parent.is_dir() or args.json.is_dir()):
         raise SettingsError(
-            f"--json {args.json} cannot be written: name a file in a directory that exists"
+            f"--json {args.json} cannot be written: set a file in an existing directory"
         )
     quiet_livekit()
     return asyncio.run(_until_signal(args.json))

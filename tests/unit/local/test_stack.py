@@ -30,7 +30,7 @@ async def test_a_named_database_is_used(monkeypatch: pytest.MonkeyPatch) -> None
     lines: list[str] = []
     async with running(ai=False, livekit=False, progress=lines.append) as stack:
         assert stack.database_url == "postgresql://db.example/calls"
-    assert lines == ["postgres: using the one DATABASE_URL names"]
+    assert lines == ["postgres: using DATABASE_URL"]
 
 
 async def test_a_part_that_dies_is_told_with_its_log(
