@@ -240,6 +240,19 @@ _encoder = msgspec.json.Encoder(enc_hook=repr)
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
+LATENCIES: Final = (
+    "transcription_delay_ms",
+    "end_of_turn_delay_ms",
+    "turn_completed_delay_ms",
+    "llm_ttft_ms",
+    "first_sentence_ms",
+    "tts_ttfb_ms",
+    "playout_delay_ms",
+    "e2e_latency_ms",
+)
+"""A turn's latencies, by the fields of `Message` and the columns of the table."""
+
+
 def encode(event: Event) -> bytes:
     r"""Return the event as one line of JSON, with only text that Postgres can store.
 
@@ -281,19 +294,6 @@ def _clean(value: Any) -> Any:
     if isinstance(value, list):
         return [_clean(item) for item in value]
     return value
-
-
-LATENCIES: Final = (
-    "transcription_delay_ms",
-    "end_of_turn_delay_ms",
-    "turn_completed_delay_ms",
-    "llm_ttft_ms",
-    "first_sentence_ms",
-    "tts_ttfb_ms",
-    "playout_delay_ms",
-    "e2e_latency_ms",
-)
-"""A turn's latencies, by the fields of `Message` and the columns of the table."""
 
 
 def log_fields(header: CallStarted) -> dict[str, str]:

@@ -12,7 +12,7 @@ SETTLE_S = 0.3
 """Time for a transcript to come after its request was metered."""
 
 
-class HearingWatch:
+class HearingProgress:
     """Waits for the transcript of what is said; times are `time.time()` seconds."""
 
     NOTHING: Final = "unheard"

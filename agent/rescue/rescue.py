@@ -23,8 +23,8 @@ from livekit.agents.stt import StreamAdapter
 from livekit.agents.voice import SpeechHandle
 
 from agent.rescue.failures import Failure
-from agent.rescue.hearing_progress import HearingWatch
-from agent.rescue.speech_progress import TOOL_TIMEOUT_S, TurnWatch
+from agent.rescue.hearing_progress import HearingProgress
+from agent.rescue.speech_progress import TOOL_TIMEOUT_S, SpeechProgress
 from callrecord.recording.current_models import models_of
 from callrecord.recording.guard import Guard
 
@@ -67,8 +67,8 @@ class Rescue:
         self._give_up = give_up
         self._fixed = fixed
         self._leaving = leaving
-        self._hearing = HearingWatch(timeout_s)
-        self._turns = TurnWatch(
+        self._hearing = HearingProgress(timeout_s)
+        self._turns = SpeechProgress(
             session,
             timeout_s=timeout_s,
             tool_timeout_s=tool_timeout_s,
@@ -163,7 +163,7 @@ class Rescue:
         )
 
     def _unheard(self, problem: str) -> None:
-        if problem == HearingWatch.NOTHING:
+        if problem == HearingProgress.NOTHING:
             if self._leaving():
                 return
             # Nobody's fault, and no reason to end: asked once, until something is understood.

@@ -25,7 +25,7 @@ TOOL_TIMEOUT_S = 60.0
 """Seconds for which a tool may leave the caller in silence."""
 
 
-class TurnWatch:
+class SpeechProgress:
     """Watches the speeches of one session.
 
     Args:
@@ -71,7 +71,7 @@ class TurnWatch:
             ("metrics_collected", self._metrics_collected),
             ("tool_execution_updated", self._tool_updated),
         ):
-            self._session.on(name, guard(f"turn watch: {name}", handler))  # type: ignore[arg-type]
+            self._session.on(name, guard(f"speech progress: {name}", handler))  # type: ignore[arg-type]
 
     def model_failed(self, failure: Failure) -> None:
         """Note an error, which the speech it belongs to may yet survive."""

@@ -13,7 +13,7 @@ from callrecord.events import Event, Message, new_id, now
 from callrecord.recording.conversation.last_utterance import LastUtterance, Part
 from callrecord.recording.conversation.messages import KnownItems, committed, when
 from callrecord.recording.conversation.pending_transcripts import (
-    Hearing,
+    PendingTranscripts,
     Piece,
     Speakers,
     Taken,
@@ -67,7 +67,7 @@ class CallerTurns:
         """
         self._append = append
         self._models = models
-        self._hearing = Hearing()
+        self._pending = PendingTranscripts()
         self._draft: Message | None = None
         self._ended: list[EndedTurn] = []
         self._known = KnownItems()
@@ -107,7 +107,7 @@ class CallerTurns:
         text = transcript.strip()
         if text and self._known.get(item_id or "") is None:
             parts = self.utterance.transcribed
-            self._hearing.add(
+            self._pending.add(
                 Piece(
                     text,
                     now(),
@@ -134,7 +134,7 @@ class CallerTurns:
         Returns:
             Its message; None if it is not of words that were heard.
         """
-        if not transcript.strip() or not self._hearing.has(transcript):
+        if not transcript.strip() or not self._pending.has(transcript):
             return None
         self._note_unanswered()
         message_id, taken = self._take(transcript)
@@ -143,7 +143,7 @@ class CallerTurns:
         message = msgspec.structs.replace(message, metadata=notes_of(taken.words))
         self._ended = [*self._ended[-_ENDED_KEPT:], EndedTurn(message, taken.words)]
         self._append(message)
-        if self._hearing.waiting:
+        if self._pending.waiting:
             self._record_draft()
         return message.id
 
@@ -167,11 +167,11 @@ class CallerTurns:
             self._ended.remove(ended)
             self._commit_spoken(item, ended.message.id, ended.words)
             return None
-        if not (item.text_content or "").strip() and not self._hearing.waiting:
+        if not (item.text_content or "").strip() and not self._pending.waiting:
             return None  # nothing was understood
         message_id, taken = self._take(item.text_content or "")
         self._commit_spoken(item, message_id, taken.words)
-        if self._hearing.waiting:
+        if self._pending.waiting:
             self._record_draft()
         return message_id
 
@@ -188,7 +188,7 @@ class CallerTurns:
     def _take(self, transcript: str) -> tuple[UUID, Taken]:
         """Take a turn's words out of what waits, and return the id of its message."""
         draft, self._draft = self._draft, None
-        taken = self._hearing.take(transcript)
+        taken = self._pending.take(transcript)
         if draft is None or not taken.dropped:
             return (new_id() if draft is None else draft.id), taken
         # What LiveKit passed over stays, as a turn of its own.
@@ -202,7 +202,7 @@ class CallerTurns:
         for turn in self._ended:
             if same_words(turn.message.content, text):
                 return turn
-        if self._hearing.has(text) or not self._ended or not text.strip():
+        if self._pending.has(text) or not self._ended or not text.strip():
             return None
         # A hook has edited it: the turn of which most words are left, or else the one that has just
         # ended. One that ended before is not given the words of another.
@@ -210,7 +210,7 @@ class CallerTurns:
         if 2 * shared(most.message.content, text) >= len(text.split()):
             return most
         newest = self._ended[-1]
-        return None if newest.noted or self._hearing.waiting else newest
+        return None if newest.noted or self._pending.waiting else newest
 
     def _note_unanswered(self) -> None:
         """Say of ended turns that no reply has followed; LiveKit may still commit the last."""
@@ -247,7 +247,7 @@ class CallerTurns:
         self._put(item, msgspec.structs.replace(committed(message, item), model=None))
 
     def _record_draft(self) -> None:
-        waiting = self._hearing.waiting
+        waiting = self._pending.waiting
         if self._draft is None:
             self._draft = self._user_message(new_id(), waiting[0].at, None)
         self._draft = _spoken(self._draft, waiting)

@@ -1,4 +1,4 @@
-"""Hearing: what the caller was heard to say and LiveKit has not committed to a turn yet.
+"""PendingTranscripts: what the caller was heard to say and LiveKit has not committed to a turn yet.
 
 LiveKit joins final transcripts to turns, later and at its own discretion: some it commits while
 the next words are heard already, some it drops (the agent could not be interrupted, a hook stopped
@@ -54,7 +54,7 @@ class Taken:
     edited: bool = False
 
 
-class Hearing:
+class PendingTranscripts:
     """Final transcripts that wait for their turn, in the order in which they came."""
 
     def __init__(self) -> None:

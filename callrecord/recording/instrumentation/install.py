@@ -15,12 +15,12 @@ from livekit.agents import llm, stt, tts
 from livekit.agents.voice import agent_activity
 
 from callrecord.privacy import private_logger
-from callrecord.recording.instrumentation.llm import LLMWatch
+from callrecord.recording.instrumentation.llm import LLMStreamObserver
 from callrecord.recording.instrumentation.lookups import speech_id
 from callrecord.recording.instrumentation.patches import apply_once, replace
 from callrecord.recording.instrumentation.realtime import Responses, Transcriptions
-from callrecord.recording.instrumentation.stt import STTWatch, watch_recognition
-from callrecord.recording.instrumentation.tts import TTSWatch
+from callrecord.recording.instrumentation.stt import STTStreamObserver, watch_recognition
+from callrecord.recording.instrumentation.tts import TTSStreamObserver
 from callrecord.recording.usage.meter import Meter, meter_here
 
 logger = private_logger("voice.meter")
@@ -38,10 +38,10 @@ def install() -> None:
 
 
 def _install() -> None:
-    _hook_streams(llm.LLMStream, "llm", LLMWatch)
+    _hook_streams(llm.LLMStream, "llm", LLMStreamObserver)
     for base in (tts.ChunkedStream, tts.SynthesizeStream):
-        _hook_streams(base, "tts", TTSWatch)
-    _hook_streams(stt.RecognizeStream, "stt", STTWatch)
+        _hook_streams(base, "tts", TTSStreamObserver)
+    _hook_streams(stt.RecognizeStream, "stt", STTStreamObserver)
     _hook(llm.RealtimeSession, "realtime", "_realtime_model", _follow_realtime)
     _hook_recognition()
     _hook_generation()

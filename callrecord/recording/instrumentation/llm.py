@@ -21,7 +21,7 @@ from callrecord.recording.usage.requests import (
 )
 
 
-class LLMWatch:
+class LLMStreamObserver:
     """Watches one stream; its attempts come one after the other."""
 
     def __init__(

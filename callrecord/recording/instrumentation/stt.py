@@ -42,7 +42,7 @@ _WORDS: Final = (
 )
 
 
-class STTWatch:
+class STTStreamObserver:
     """Watches one stream; its attempts come one after the other."""
 
     def __init__(

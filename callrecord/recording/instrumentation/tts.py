@@ -19,7 +19,7 @@ from callrecord.recording.usage.requests import (
 )
 
 
-class TTSWatch:
+class TTSStreamObserver:
     """Watches one stream; its attempts come one after the other.
 
     Characters are what is billed, and known; tokens only where the provider tells them. Audio goes

@@ -36,7 +36,7 @@ class Legs:
         self._open: dict[str, Leg] = {}
         self._changes: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         self._seen: set[str] = set()
-        self._pace = Pace(self._write)
+        self._rate_limit = RateLimit(self._write)
         self._out_at: datetime | None = None
 
     def joined(self, participant: rtc.Participant) -> None:
@@ -70,7 +70,7 @@ class Legs:
         leg = self._open.pop(participant.sid, None)
         if leg is None:
             return
-        self._pace.forget(participant.sid)
+        self._rate_limit.forget(participant.sid)
         reason = participant.disconnect_reason
         name = None if reason is None else rtc.DisconnectReason.Name(reason).lower()
         self._append(msgspec.structs.replace(leg, left_at=now(), disconnect_reason=name))
@@ -135,7 +135,7 @@ class Legs:
         """
         last = max(at, self._out_at or at)
         for sid, leg in self._open.items():
-            self._pace.forget(sid)
+            self._rate_limit.forget(sid)
             if leg.participant_type == "agent" or not people_stay:
                 self._append(msgspec.structs.replace(leg, left_at=max(last, leg.joined_at)))
         self._open.clear()
@@ -149,7 +149,7 @@ class Legs:
         new = msgspec.structs.replace(old, **columns)
         if new != old:
             self._open[new.sid] = new
-            self._pace.due(new.sid)
+            self._rate_limit.due(new.sid)
 
     def _write(self, sid: str) -> None:
         self._append(self._open[sid])
@@ -198,7 +198,7 @@ def _identity(participant: rtc.Participant) -> tuple[UUID | None, dict[str, Any]
 INTERVAL_S: Final = 1.0
 
 
-class Pace:
+class RateLimit:
     """Calls `write(key)` for each key that is due: the first time at once, then at its pace.
 
     Needs a running event loop.

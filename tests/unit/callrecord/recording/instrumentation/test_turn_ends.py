@@ -13,7 +13,7 @@ from callrecord.events import Message
 from callrecord.recording.instrumentation import turn_ends
 from tests.unit.callrecord.recording import told
 from tests.unit.callrecord.recording.conftest import Talk
-from tests.unit.callrecord.recording.conversation.test_hearing import hear
+from tests.unit.callrecord.recording.conversation.test_pending_transcripts import hear
 from tests.unit.callrecord.recording.outbox import Outbox, tell
 from tests.unit.callrecord.recording.scripted import Reply
 from tests.waiting import until

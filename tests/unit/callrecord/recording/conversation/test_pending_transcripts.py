@@ -16,7 +16,7 @@ from livekit.agents.metrics import STTMetrics
 from callrecord.events import now
 from callrecord.recording.conversation.messages import SENDER
 from callrecord.recording.conversation.pending_transcripts import (
-    Hearing,
+    PendingTranscripts,
     Piece,
     speaker_of,
     text_of,
@@ -200,7 +200,7 @@ _PIECES = st.lists(st.sampled_from(["no", "I know", "yes", "a b", "b"]), max_siz
 @given(pieces=_PIECES, cut=st.tuples(st.integers(0, 8), st.integers(0, 8)))
 def test_no_piece_is_lost_or_doubled(pieces: Sequence[str], cut: tuple[int, int]) -> None:
     """Whatever run of the pieces is committed: each is dropped, in the turn, or waiting."""
-    hearing = Hearing()
+    hearing = PendingTranscripts()
     for piece in pieces:
         hearing.add(Piece(piece, now()))
     first, end = min(cut), max(cut)
