@@ -14,15 +14,15 @@ begin
 
     -- access/roles.sql
     execute $routine$
--- The roles that rights are given to, each made where it is absent. What exists is left as it is:
--- Supabase brings the first three.
+-- Creates the roles that get rights, if they do not exist. Existing roles stay unchanged; Supabase has
+-- the first three.
 --
 -- anon, authenticated, service_role: as Supabase has them; service_role reads past row level security.
 -- voice_worker: what a worker may do; its login is made a member by voice_worker.enlist.
--- voice_reader: what a dashboard may read, all figures and nothing that was said or names a person; a
--- dashboard's login is granted it.
--- Roles belong to the cluster and are in no dump of a database: restored in another cluster, it gets
--- them here, and all that was granted to them from the other files.
+-- voice_reader: what a dashboard may read: all figures, but no words and no names of people; grant it
+-- to a dashboard's login.
+-- Roles belong to the cluster and are not in a dump of a database. After a restore in another cluster,
+-- this file creates them, and the other files grant their rights.
 -- Locks: none.
 do $$
 declare
@@ -53,13 +53,13 @@ $routine$;
 
     -- access/auth_uid.sql
     execute $routine$
--- auth.uid(): the id of the signed-in user, or null. Supabase has it; it is made where it is absent, and
--- where it is an earlier one of ours replaced.
+-- auth.uid(): the id of the signed-in user, or null. Supabase has it; elsewhere this creates it, and
+-- replaces our earlier versions.
 --
--- PostgREST 9 and newer give all claims as one JSON setting, older ones a setting for each. A sub that
--- is no uuid (another sign-in service's own id) is an error that says so, 22P02: auth.uid_of is asked
--- for whatever does not look like one. auth.uid() itself is an expression which Postgres takes into
--- each query; in PL/pgSQL it cost each query more than all policies together.
+-- PostgREST 9 and newer give all claims as one JSON setting, older versions one setting per claim. A
+-- sub that is not a uuid (the id of another sign-in service) raises 22P02 in auth.uid_of, which is
+-- called only for such values. auth.uid() itself is an expression that Postgres inlines into each
+-- query; in PL/pgSQL it cost each query more than all policies together.
 -- Locks: none. Called by: everybody who may use the schema auth.
 do $$
 declare
@@ -106,9 +106,9 @@ $routine$;
 
     -- access/schemas.sql
     execute $routine$
--- Who may use which schema. voice_worker and voice_access are nobody's but those named here: PostgREST
--- must not offer them. What lies in voice_access is reached by policies, views and functions of ours,
--- which need no right to the schema.
+-- Who may use which schema. Only the roles named here may use voice_worker and voice_access: PostgREST
+-- must not expose them. Our policies, views and functions use voice_access without a right to the
+-- schema.
 -- Locks: none.
 revoke all on schema voice_worker, voice_access from public;
 grant usage on schema public to authenticated, service_role, voice_worker, voice_reader;
@@ -117,11 +117,11 @@ $routine$;
 
     -- access/active_calls.sql
     execute $routine$
--- Ids of the calls that go on now. Under row level security Postgres may neither look up status in an
--- index, since comparing an enum is not leakproof, nor know how few calls are active: in an unlucky
--- plan an admin's summary read the whole table. Ids it may look up.
+-- Ids of the active calls. Under row level security Postgres may not look up status in an index, since
+-- comparing an enum is not leakproof, and does not know how few calls are active: with a bad plan, an
+-- admin's summary read the whole table. It may look up ids.
 --
--- With the owner's rights; the policies are asked for each of them afterwards. Locks: none. Called by:
+-- With the owner's rights; the caller's policies then filter these ids. Locks: none. Called by:
 -- active_calls_summary, for authenticated and service_role; nobody can name its schema.
 create or replace function voice_access.active_calls() returns setof uuid
 language sql stable security definer set search_path = pg_catalog, pg_temp rows 50 as $$
@@ -134,8 +134,8 @@ $routine$;
 
     -- access/bound_open_calls.sql
     execute $routine$
--- Raises PT429 if a user has as many calls that have not ended as he may: nobody else's list of active
--- calls is to grow by his. Of his newest thousand calls, so that it costs little.
+-- Raises PT429 if a user has too many calls that have not ended, so that they can't fill other people's
+-- list of active calls. Only the user's newest thousand calls count, so that it is cheap.
 --
 -- of_user: the user. Locks: none. Called by: the trigger of voice_calls, nobody else.
 create or replace function voice_worker.bound_open_calls(of_user uuid) returns void
@@ -161,8 +161,8 @@ $routine$;
 
     -- access/bound_size.sql
     execute $routine$
--- Raises PT413 if a value is too large. what: its column; bytes: its size, or null; most:
--- what it may have. Locks: none. Called by: the triggers, nobody else.
+-- Raises PT413 if a value is too large. what: its column; bytes: its size, or null; most: the largest
+-- size. Locks: none. Called by: the triggers, nobody else.
 create or replace function voice_worker.bound_size(what text, bytes int, most int) returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -222,7 +222,7 @@ $routine$;
 
     -- access/calls_taken_part_in.sql
     execute $routine$
--- Calls that the signed-in user has or had a leg in, or in which he was called.
+-- Calls in which the signed-in user has or had a leg, or was the one called.
 --
 -- With the owner's rights: a policy that reads legs itself would recurse. Locks: none. Called by:
 -- policies, for authenticated and service_role; nobody can name its schema.
@@ -239,14 +239,15 @@ $routine$;
 
     -- access/count_user_write.sql
     execute $routine$
--- Counts a row that a user writes among those of this minute, and raises PT429 when it is more than he
--- may: before the row is made, so that whoever is refused has filled nothing.
+-- Counts the rows that a user writes in a minute, and raises PT429 above the limit, before the row is
+-- stored, so that a refused write takes no space.
 --
--- What users write is bounded, so that one of them can't hold up the others. Bound is whoever may not
--- update a whole table of calls: signed-in users, admins among them; not the worker, service_role or the
--- owner. SQLSTATE PT413 and PT429: PostgREST answers with these HTTP statuses.
+-- Writes of users are limited, so that one user can't slow down the others. The limits apply to a
+-- login that may not update a whole table of calls: signed-in users, also admins; not the worker,
+-- service_role or the owner. PostgREST answers PT413 and PT429 with these HTTP statuses.
 --
--- bytes: the size of the row. Locks: the user's row in user_writes, so that he waits for himself only.
+-- bytes: the size of the row. Locks: the user's row in user_writes, so that users wait only for
+-- themselves.
 -- Called by: the triggers of rows, nobody else.
 create or replace function voice_worker.count_user_write(bytes bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -279,14 +280,14 @@ $routine$;
 
     -- access/enlist.sql
     execute $routine$
--- Makes a login the worker's: grants it the role voice_worker, and sets its time limits. The limits
--- belong to the login, because PgBouncer refuses them as start-up parameters of a connection.
+-- Gives a login the worker's rights: grants it the role voice_worker, and sets its time limits. The
+-- limits belong to the login, because PgBouncer refuses them as start-up parameters of a connection.
 --
--- login: a role that inherits the rights granted to it; error 42704 otherwise, with the statement that
--- makes one. Again changes nothing.
--- Neither the login nor its limits are in a dump: call this again after one was restored in another
--- cluster. Where another database of the cluster has made the roles, its owner alone may grant them:
--- error 42501 then, with the statements for an administrator (db/roles.sql lasts for good).
+-- login: a role that inherits the rights granted to it; otherwise error 42704, with the statement that
+-- creates one. A second call changes nothing.
+-- Neither the login nor its limits are in a dump: call this again after a restore in another cluster.
+-- If another database of the cluster has created the roles, only its owner may grant them: otherwise
+-- error 42501, with the statements for an administrator (db/roles.sql is a permanent solution).
 -- Locks: none. Called by: the owner, who must be allowed to grant voice_worker.
 create or replace function voice_worker.enlist(login name) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -320,14 +321,14 @@ $routine$;
 
     -- access/follow_auth_user.sql
     execute $routine$
--- Keeps public.users as auth.users is, so that whoever has just signed up may own a call.
+-- Keeps public.users in step with auth.users, so that a new user can own a call at once.
 --
--- Sign-up: a row with id, name and e-mail; one that is there already stays as it is. Change of name or
--- e-mail: that alone is written, so that what a team has set otherwise stays. Deletion: the row loses
--- name, e-mail and role, and stays: calls keep whose they were, and their figures by user. (Whoever
--- wants it gone deletes the row: the calls stay, without an owner.) A role never comes from here.
--- No sign-up ever fails by this: an e-mail that another row has is left out, and whatever else goes
--- wrong is a warning in the log of Postgres.
+-- Sign-up: inserts a row with id, name and e-mail; an existing row stays unchanged. Change of name or
+-- e-mail: writes only that, so that a team's own values stay. Deletion: the row stays, but loses name,
+-- e-mail and role, so that calls and figures keep their owner. (To remove it, delete the row: the calls
+-- stay, without an owner.) This never sets a role.
+-- It never makes a sign-up fail: an e-mail that another row has is omitted, and any other error is a
+-- warning in the log of Postgres.
 --
 -- With the owner's rights: the role that writes auth.users has none to public.users. Locks: the row of
 -- users. Called by: the trigger zz_voice_users_trigger (auth_users.sql).
@@ -381,8 +382,8 @@ $routine$;
     execute $routine$
 -- Whether the signed-in user is an admin, by users.role.
 --
--- In a schema that nobody may use by name: policies and views reach a function by its oid and need
--- only EXECUTE, so a user can read through them and cannot call them. With the owner's rights: a
+-- Its schema can't be used by name: policies and views call a function by its oid and need only
+-- EXECUTE, so users can read through them but can't call the function. With the owner's rights: a
 -- policy that reads users itself would recurse.
 -- Locks: none. Called by: policies, for authenticated and service_role.
 create or replace function voice_access.is_admin() returns boolean
@@ -398,13 +399,13 @@ $routine$;
 
     -- access/left_out.sql
     execute $routine$
--- What a team has left out of what is made for Supabase, as the words of this function's own comment:
--- `comment on function voice_worker.left_out() is 'auth_users, voice_messages'`. A setting would not do:
--- on Supabase nobody may set one of his own for a database. The comment stays when the function is
+-- The parts for Supabase that a team does not want, as words in this function's own comment:
+-- `comment on function voice_worker.left_out() is 'auth_users, voice_messages'`. A setting is not
+-- possible: on Supabase nobody may add one to a database. The comment stays when the function is
 -- replaced, and is in a dump.
 --
--- auth_users: rows of auth.users get no row in public.users (follow_auth_user, from now on). realtime:
--- no table joins supabase_realtime; voice_calls, voice_messages, call_participants: this one does not.
+-- auth_users: new rows of auth.users get no row in public.users (follow_auth_user). realtime: no table
+-- joins supabase_realtime; voice_calls, voice_messages, call_participants: that table does not join it.
 -- Locks: none. Called by: the owner, while routines are applied, and follow_auth_user.
 create or replace function voice_worker.left_out() returns text[]
 language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -423,7 +424,7 @@ $routine$;
     execute $routine$
 -- The name of a user of auth.users, as the user or a sign-in provider gave it.
 --
--- told: raw_user_meta_data, which the user may write himself: a name is all that is taken from there.
+-- told: raw_user_meta_data, which the user may write; only the name is read from it.
 -- Locks: none. Result: null if there is none. Called by: follow_auth_user, and the owner.
 create or replace function voice_access.name_of(told jsonb) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -435,8 +436,7 @@ $routine$;
 
     -- access/user_exists.sql
     execute $routine$
--- Whether an id is a user's. The worker must know that, and nothing else about users but
--- user_is_admin.
+-- Whether an id is a user's. The worker can read only this and user_is_admin about users.
 --
 -- candidate: the id. Locks: none. With the owner's rights. Called by: voice_worker.
 create or replace function voice_worker.user_exists(candidate uuid) returns boolean
@@ -450,7 +450,7 @@ $routine$;
 
     -- access/user_is_admin.sql
     execute $routine$
--- Whether an id is an admin's. Beside user_exists the only thing that the worker learns of a user.
+-- Whether an id is an admin's. The worker can read only this and user_exists about users.
 --
 -- candidate: the id. Locks: none. With the owner's rights. Called by: voice_worker.
 create or replace function voice_worker.user_is_admin(candidate uuid) returns boolean
@@ -464,9 +464,9 @@ $routine$;
 
     -- access/users_are_ours.sql
     execute $routine$
--- Whether public.users is our own table, which 100_tables.sql makes where there is none. A team's table
--- of users is its own and not touched: ours is known by its columns, and by having row level security
--- without any policy but ours.
+-- Whether public.users is our own table, which 100_tables.sql creates if there is none. A team's own
+-- table is not touched. Ours is recognized by its columns, and by row level security with no policies
+-- but ours.
 --
 -- Locks: none. Called by: the owner, while routines are applied.
 create or replace function voice_access.users_are_ours() returns boolean
@@ -491,11 +491,11 @@ $routine$;
 
     -- access/uuid_v7.sql
     execute $routine$
--- Time-ordered ids: neighbours in time are neighbours in the index. The same function on every version
--- of Postgres, although 18 has its own.
+-- Time-ordered ids, so that rows of the same time are close in the index. This function is the same on
+-- every version of Postgres, although 18 has its own.
 --
--- Locks: none. Result: a UUID of version 7, of the milliseconds of the clock. Called by: authenticated,
--- service_role, voice_worker, since the default of a column runs with the rights of who inserts.
+-- Locks: none. Result: a UUID of version 7, with the clock's milliseconds. Called by: authenticated,
+-- service_role, voice_worker, since the default of a column runs with the rights of the inserter.
 create or replace function voice_worker.uuid_v7() returns uuid
 language sql volatile parallel safe as $$
     select encode(
@@ -522,8 +522,8 @@ $routine$;
 
     -- access/visible_user.sql
     execute $routine$
--- Name and e-mail of a user: for himself, for admins, and for roles that row level security does not
--- bind anyway (the owner of users, service_role). The setting "role" still names the caller in here.
+-- Name and e-mail of a user, shown to that user, to admins, and to roles that bypass row level security
+-- anyway (the owner of users, service_role). The setting "role" still names the caller in here.
 --
 -- of_user: the user. Locks: none. Result: one row, or none. With the owner's rights. Called by: views
 -- and figures, for authenticated, service_role and voice_reader; nobody can name its schema.
@@ -552,19 +552,18 @@ $routine$;
 
     -- batch/apply_batch.sql
     execute $routine$
--- Takes in one batch of events: the only statement with which a worker stores calls, so that no lock
--- ever waits for a second message from a worker that went silent. Applying a batch again changes
--- nothing.
+-- Applies one batch of events. A worker stores calls only with this statement, so that no lock ever
+-- waits for a second message from a dead worker. Applying a batch again changes nothing.
 --
 -- batch: {"calls": [...], "legs": [...], "messages": [...], "usage": [...]}. Each row of the last
 -- three has "call", the key of its call, and a revision; a field that is missing has its default.
 -- Locks: the rows of its calls first, in the order of their ids, so that two batches over the same
--- calls cannot deadlock; then rows of those calls only. Waits for whoever holds one of them, as long
--- as the login's lock_timeout allows.
--- Result: {"call_ids": {key: id}}. The id is null if the call's owner has deleted it: of such a
--- call only what it consumed is counted.
--- Errors: 40001 if a call could not be claimed in five attempts (try again); anything else is the
--- fault of a row.
+-- calls cannot deadlock; then only rows of those calls. Waits for another session that holds one of
+-- them, as long as the login's lock_timeout allows.
+-- Result: {"call_ids": {key: id}}. The id is null if the call's owner has deleted it: then only its
+-- usage is counted.
+-- Errors: 40001 if a call could not be claimed in five attempts (try again); a row causes any other
+-- error.
 -- Runs with the caller's rights, under the policies of voice_worker. Called by: voice_worker.
 create or replace function voice_worker.apply_batch(batch jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -663,14 +662,14 @@ $routine$;
 
     -- batch/claim_call.sql
     execute $routine$
--- Makes the row of a call, or claims the one that is there.
+-- Inserts the row of a call, or claims the existing one.
 --
--- c: the call in the batch: key, room_sid, session_id, taken_session_id (the name to take when
+-- c: the call in the batch: key, room_sid, session_id, taken_session_id (the name to use if
 -- session_id is taken), call_id (the row that the front end named), job_id, at, room_created_at,
 -- worker_id, agent_identity, metadata.
 -- Locks: the call's row.
--- Result: its id; null if the owner of the call has deleted it. Error 40001 after five attempts, when
--- others kept taking the row that was found. Called by: voice_worker.
+-- Result: its id; null if the owner of the call has deleted it. Error 40001 after five attempts in
+-- which another session claimed the row first. Called by: voice_worker.
 create or replace function voice_worker.claim_call(c jsonb) returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -740,9 +739,9 @@ $routine$;
 
     -- batch/clear_ids.sql
     execute $routine$
--- Gives a new id to a leg or message of another call that has the id of one of ours. Who knows an id
--- that the recorder has made could otherwise take it first, and have our row land in his call. The
--- other row stays where it is.
+-- Gives a new id to a leg or message of another call that has the same id as one in the batch.
+-- Otherwise a user who knows an id of the recorder could use it first, and our row would be stored in
+-- that user's call. The other row stays in its call.
 --
 -- ids: {key: id of the call}. legs, messages: those of the batch.
 -- Locks: the rows that get another id. Called by: voice_worker.
@@ -781,15 +780,15 @@ $routine$;
 
     -- batch/find_call.sql
     execute $routine$
--- Finds the row that already stands for a job's call:
+-- Finds the existing row of a job's call:
 -- 1. the row of this very room session;
 -- 2. the row that the front end named by callId;
 -- 3. the row whose session_id is the room's name.
--- 2 and 3 only if no other room session has claimed the row, and it had not ended before our room was
--- made (a row that was swept counts as one that has not ended). Never for a call that its owner has
--- deleted: what is left of it must not land in the next call of the same name. 3 never for a row that a
--- user made himself: he could wait under the name of somebody's room and be given the call that is held
--- there. Only the server that signs callId can give a call to him.
+-- 2 and 3 apply only if no other room session has claimed the row, and it had not ended before our room
+-- was created (a swept row counts as not ended). They never apply to a call that its owner has deleted:
+-- its late events must not be stored in the next call with the same name. 3 never applies to a row that
+-- a user created: the user could choose the name of another person's room and be given its call. Only
+-- the server that signs callId can assign a call to such a row.
 --
 -- wanted_sid, wanted_session, room_made: LiveKit's id, name and time of the room. own_key: the
 -- recorder's key of the call. named: the id that the front end gave, or null.
@@ -832,12 +831,12 @@ $routine$;
 
     -- batch/give_name_back.sql
     execute $routine$
--- Gives a call its name back that somebody else had taken meanwhile (free_name): the room decides
--- whose it is. Where a call has it by right, or somebody takes it just now, the row keeps the other
--- one: a name costs no call.
+-- Restores a call's name after another row had taken it (free_name); the call of the room has the right
+-- to the name. If a call holds it rightfully, or another session takes it right now, the row keeps its
+-- other name: no call is lost for a name.
 --
--- target: the row, which is claimed. name: that of its room. Locks: as free_name. Called by:
--- voice_worker, by take_call.
+-- target: the claimed row. name: the name of its room. Locks: as free_name. Called by: voice_worker,
+-- by take_call.
 create or replace function voice_worker.give_name_back(target uuid, name text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -854,8 +853,8 @@ $routine$;
 
     -- batch/is_swept.sql
     execute $routine$
--- Whether a call's end was written by a sweep, and by nobody since. Such an end is a guess: the job's
--- own events and a front end's own end take its place.
+-- Whether a sweep wrote a call's end, and nothing has replaced it. Such an end is a guess: the job's
+-- own events, or an end from a front end, replace it.
 --
 -- Arguments: the columns of the same names. Locks: none. Result: true or false, never null. Called by:
 -- voice_worker. A trigger that runs for a front end (block_reopen) repeats the condition, because a
@@ -878,8 +877,8 @@ $routine$;
 
     -- batch/not_deleted.sql
     execute $routine$
--- Rows of a batch without those that somebody has deleted while their call went on: neither their next
--- revision nor a file that was left over brings them back.
+-- Rows of a batch without those that were deleted while their call continued: neither their next
+-- revision nor a leftover file restores them.
 --
 -- rows: legs or messages of a batch. Locks: none. Result: the rest, in the same order. Called by:
 -- voice_worker.
@@ -900,15 +899,15 @@ $routine$;
 
     -- batch/progress_call.sql
     execute $routine$
--- Writes the connect and the end of a call in one update: each version of a call's row costs its
--- indexes and triggers.
+-- Writes the connect and the end of a call in one update, because each update of a call's row also
+-- updates indexes and fires triggers.
 --
--- The end is written only by the job that has the row, and only if the call has not ended or was
--- swept; one that has ended only learns the reason, if it has none. A call's ledger is that of all its
--- jobs: one that died leaves gaps, whoever ends the call later. Told again, nothing changes.
+-- Only the job that holds the row writes the end, and only if the call has not ended or was swept; a
+-- call that has ended gets only the reason, if it has none. A call's ledger covers all of its jobs: a
+-- job that died leaves gaps, even if another job ends the call. A second time, nothing changes.
 --
 -- target: the row, null if it was deleted (nothing is done). c: the call in the batch: job_id,
--- connected_at, ended_at, end_status, end_reason, end_detail, usage_complete (null: nothing is said),
+-- connected_at, ended_at, end_status, end_reason, end_detail, usage_complete (null: unknown),
 -- usage_gaps.
 -- Locks: the call's row. Called by: voice_worker.
 create or replace function voice_worker.progress_call(target uuid, c jsonb) returns void
@@ -976,15 +975,15 @@ $routine$;
 
     -- batch/take_call.sql
     execute $routine$
--- Takes a row for a job: a free row, or that of an older job in the same room session. Opens a call
--- again that a sweep has ended, also for the job that has it already. Legs that the sweep closed open
--- again, unless a newer job came: that one tells in legs of its own who is there.
+-- Claims a row for a job: a free row, or that of an older job in the same room session. Reopens a call
+-- that a sweep has ended, also for the job that already holds it. Legs that the sweep closed are
+-- reopened, unless a newer job joined: that job records its own legs.
 --
 -- target: the row. c: the call in the batch, with room_sid, job_id, at, worker_id, agent_identity,
 -- metadata.
--- Locks: the row, also if nothing changes: apply_messages counts on it; one that holds its name in vain.
--- Result: false if the row belongs to another room session by now, or is gone. Called by:
--- voice_worker.
+-- Locks: the row, even if nothing changes, because apply_messages relies on it; the row that has to
+-- give up the name. Result: false if the row now belongs to another room session, or was deleted.
+-- Called by: voice_worker.
 create or replace function voice_worker.take_call(target uuid, c jsonb) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -1044,12 +1043,11 @@ $routine$;
 
     -- batch/was_deleted.sql
     execute $routine$
--- Whether the owner of a call has deleted it, so that what still arrives for it is thrown away.
+-- Whether the owner of a call has deleted it, so that its late events are discarded.
 --
 -- wanted_sid: LiveKit's id of the room session. named: id of the row that a front end named, or null.
--- own_key is not looked at: a tombstone under a key that the recorder made can be anybody's, since it
--- is enough to make a call of that id and to delete it. It stays an argument because a routine whose
--- arguments change needs a new name.
+-- own_key is ignored: any user can create such a tombstone, by creating a call with that id and deleting
+-- it. It stays an argument because a routine whose arguments change needs a new name.
 -- Locks: none. Result: true or false. Called by: voice_worker.
 create or replace function voice_worker.was_deleted(
     wanted_sid text, own_key uuid, named uuid
@@ -1067,10 +1065,10 @@ $routine$;
 
     -- calls/add_tokens.sql
     execute $routine$
--- Adds to total_tokens_used of calls: the cost does not grow with the call. The total stops at the
--- largest int, and at 0, instead of refusing the row.
+-- Adds to total_tokens_used of calls, at a cost that does not grow with the call. The total stops at
+-- the largest int, and at 0, instead of rejecting the row.
 --
--- calls, tokens: two arrays of the same length; a call stands in it once.
+-- calls, tokens: two arrays of the same length; each call is in it once.
 -- Locks: the rows of the calls, in the order of their ids, so that two statements cannot deadlock.
 -- Called by the triggers of voice_messages, nobody else.
 create or replace function voice_worker.add_tokens(calls uuid[], tokens bigint[]) returns void
@@ -1089,12 +1087,12 @@ $routine$;
 
     -- calls/free_name.sql
     execute $routine$
--- Takes a name (session_id) from a row that holds it in vain: one that a user made himself, and that
--- no session of a room has claimed. Whoever takes a name ahead, such as that of somebody's next call,
--- holds nobody up: his row goes on as name@ and an id that nobody can know beforehand.
+-- Takes a name (session_id) from a row that has no right to it: one that a user created, and that no
+-- room session has claimed. A user who takes the name of another person's next call therefore blocks
+-- nobody: that row is renamed to name@ and an unpredictable id.
 --
--- name: the name that is needed. for_user: a row of this user keeps it, null for nobody's.
--- Locks: the row that gives it up. Called by: voice_worker, and the trigger.
+-- name: the name that is needed. for_user: a row of this user keeps the name; null for none.
+-- Locks: the row that is renamed. Called by: voice_worker, and the trigger.
 create or replace function voice_worker.free_name(name text, for_user uuid) returns void
 language sql set search_path = pg_catalog, pg_temp as $$
     update public.voice_calls v
@@ -1109,14 +1107,14 @@ $routine$;
 
     -- calls/recount_calls.sql
     execute $routine$
--- Sums total_tokens_used, cost and unpriced_requests of calls anew from their turns and requests: of
--- one span of ids, so that a caller goes on from there. Needed after rows were loaded without triggers,
--- or prices have changed.
+-- Recomputes total_tokens_used, cost and unpriced_requests of calls from their turns and requests, for
+-- one span of ids; the caller continues with the next span. Needed after rows were loaded without
+-- triggers, or prices have changed.
 --
--- after_id: where the last span ended. size: how many calls to look at.
--- The tokens of a call that has neither turns nor requests stay: such calls were adopted.
--- Locks: the rows of these calls, in the order of their ids, for one span only; whoever adds to them
--- waits, and adds to what is right. Result: last_id (null at the end), changed. Called by:
+-- after_id: where the last span ended. size: how many calls to check.
+-- A call without turns and requests keeps its tokens: such calls were adopted.
+-- Locks: the rows of these calls, in the order of their ids, for one span only; a session that adds to
+-- them waits, and adds to the correct sum. Result: last_id (null at the end), changed. Called by:
 -- service_role, the owner.
 create or replace function voice_worker.recount_calls(
     after_id uuid, size int, out last_id uuid, out changed int
@@ -1165,13 +1163,13 @@ $routine$;
 
     -- calls/transcript_of.sql
     execute $routine$
--- The transcript of a call: "[minutes:seconds] who: what", a line a turn, in the order in which the
--- turns were spoken. Seconds count from the connect. A caller who goes by the agent's name is
--- "Caller", a caller by phone too (his name is a number). An agent without a name is "Agent".
+-- The transcript of a call: "[minutes:seconds] who: what", one line per turn, in the order in which the
+-- turns were spoken. Seconds count from the connect. A caller with the agent's name is "Caller", and so
+-- is a caller by phone, whose name is a number. An agent without a name is "Agent".
 --
--- It has at most 256 KiB of words, and of one turn at most 16,384 characters; what is more is left out,
--- with a last line "[...]": first of what users have written, whom nobody heard. So it costs little,
--- whatever somebody has written into the call.
+-- It has at most 256 KiB of text, and at most 16,384 characters per turn; the rest is omitted, with a
+-- last line "[...]". Text that users wrote, which nobody heard, is omitted first. So its cost is
+-- limited, whatever users write into the call.
 --
 -- of_call: the call. Locks: none. Result: the text, null if nothing was said. Called by: voice_worker,
 -- and triggers.
@@ -1236,9 +1234,8 @@ $routine$;
 
     -- calls/write_transcripts.sql
     execute $routine$
--- Writes voice_calls.transcript of those of these calls that have ended: what was heard, a line a
--- turn. A transcript that somebody else has written is left alone: its md5 is not the one in
--- transcript_digest.
+-- Writes voice_calls.transcript of those of these calls that have ended: what was heard, one line per
+-- turn. A transcript that another writer has changed stays: its md5 differs from transcript_digest.
 --
 -- calls: their ids. Locks: the rows of the calls whose transcript changes. Called by: voice_worker,
 -- and triggers.
@@ -1332,10 +1329,10 @@ $routine$;
 
     -- figures/whose_figures.sql
     execute $routine$
--- Whose figures are asked: a user's, or null for everybody's. A signed-in user who is no admin gets
--- his own: asked for everybody's he would see the same rows, found by walking past all others.
+-- Whose figures to return: a user's id, or null for everybody's. A signed-in user who is not an admin
+-- gets their own figures: everybody's would return the same rows, but would scan all others too.
 --
--- of_user: whose were asked for, or null. Locks: none. Called by: authenticated, service_role,
+-- of_user: the user that was asked for, or null. Locks: none. Called by: authenticated, service_role,
 -- voice_reader, inside the functions of figures; nobody can name its schema.
 create or replace function voice_access.whose_figures(of_user uuid) returns uuid
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -1410,11 +1407,11 @@ $routine$;
 
     -- legs/close_legs.sql
     execute $routine$
--- Ends the legs that are open when their call has ended. A leave that is told later still counts. Where
--- the agent has left people who may talk on, their legs stay open (open_legs).
+-- Ends the legs that are still open when their call has ended. A leave that is reported later still
+-- counts. If only the agent left and people may talk on, their legs stay open (open_legs).
 --
--- ids: {key: id of the call}. calls: those of the batch; only a call that still belongs to the job in
--- it is looked at.
+-- ids: {key: id of the call}. calls: those of the batch; a call that now belongs to another job is
+-- skipped.
 -- Locks: the legs that change. Called by: voice_worker.
 create or replace function voice_worker.close_legs(ids jsonb, calls jsonb) returns void
 language sql set search_path = pg_catalog, pg_temp as $$
@@ -1431,7 +1428,7 @@ $routine$;
 
     -- legs/end_legs.sql
     execute $routine$
--- Ends those of these legs that are open, now: nobody of them is in the room any more.
+-- Ends those of these legs that are open, with the current time: their people have left the room.
 --
 -- ids: of legs. Locks: the legs that change. Called by: voice_worker.
 create or replace function voice_worker.end_legs(ids uuid[]) returns void
@@ -1446,8 +1443,8 @@ $routine$;
 
     -- legs/note_phone_calls.sql
     execute $routine$
--- Writes into metadata.sip of a call with a leg by phone which call, trunk and rule it came by.
--- Without the numbers, which stand in the leg alone.
+-- Writes the SIP call, trunk and rule of a call with a phone leg into its metadata.sip, without the
+-- phone numbers, which only the leg has.
 --
 -- ids: {key: id of the call}. legs: those of the batch.
 -- Locks: the rows of the calls that change. Called by: voice_worker.
@@ -1480,8 +1477,8 @@ $routine$;
 
     -- legs/open_legs.sql
     execute $routine$
--- Legs that go on after their call has ended, since the agent has left people who talk on. No event
--- says when they leave: a worker looks into the room.
+-- Legs that are open after their call has ended, because only the agent left and people talk on. No
+-- event reports when they leave: a worker checks the room.
 --
 -- Locks: none. Result: id of the leg, name of the room, LiveKit's id of the participant. Called by:
 -- voice_worker.
@@ -1506,7 +1503,7 @@ $routine$;
 
     -- legs/people_talk_on.sql
     execute $routine$
--- Whether an end of a call is the agent's leave alone, so that its people may talk on: TALK_ON in
+-- Whether an end reason means that only the agent left, so that people may talk on: TALK_ON in
 -- callrecord/events.py.
 --
 -- Locks: none. Called by: voice_worker.
@@ -1774,8 +1771,8 @@ $routine$;
 
     -- usage/apply_deleted_usage.sql
     execute $routine$
--- Counts the model requests of a batch whose call its owner has deleted: what a call consumes after
--- that is consumed all the same. Nothing of the call or of a person is kept.
+-- Counts the model requests of a batch whose call its owner has deleted, because they still cost money.
+-- Nothing about the call or a person is kept.
 --
 -- ids: {key: id of the call}; only requests of a call whose id is null are taken. usage: those of the
 -- batch. A newer revision takes the place of an older one.
@@ -1991,15 +1988,15 @@ $routine$;
 
     -- workers/beat.sql
     execute $routine$
--- One heartbeat of whoever ships an outbox directory. Times are the database's: clocks of hosts count
--- for nothing here.
+-- Stores one heartbeat of a process that ships an outbox directory. All times are the database's: the
+-- hosts' clocks are not used.
 --
 -- b: {"id", "kind", "hostname", "pid", "version", "agent_name", "livekit_worker_id", "uptime_s",
 -- "lost_after_s", "backlog_events", "backlog_bytes", "backlog_seconds", "refused_events", "adopted":
 -- [ids of directories that it ships too]}.
 -- Locks: the worker's row and those of the directories it ships. Waits for a sweep that has the
 -- worker's row, so that no call of it is swept after this.
--- Result: true if a sweep has taken it for lost meanwhile. Called by: voice_worker.
+-- Result: true if a sweep has counted it as lost. Called by: voice_worker.
 create or replace function voice_worker.beat(b jsonb) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -2060,12 +2057,12 @@ $routine$;
 
     -- workers/end_unserved.sql
     execute $routine$
--- Ends those of these rows that still wait for an agent, their rooms not being there.
+-- Ends those of these rows that still wait for an agent and whose rooms do not exist.
 --
--- sweeper: whoever asks; nothing is done until it has watched long enough. candidates: the rows.
+-- sweeper: the calling worker; nothing is done until it has watched long enough. candidates: the rows.
 -- older_than: as for unserved.
--- Locks: as sweep_calls: none is waited for. Result: how many; null if the sweeper may not yet. Called
--- by: voice_worker.
+-- Locks: as sweep_calls, without waiting. Result: how many; null if the sweeper may not sweep yet.
+-- Called by: voice_worker.
 create or replace function voice_worker.end_unserved(
     sweeper uuid, candidates uuid[], older_than interval
 ) returns int
@@ -2085,7 +2082,7 @@ $routine$;
 
     -- workers/leave.sql
     execute $routine$
--- Says that a worker stops with everything shipped: nothing of it is open, its calls have ended.
+-- Records that a worker stops with everything shipped: it has no open rows, and its calls have ended.
 --
 -- me: its id. Locks: its row and those of the directories it ships. Called by: voice_worker.
 create or replace function voice_worker.leave(me uuid) returns void
@@ -2102,8 +2099,8 @@ $routine$;
 
     -- workers/open_calls.sql
     execute $routine$
--- The few calls that have not ended, from their index. Under row level security Postgres knows nothing
--- of how many rows have a status (comparing an enum is not leakproof), and would read the whole table.
+-- The few calls that have not ended, from their index. Under row level security Postgres does not know
+-- how many rows have a status (comparing an enum is not leakproof), and would read the whole table.
 --
 -- Locks: none. Called by: voice_worker.
 create or replace function voice_worker.open_calls()
@@ -2119,9 +2116,9 @@ $routine$;
 
     -- workers/prune.sql
     execute $routine$
--- Deletes what nobody needs any more: workers that have been silent for a week and hold no call,
--- tombstones and deleted rows of before 90 days (an outbox that is shipped later brings its rows back),
--- and counts of users' writes of before an hour.
+-- Deletes rows that are no longer needed: workers without a heartbeat for a week that hold no call,
+-- tombstones and records of deleted rows after 90 days (an outbox that is shipped later restores its
+-- rows), and counts of users' writes after an hour.
 --
 -- With the owner's rights: a worker may not delete tombstones itself. Locks: the rows it deletes; waits
 -- for none. Called by: voice_worker, by sweep.
@@ -2156,16 +2153,16 @@ $routine$;
 
     -- workers/sweep.sql
     execute $routine$
--- One sweep: ends calls of workers that have been silent for longer than their limit. A bound of 100
--- workers and 50 calls keeps it short, whatever their transcripts cost; as long as it finds something
--- there may be more. Prunes what nobody needs any more (prune).
+-- One sweep: ends calls of workers without a heartbeat for longer than their limit. A limit of 100
+-- workers and 50 calls keeps it short, even with long transcripts; if it ended calls, there may be more.
+-- Also deletes rows that are no longer needed (prune).
 --
--- sweeper: whoever sweeps; it must have watched for longer than the limits itself.
--- Locks: one sweep at a time (an advisory lock, not waited for); the rows of the lost workers first,
--- so that a heartbeat that comes just now waits or is seen; then calls. Nothing here waits for a lock,
--- so nobody can wait in a circle.
--- Result: {"state": "swept", "lost": {worker: calls}}, or "watching" with the seconds that are left of
--- its own watch, or "another" while another one sweeps. Called by: voice_worker.
+-- sweeper: the calling worker; it must have watched for longer than the limits.
+-- Locks: one sweep at a time (an advisory lock, without waiting); first the rows of the lost workers,
+-- so that a concurrent heartbeat waits or is seen; then calls. Nothing here waits for a lock, so it
+-- can't deadlock.
+-- Result: {"state": "swept", "lost": {worker: calls}}, or "watching" with the seconds that it still has
+-- to watch, or "another" while another worker sweeps. Called by: voice_worker.
 create or replace function voice_worker.sweep(sweeper uuid) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -2213,13 +2210,13 @@ $routine$;
     -- workers/sweep_calls.sql
     execute $routine$
 -- Ends those of these calls that are open and still held by one of these workers, with their open
--- legs, at the last time that is known of each. A user may write any time into his call: none of the
--- future counts but the worker's own, whose clock may be ahead.
+-- legs, at the last known time of each. Users may write any time into their calls, so future times are
+-- ignored, except the worker's own, whose clock may be ahead.
 --
--- ids: the calls. holders: the workers, or null for calls that no worker has taken; these end as
+-- ids: the calls. holders: the workers, or null for calls that no worker has claimed; these end as
 -- not_served, the others as worker_lost.
--- Locks: the calls, in the order of their ids, and their open legs. Never waits: a call that somebody
--- writes to just now is left alone, the next sweep is near.
+-- Locks: the calls, in the order of their ids, and their open legs. Never waits: a call that is locked
+-- is skipped until the next sweep.
 -- Result: {worker: number of calls}, "nobody" for those without a worker. Called by: voice_worker.
 create or replace function voice_worker.sweep_calls(ids uuid[], holders uuid[]) returns jsonb
 language sql set search_path = pg_catalog, pg_temp as $$
@@ -2266,9 +2263,9 @@ $routine$;
 
     -- workers/unserved.sql
     execute $routine$
--- Rows that wait for an agent, untouched for longer than a time, and that no worker has taken. Whether
--- nobody serves them is LiveKit's to tell, by its rooms. Of calls without an agent, such as those
--- between users, only those that never began.
+-- Rows that wait for an agent, have not changed for a time, and that no worker has claimed. LiveKit's
+-- rooms show whether they are really not served. Calls without an agent, such as those between users,
+-- are included only if they never started.
 --
 -- older_than: that time. Locks: none. Result: id and name of the room. Called by: voice_worker.
 create or replace function voice_worker.unserved(older_than interval)
@@ -2287,10 +2284,10 @@ $routine$;
 
     -- workers/watched_for.sql
     execute $routine$
--- For how long the sweeper's own heartbeats have come without a gap: the silence of others tells
--- something only to who could be heard all that time.
+-- How long the sweeper's own heartbeats have had no gap: another worker's missing heartbeats mean
+-- something only if the sweeper's own arrived all that time.
 --
--- sweeper: its id. Locks: none. Result: null if they do not come now. Called by: voice_worker.
+-- sweeper: its id. Locks: none. Result: null if they have stopped. Called by: voice_worker.
 create or replace function voice_worker.watched_for(sweeper uuid) returns interval
 language sql stable set search_path = pg_catalog, pg_temp as $$
     select now() - w.unbroken_since from voice_worker.workers w
@@ -2303,8 +2300,8 @@ $routine$;
 
     -- access/at_most_now.sql
     execute $routine$
--- A time that a browser's clock has given, put between a time and now. given: null stays
--- null; earliest: null for none. Locks: none. Called by: the triggers, nobody else.
+-- Limits a time from a browser's clock to the span from a given time to now. given: null stays
+-- null; earliest: null for no limit. Locks: none. Called by: the triggers, nobody else.
 create or replace function voice_worker.at_most_now(given timestamptz, earliest timestamptz)
 returns timestamptz
 language sql stable parallel safe
@@ -2315,12 +2312,11 @@ $routine$;
 
     -- calls/on_one_line.sql
     execute $routine$
--- Puts what somebody says, or is called, on one line: otherwise it could pass for the words of
--- another.
+-- Puts a person's words or name on one line: otherwise it could look like another person's words.
 --
 -- said: the text. Locks: none. Result: the text with each run of white space and control characters as
--- one blank. Called by: voice_worker, and transcript_of. Nearly all that is said has blanks alone, and
--- is only looked at. Without a search_path of its own, so that Postgres can put it in place of the call.
+-- one blank. Called by: voice_worker, and transcript_of. Most text has only single blanks and is
+-- returned unchanged. Without its own search_path, so that Postgres can inline it.
 create or replace function voice_worker.on_one_line(said text) returns text
 language sql immutable parallel safe
 return btrim(case
@@ -2336,16 +2332,16 @@ $routine$;
     -- figures/latency_mark.sql
     execute $routine$
 -- The histogram of one latency, to be summed. A histogram is one number, so that adding numbers adds
--- histograms: twelve decimal digits for each bucket. Bucket 0 counts what cannot be true; bucket b
--- counts from 1.04 ^ (b - 1) to 1.04 ^ b milliseconds, so that a percentile is told within 2 % and, as
--- it is rounded, a millisecond.
+-- histograms: twelve decimal digits for each bucket. Bucket 0 counts implausible values; bucket b
+-- counts from 1.04 ^ (b - 1) to 1.04 ^ b milliseconds, so that a percentile is accurate to 2 % and,
+-- because it is rounded, a millisecond.
 --
 -- An example: 300 ms is in bucket 1 + floor(ln 300 / ln 1.04) = 146, so its mark is a 1 with 12 * 146
 -- zeros; 120 ms is in bucket 123. Two turns of 300 ms and one of 120 ms sum to a number with a 2 at
 -- digit 12 * 146 and a 1 at digit 12 * 123, counted from the right: the histogram of the three.
 --
--- ms: the latency, or null. implausible: what was measured and cannot be true, or null. Locks: none.
--- Result: the histogram; of none 0.
+-- ms: the latency, or null. implausible: a measured value that can't be true, or null. Locks: none.
+-- Result: the histogram; 0 for none.
 -- Called by: authenticated, service_role, voice_reader, inside latency_statistics; nobody can name its
 -- schema.
 create or replace function voice_access.latency_mark(ms int, implausible jsonb) returns numeric
@@ -2366,8 +2362,8 @@ $routine$;
 
     -- figures/latency_percentiles.sql
     execute $routine$
--- What a histogram of latency_mark tells: how many turns, how many that cannot be true, and of each
--- percentile the middle of the bucket that it falls into.
+-- The figures of a histogram of latency_mark: the number of turns, the number of implausible ones, and
+-- for each percentile the middle of its bucket.
 --
 -- histogram: a sum of marks. Locks: none. Result: one row; percentiles are null if there is no turn.
 -- Called by: authenticated, service_role, voice_reader, inside latency_statistics; nobody can name its
@@ -2437,8 +2433,8 @@ $routine$;
 
     -- prices/charge.sql
     execute $routine$
--- The cost of a request, and the prices that it is made of. Cost is null if the model has no price, or
--- nothing of what was used has one; 0 if nothing was used, as by a request that was refused.
+-- The cost of a request, and the prices used for it. The cost is null if the model has no price, or none
+-- of the used units has one; 0 if nothing was used, as in a rejected request.
 --
 -- units: what it used (units_of). r: the rates of its model (rates_of). Locks: none. Result: one row.
 -- Called by: voice_worker. Without a search_path of its own, as units_of.
@@ -2848,14 +2844,13 @@ $routine$;
 
     -- access/taken_back.sql
     execute $routine$
--- Takes back what default privileges have given on our tables, as Supabase's do to anon, authenticated
--- and service_role for whatever is made in public: each right to a whole table that is not meant. Comes
--- before all grants.
+-- Revokes unintended rights to our whole tables that default privileges have granted: Supabase grants
+-- rights on every new table in public to anon, authenticated and service_role. Runs before all grants.
 --
--- TRUNCATE is never meant on the tables of calls: it fires no trigger of rows and leaves no tombstones.
--- Nor is TRIGGER: a trigger that service_role made would run with the rights of whoever writes next.
--- Rights to single columns stay: a team may give some of its own. (A right to the whole table, when it
--- is taken back, takes those to single columns of it along; ours are granted again.)
+-- TRUNCATE is never granted on the tables of calls: it fires no row triggers and leaves no tombstones.
+-- Nor is TRIGGER: a trigger created by service_role would run with the rights of the next writer.
+-- Rights to single columns stay, because a team may grant its own. (Revoking a right to a whole table
+-- also revokes it for single columns; ours are granted again.)
 -- Locks: none.
 do $$
 declare
@@ -2888,8 +2883,8 @@ $routine$;
 
     -- figures/active_calls_summary.sql
     execute $routine$
--- Calls that go on now, with those who are in the room. Who goes on is found before the policies are
--- asked (voice_access.active_calls). Name and e-mail of the user are shown to himself and to admins.
+-- Active calls and their participants. The active calls are found before the policies are checked
+-- (voice_access.active_calls). Only the user and admins see the user's name and e-mail.
 --
 -- With the reader's rights. Read by: authenticated, service_role.
 create or replace view public.active_calls_summary with (security_invoker = true) as
@@ -3064,13 +3059,13 @@ $routine$;
 
     -- access/auth_users.sql
     execute $routine$
--- On Supabase, a trigger gives each user who signs up a row in our own table of users
--- (follow_auth_user). Users who signed up before get theirs once, from bring_auth_users, which the
--- comment on that function asks for. A team's table of users is filled by the team. The trigger's name
--- is its place: after those of a team, which may insert the same row.
+-- On Supabase, a trigger gives each new user a row in our own table of users (follow_auth_user). Users
+-- who signed up earlier get theirs once, from bring_auth_users, which the comment on that function asks
+-- for. A team fills its own table of users itself. The trigger's name sorts after a team's triggers,
+-- which may insert the same row.
 --
--- Locks: auth.users against writers while the trigger is made. It waits for that lock for 50 ms at
--- most: our tables are locked already. Called by: nobody; the owner applies it. An owner without the
+-- Locks: auth.users against writers while the trigger is created. It waits at most 50 ms for that lock,
+-- because our tables are already locked. Called by: nobody; the owner applies it. An owner without the
 -- rights to auth.users gets a warning that says what to do, and all else is applied.
 do $$
 declare
@@ -3107,8 +3102,8 @@ $routine$;
 
     -- access/ids.sql
     execute $routine$
--- The ids of our tables come from voice_worker.uuid_v7, which is not there yet when the tables are
--- made. Where a table has that default already nothing is done.
+-- Sets voice_worker.uuid_v7 as the default of our tables' ids; that function does not exist yet when
+-- the tables are created. A table that already has the default is not touched.
 --
 -- Locks: a table against everybody, for a moment, once.
 do $$
@@ -3133,12 +3128,12 @@ $routine$;
 
     -- access/realtime.sql
     execute $routine$
--- The tables that a front end watches join the publication of Supabase Realtime, where there is one.
--- Those that are in stay as they are, and a publication of all tables has them. Whoever is to see which
--- row is for the policies: Realtime asks them for each subscriber, as authenticated.
+-- Adds the tables that a front end watches to the publication of Supabase Realtime, if there is one.
+-- Tables that are already in it stay, and a publication of all tables is not changed. The policies
+-- decide who sees which row: Realtime checks them for each subscriber, as authenticated.
 --
--- A table that was taken out is back with the next routines, unless left_out names it. Locks: the
--- tables, which are locked already. Called by: nobody; it is applied by the owner. Where he does not own
+-- A table that was removed is added again with the next routines, unless left_out names it. Locks: the
+-- tables, which are already locked. Called by: nobody; the owner applies it. If the owner does not own
 -- the publication, a warning says what to do, and all else is applied.
 do $$
 declare
@@ -3164,8 +3159,8 @@ $routine$;
 
     -- access/users.sql
     execute $routine$
--- Rights to our own table of users: who is signed in reads his own row, service_role everything. A
--- team's table is its own and not touched, nor is ours once this was done.
+-- Rights to our own table of users: signed-in users read their own row, service_role reads everything.
+-- A team's own table is not touched, nor is ours once this was done.
 --
 -- Locks: users against everybody, for a moment, once: when it is new, or restored where no roles were.
 do $$
@@ -3194,10 +3189,10 @@ $routine$;
 
     -- calls/block_reopen.sql
     execute $routine$
--- Keeps the status and times of a call that has ended, whatever comes late, and lets a call go forward
--- only: what is active is not made pending again. Two may do otherwise: the worker's batch
--- (voice_worker.applying is on, by a role that may use the private schema), and a front end that ends
--- a call which a sweep had ended.
+-- Keeps the status and times of an ended call unchanged by late writes, and prevents a step back: an
+-- active call does not become pending again. There are two exceptions: the worker's batch
+-- (voice_worker.applying is on, set by a role that may use the private schema), and a front end that
+-- ends a call which a sweep had ended.
 --
 -- Trigger before update of one row. It is the first of the triggers that change a row: Postgres fires
 -- them in the order of their names. Locks: none. Nobody calls it.
@@ -3243,11 +3238,11 @@ $routine$;
 
     -- calls/bury_calls.sql
     execute $routine$
--- Leaves a tombstone for each call that is deleted, so that what still arrives for it is thrown away,
--- and throws away its refused events.
+-- Writes a tombstone for each deleted call, so that its late events are discarded, and deletes its
+-- refused events.
 --
--- Trigger after delete, once a statement; with the owner's rights, since who deletes a call may not
--- write tombstones. Locks: the tombstones it writes. Nobody calls it.
+-- Trigger after delete, once per statement; with the owner's rights, since the user who deletes a call
+-- may not write tombstones. Locks: the tombstones it writes. Nobody calls it.
 create or replace function voice_worker.bury_calls() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -3273,11 +3268,11 @@ $routine$;
 
     -- calls/calculate_call_duration.sql
     execute $routine$
--- duration_seconds follows from the times of a call: whole seconds from its connect (or start, or
--- making) to its end; 0 when a clock stepped back; null while it lasts.
+-- Computes duration_seconds from the times of a call: whole seconds from its connect (or start, or
+-- creation) to its end; 0 if a clock stepped back; null until it ends.
 --
--- Trigger before insert or update of one row; without other rights or settings than the writer's,
--- which costs less. Locks: none. Nobody calls it.
+-- Trigger before insert or update of one row; with the writer's rights and settings, which is cheaper.
+-- Locks: none. Nobody calls it.
 create or replace function voice_worker.calculate_call_duration() returns trigger
 language plpgsql as $$
 begin
@@ -3300,12 +3295,12 @@ $routine$;
 
     -- calls/check_user_call.sql
     execute $routine$
--- Bounds what a user writes into a call of his: sizes, and times between its making and now (a wrong
--- clock of a browser must not cost the end of a call, so a time is corrected). Marks the row as made by
--- a user, whatever his role is called.
+-- Limits what a user writes into a call: sizes, and times, which must be between its creation and now
+-- (they are corrected, because a browser's wrong clock must not lose the end of a call). Marks the row
+-- as made by a user, whatever the name of the role.
 --
--- Trigger before insert or update of one row, with the owner's rights; only of who is bound
--- (access/count_user_write.sql). It fires, by its name, before the duration is computed. Locks: none.
+-- Trigger before insert or update of one row, with the owner's rights; only for writers with limits
+-- (access/count_user_write.sql). Its name makes it fire before the duration is computed. Locks: none.
 -- Nobody calls it.
 create or replace function voice_worker.check_user_call() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -3351,8 +3346,8 @@ $routine$;
 
     -- calls/comments.sql
     execute $routine$
--- What the columns of voice_calls are, for whoever looks at them in a client.
--- Locks: a table against VACUUM and the making of indexes, not against readers or writers.
+-- Describes the columns of voice_calls, for users of a database client.
+-- Locks: a table against VACUUM and index creation, not against readers or writers.
 comment on column public.voice_calls.session_id is
     'Name of the LiveKit room, or name@room_sid when the name was taken';
 comment on column public.voice_calls.room_name is 'Name for people';
@@ -3378,12 +3373,11 @@ $routine$;
 
     -- calls/free_name_of_new_call.sql
     execute $routine$
--- Frees the name of a row that is inserted: a row of the worker's or of a server takes it from any
--- user's, a user's row from those of other users. An insert that will do nothing, its id being there,
--- takes no name.
+-- Frees the name of a new row: a row of the worker or of a server takes the name from any user's row, a
+-- user's row from those of other users. An insert whose id already exists takes no name.
 --
--- Trigger before insert of one row, with the owner's rights. Locks: as free_name, and of users' rows the
--- name. Nobody calls it.
+-- Trigger before insert of one row, with the owner's rights. Locks: as free_name, and for users' rows
+-- the name. Nobody calls it.
 create or replace function voice_worker.free_name_of_new_call() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -3411,10 +3405,10 @@ $routine$;
 
     -- calls/grants.sql
     execute $routine$
--- Rights to voice_calls: reading by table for users, because front ends ask for all columns, writing
--- by column; the policies say which rows. The worker deletes nothing that was recorded. voice_reader
--- reads figures: nothing that was said, and nothing that names a person. (session_id is the room's name,
--- in which a phone number may stand.)
+-- Rights to voice_calls: users may read the whole table, because front ends select all columns, and may
+-- write single columns; the policies limit the rows. The worker may not delete records. voice_reader
+-- may read figures, but no words and no names of people. (session_id is the room's name, which may
+-- contain a phone number.)
 grant select, delete on public.voice_calls to authenticated;
 grant insert (
     id, user_id, session_id, room_name, status, started_at, connected_at, ended_at, recording_url,
@@ -3435,15 +3429,15 @@ $routine$;
 
     -- calls/policies.sql
     execute $routine$
--- Which rows of voice_calls somebody sees and writes. "(select f())" is computed once for a query,
--- "f()" for each row. No policy here reads another table under row level security, so nothing recurses.
+-- Which rows of voice_calls a role may read and write. "(select f())" is computed once per query, "f()"
+-- once per row. No policy here reads another table under row level security, so nothing recurses.
 --
--- Reading: an admin all, a user his own calls and those he was in or called. Several policies are joined
--- by OR, and an admin is recognized first: else each of his rows would cost what it costs to find out
--- whose it is.
--- Writing: a user his own calls, an admin all, the worker all. Whatever name he gives to a call, it
--- holds up nobody else (calls/free_name.sql). voice_reader reads the columns it is granted.
--- service_role has a policy too: where a managed Postgres gives it no BYPASSRLS it would see no row.
+-- Reading: admins all calls, users their own calls and those they were in or called in. Policies are
+-- joined by OR, and the check for an admin comes first: otherwise Postgres would look up the owner of
+-- each row for admins too.
+-- Writing: users their own calls, admins and the worker all. The name that a user gives to a call can't
+-- block others (calls/free_name.sql). voice_reader reads the columns it is granted.
+-- service_role has a policy too: without BYPASSRLS, as on some managed Postgres, it would see no row.
 alter table public.voice_calls enable row level security;
 drop policy if exists voice_calls_select_own on public.voice_calls;
 create policy voice_calls_select_own on public.voice_calls for select to authenticated
@@ -3477,8 +3471,8 @@ $routine$;
 
     -- calls/take_transcript_back.sql
     execute $routine$
--- Takes the transcript back of a call that goes on after all, its worker having come back. One that
--- somebody else has written stays.
+-- Removes the transcript of a call that is reopened because its worker came back. A transcript that
+-- another writer has written stays.
 --
 -- Trigger before update of one row. Locks: none. Nobody calls it.
 create or replace function voice_worker.take_transcript_back() returns trigger
@@ -3524,12 +3518,12 @@ $routine$;
 
     -- calls/write_transcript_at_end.sql
     execute $routine$
--- Writes the transcript of a call that a front end or a sweep ends. The ends that the worker tells are
--- written with their batch.
+-- Writes the transcript of a call that a front end or a sweep ends. For calls that the worker ends, its
+-- batch writes the transcript.
 --
 -- Trigger after update of one row, with the owner's rights, since a front end may not read all of the
--- call. Locks: the call's row. Nobody calls it. Whatever is wrong with one call's turns, the call ends,
--- and so do the others of a sweep: the error is a warning in Postgres' log.
+-- call. Locks: the call's row. Nobody calls it. An error in one call's turns is only a warning in
+-- Postgres' log, so that this call and the others of a sweep still end.
 create or replace function voice_worker.write_transcript_at_end() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -3657,11 +3651,11 @@ $routine$;
 
     -- legs/calculate_leg_duration.sql
     execute $routine$
--- duration_seconds follows from the times of a leg: whole seconds from join to leave; 0 when a clock
--- stepped back; null while it lasts.
+-- Computes duration_seconds from the times of a leg: whole seconds from join to leave; 0 if a clock
+-- stepped back; null until it ends.
 --
--- Trigger before insert or update of one row; without other rights or settings than the writer's,
--- which costs less. Locks: none. Nobody calls it.
+-- Trigger before insert or update of one row; with the writer's rights and settings, which is cheaper.
+-- Locks: none. Nobody calls it.
 create or replace function voice_worker.calculate_leg_duration() returns trigger
 language plpgsql as $$
 begin
@@ -3682,11 +3676,11 @@ $routine$;
 
     -- legs/check_user_leg.sql
     execute $routine$
--- Bounds what a user writes into a leg: the size of metadata, and times within the last day, corrected
--- where a clock is wrong.
+-- Limits what a user writes into a leg: the size of metadata, and times, which are corrected to be
+-- within the last day.
 --
--- Trigger before insert or update of one row, with the owner's rights; only of who is bound
--- (access/count_user_write.sql). It fires, by its name, before the duration is computed. Locks: none.
+-- Trigger before insert or update of one row, with the owner's rights; only for writers with limits
+-- (access/count_user_write.sql). Its name makes it fire before the duration is computed. Locks: none.
 -- Nobody calls it.
 create or replace function voice_worker.check_user_leg() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -3721,8 +3715,8 @@ $routine$;
 
     -- legs/comments.sql
     execute $routine$
--- What the columns of call_participants are, for whoever looks at them in a client.
--- Locks: a table against VACUUM and the making of indexes, not against readers or writers.
+-- Describes the columns of call_participants, for users of a database client.
+-- Locks: a table against VACUUM and index creation, not against readers or writers.
 comment on column public.call_participants.kind is 'Kind of the LiveKit participant';
 comment on column public.call_participants.direction is 'Of a phone: inbound or outbound';
 comment on column public.call_participants.answered_at is 'Of a phone: when it was answered';
@@ -3755,12 +3749,12 @@ $routine$;
 
     -- legs/policies.sql
     execute $routine$
--- Which rows of call_participants somebody sees and writes. A leg is visible to who has it, and where
--- its call is: the subquery is bound by the policies of voice_calls. An admin is recognized before a
--- row's call is looked up.
+-- Which rows of call_participants a role may read and write. A leg is visible to its user, and to all
+-- who see its call: the policies of voice_calls apply to the subquery. The check for an admin comes
+-- before the lookup of a row's call.
 --
--- A leg opens the call to whoever has it: only the call's owner adds one, only his own, and only a
--- user's. Who is an admin is told by users.role, who is the agent by LiveKit.
+-- A leg opens the call to its user. So only the call's owner may add one, only for themselves, and only
+-- of the type user. users.role says who is an admin, LiveKit says who is the agent.
 alter table public.call_participants enable row level security;
 drop policy if exists call_participants_select_own on public.call_participants;
 create policy call_participants_select_own on public.call_participants for select to authenticated
@@ -3795,11 +3789,11 @@ $routine$;
 
     -- messages/bury_rows.sql
     execute $routine$
--- Remembers a turn or leg that somebody deletes while its call stays: neither its next revision nor a
--- file that was left over brings it back. Those that go with their call are known by the call's
--- tombstone. What was deleted of a call that has ended leaves its transcript too.
+-- Records a deleted turn or leg whose call stays, so that neither its next revision nor a leftover file
+-- restores it. Rows that are deleted with their call are covered by the call's tombstone. A turn that
+-- is deleted from an ended call is also removed from its transcript.
 --
--- Trigger after delete, once a statement, on messages and legs; with the owner's rights. Locks: the
+-- Trigger after delete, once per statement, on messages and legs; with the owner's rights. Locks: the
 -- rows of the calls whose transcript changes. Nobody calls it.
 create or replace function voice_worker.bury_rows() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -3826,11 +3820,11 @@ $routine$;
 
     -- messages/check_user_message.sql
     execute $routine$
--- Bounds what a user writes: sizes, and the time, which is between the call's making and now (a
--- wrong clock of a browser must not cost the message, so it is corrected). Notes who wrote the row.
--- What was consumed is the worker's to say: tokens that a front end sends are not counted.
+-- Limits what a user writes: sizes, and the time, which must be between the call's creation and now (it
+-- is corrected, because a browser's wrong clock must not lose the message). Records who wrote the row.
+-- Only the worker reports usage: tokens that a front end sends are not counted.
 --
--- Trigger before insert or update of one row, with the owner's rights; only of who is bound
+-- Trigger before insert or update of one row, with the owner's rights; only for writers with limits
 -- (access/count_user_write.sql). Locks: none. Nobody calls it.
 create or replace function voice_worker.check_user_message() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -3863,8 +3857,8 @@ $routine$;
 
     -- messages/comments.sql
     execute $routine$
--- What the columns of voice_messages are, for whoever looks at them in a client.
--- Locks: a table against VACUUM and the making of indexes, not against readers or writers.
+-- Describes the columns of voice_messages, for users of a database client.
+-- Locks: a table against VACUUM and index creation, not against readers or writers.
 comment on column public.voice_messages.content is
     'What was said: of a reply that was cut, what was heard of it';
 comment on column public.voice_messages.tokens_used is
@@ -4047,10 +4041,10 @@ $routine$;
 
     -- messages/policies.sql
     execute $routine$
--- Which rows of voice_messages somebody sees and writes. A message is visible where its call is: the
--- subquery is bound by the policies of voice_calls. An admin is recognized before a row's call is
--- looked up. A user writes what users say, into a call that goes on or is his own; what the agent
--- said and did is written by the worker alone.
+-- Which rows of voice_messages a role may read and write. A message is visible if its call is: the
+-- policies of voice_calls apply to the subquery. The check for an admin comes before the lookup of a
+-- row's call. Users write only messages of users, into an active call or their own; only the worker
+-- writes what the agent said and did.
 alter table public.voice_messages enable row level security;
 drop policy if exists voice_messages_select_own on public.voice_messages;
 create policy voice_messages_select_own on public.voice_messages for select to authenticated
@@ -4084,8 +4078,8 @@ $routine$;
 
     -- messages/write_transcript_again.sql
     execute $routine$
--- Writes the transcript again when an admin has changed the words of a turn: what he took out is not
--- kept in it.
+-- Writes the transcript again when an admin has changed the words of a turn, so that removed words do
+-- not stay in it.
 --
 -- Trigger after update of one row, with the owner's rights. Not for the worker's batch, which writes
 -- transcripts itself. Locks: the call's row. Nobody calls it.
@@ -4111,8 +4105,8 @@ $routine$;
 
     -- prices/comments.sql
     execute $routine$
--- What the columns of model_prices are, for whoever looks at them in a client.
--- Locks: a table against VACUUM and the making of indexes, not against readers or writers.
+-- Describes the columns of model_prices, for users of a database client.
+-- Locks: a table against VACUUM and index creation, not against readers or writers.
 comment on table public.model_prices is
     'What a unit of a model costs from a day on; edit it, then run db prices recompute';
 comment on column public.model_prices.provider is
@@ -4157,9 +4151,9 @@ $routine$;
 
     -- prices/price_new_usage.sql
     execute $routine$
--- Prices a request as it is written, whoever writes it; one that is told again with new figures too. A
--- cost that the writer gives (a recount, or by hand) stays. The worker's batches come priced: there the
--- rates of a model are looked up once (apply_usage).
+-- Prices each request when it is written, by any writer, and again when its figures change. A cost that
+-- the writer sets (a recount, or by hand) stays. The worker's batches are already priced, because
+-- apply_usage reads the rates of a model once per batch.
 --
 -- Trigger before insert or update of one row, with the owner's rights. Locks: none. Nobody calls it.
 create or replace function voice_worker.price_new_usage() returns trigger
@@ -4277,8 +4271,8 @@ $routine$;
 
     -- usage/comments.sql
     execute $routine$
--- What the columns of voice_usage are, for whoever looks at them in a client.
--- Locks: a table against VACUUM and the making of indexes, not against readers or writers.
+-- Describes the columns of voice_usage, for users of a database client.
+-- Locks: a table against VACUUM and index creation, not against readers or writers.
 comment on column public.voice_usage.message_id is 'Null: the request led to no message';
 comment on column public.voice_usage.input_tokens is
     'Cached, cache-creation and audio tokens are among them';
@@ -4386,11 +4380,11 @@ $routine$;
 
     -- usage/keep_deleted_usage.sql
     execute $routine$
--- Keeps what deleted requests consumed, without their call or anything that leads to a person: the
--- totals by model and day do not shrink when somebody deletes a call.
+-- Keeps the usage of deleted requests, without their call or anything that identifies a person, so that
+-- the totals by model and day do not shrink when a call is deleted.
 --
--- Trigger after delete, once a statement; with the owner's rights, since who deletes a call may not
--- write there. Locks: none. Nobody calls it.
+-- Trigger after delete, once per statement; with the owner's rights, since the user who deletes a call
+-- may not write there. Locks: none. Nobody calls it.
 create or replace function voice_worker.keep_deleted_usage() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -4430,9 +4424,9 @@ $routine$;
 
     -- usage/policies.sql
     execute $routine$
--- Which rows of voice_usage and its totals somebody sees and writes. What a call consumed is shown to
--- its owner and to admins, not to everybody in it. The totals are for admins; a user's own figures
--- come from the requests of his calls.
+-- Which rows of voice_usage and its totals a role may read and write. Only the owner of a call and
+-- admins see its usage, not every participant. Only admins see the totals; a user's own figures come
+-- from the requests of that user's calls.
 alter table public.voice_usage enable row level security;
 drop policy if exists voice_usage_select_own on public.voice_usage;
 create policy voice_usage_select_own on public.voice_usage for select to authenticated
@@ -4468,8 +4462,8 @@ $routine$;
 
     -- workers/comments.sql
     execute $routine$
--- What the private tables and their columns are, for whoever looks at them in a client.
--- Locks: a table against VACUUM and the making of indexes, not against readers or writers.
+-- Describes the private tables and their columns, for users of a database client.
+-- Locks: a table against VACUUM and index creation, not against readers or writers.
 comment on table voice_worker.workers is
     'One row for each outbox directory: who ships it, and when that one was heard of last';
 comment on column voice_worker.workers.kind is
@@ -4500,8 +4494,8 @@ $routine$;
 
     -- dropped.sql
     execute $routine$
--- What earlier versions made and nothing uses any more. A file that is taken out of this tree leaves
--- its routine in every database: its name is added here, "if exists", and stays.
+-- Drops routines of earlier versions that are no longer used. Removing a file from this tree leaves its
+-- routine in every database: add its name here, with "if exists", and keep it.
 drop procedure if exists voice_worker.schema_reached(int, int);
 drop function if exists voice_worker.end_call(uuid, jsonb);
 drop function if exists voice_worker.close_ledger(uuid, jsonb);
@@ -4555,7 +4549,7 @@ on conflict (only_row) do update set
     updated_at = now();
 $routine$;
 
-    update voice_worker.schema_version v set routines = '0677b2d7293abdf396cd5faa8a32858a0ce6061a1b1fea0817f13699bf5cfcf2' || ' ' || (
+    update voice_worker.schema_version v set routines = 'b59e6a34b5462ba2c30e486830ced0fe4b4b8ee57eda9c59f1de4da233f939ed' || ' ' || (
     -- Where they were applied, and how many there are now: in a restored dump some are missing, and
     -- "drop ... cascade" of something else takes some along.
     select

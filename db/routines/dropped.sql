@@ -1,5 +1,5 @@
--- What earlier versions made and nothing uses any more. A file that is taken out of this tree leaves
--- its routine in every database: its name is added here, "if exists", and stays.
+-- Drops routines of earlier versions that are no longer used. Removing a file from this tree leaves its
+-- routine in every database: add its name here, with "if exists", and keep it.
 drop procedure if exists voice_worker.schema_reached(int, int);
 drop function if exists voice_worker.end_call(uuid, jsonb);
 drop function if exists voice_worker.close_ledger(uuid, jsonb);

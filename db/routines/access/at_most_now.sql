@@ -1,5 +1,5 @@
--- A time that a browser's clock has given, put between a time and now. given: null stays
--- null; earliest: null for none. Locks: none. Called by: the triggers, nobody else.
+-- Limits a time from a browser's clock to the span from a given time to now. given: null stays
+-- null; earliest: null for no limit. Locks: none. Called by: the triggers, nobody else.
 create or replace function voice_worker.at_most_now(given timestamptz, earliest timestamptz)
 returns timestamptz
 language sql stable parallel safe

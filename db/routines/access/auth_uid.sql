@@ -1,10 +1,10 @@
--- auth.uid(): the id of the signed-in user, or null. Supabase has it; it is made where it is absent, and
--- where it is an earlier one of ours replaced.
+-- auth.uid(): the id of the signed-in user, or null. Supabase has it; elsewhere this creates it, and
+-- replaces our earlier versions.
 --
--- PostgREST 9 and newer give all claims as one JSON setting, older ones a setting for each. A sub that
--- is no uuid (another sign-in service's own id) is an error that says so, 22P02: auth.uid_of is asked
--- for whatever does not look like one. auth.uid() itself is an expression which Postgres takes into
--- each query; in PL/pgSQL it cost each query more than all policies together.
+-- PostgREST 9 and newer give all claims as one JSON setting, older versions one setting per claim. A
+-- sub that is not a uuid (the id of another sign-in service) raises 22P02 in auth.uid_of, which is
+-- called only for such values. auth.uid() itself is an expression that Postgres inlines into each
+-- query; in PL/pgSQL it cost each query more than all policies together.
 -- Locks: none. Called by: everybody who may use the schema auth.
 do $$
 declare

@@ -1,10 +1,10 @@
--- On Supabase, a trigger gives each user who signs up a row in our own table of users
--- (follow_auth_user). Users who signed up before get theirs once, from bring_auth_users, which the
--- comment on that function asks for. A team's table of users is filled by the team. The trigger's name
--- is its place: after those of a team, which may insert the same row.
+-- On Supabase, a trigger gives each new user a row in our own table of users (follow_auth_user). Users
+-- who signed up earlier get theirs once, from bring_auth_users, which the comment on that function asks
+-- for. A team fills its own table of users itself. The trigger's name sorts after a team's triggers,
+-- which may insert the same row.
 --
--- Locks: auth.users against writers while the trigger is made. It waits for that lock for 50 ms at
--- most: our tables are locked already. Called by: nobody; the owner applies it. An owner without the
+-- Locks: auth.users against writers while the trigger is created. It waits at most 50 ms for that lock,
+-- because our tables are already locked. Called by: nobody; the owner applies it. An owner without the
 -- rights to auth.users gets a warning that says what to do, and all else is applied.
 do $$
 declare

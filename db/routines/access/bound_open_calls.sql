@@ -1,5 +1,5 @@
--- Raises PT429 if a user has as many calls that have not ended as he may: nobody else's list of active
--- calls is to grow by his. Of his newest thousand calls, so that it costs little.
+-- Raises PT429 if a user has too many calls that have not ended, so that they can't fill other people's
+-- list of active calls. Only the user's newest thousand calls count, so that it is cheap.
 --
 -- of_user: the user. Locks: none. Called by: the trigger of voice_calls, nobody else.
 create or replace function voice_worker.bound_open_calls(of_user uuid) returns void

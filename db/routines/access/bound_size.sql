@@ -1,5 +1,5 @@
--- Raises PT413 if a value is too large. what: its column; bytes: its size, or null; most:
--- what it may have. Locks: none. Called by: the triggers, nobody else.
+-- Raises PT413 if a value is too large. what: its column; bytes: its size, or null; most: the largest
+-- size. Locks: none. Called by: the triggers, nobody else.
 create or replace function voice_worker.bound_size(what text, bytes int, most int) returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin

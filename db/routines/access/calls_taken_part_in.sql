@@ -1,4 +1,4 @@
--- Calls that the signed-in user has or had a leg in, or in which he was called.
+-- Calls in which the signed-in user has or had a leg, or was the one called.
 --
 -- With the owner's rights: a policy that reads legs itself would recurse. Locks: none. Called by:
 -- policies, for authenticated and service_role; nobody can name its schema.

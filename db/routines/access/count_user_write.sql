@@ -1,11 +1,12 @@
--- Counts a row that a user writes among those of this minute, and raises PT429 when it is more than he
--- may: before the row is made, so that whoever is refused has filled nothing.
+-- Counts the rows that a user writes in a minute, and raises PT429 above the limit, before the row is
+-- stored, so that a refused write takes no space.
 --
--- What users write is bounded, so that one of them can't hold up the others. Bound is whoever may not
--- update a whole table of calls: signed-in users, admins among them; not the worker, service_role or the
--- owner. SQLSTATE PT413 and PT429: PostgREST answers with these HTTP statuses.
+-- Writes of users are limited, so that one user can't slow down the others. The limits apply to a
+-- login that may not update a whole table of calls: signed-in users, also admins; not the worker,
+-- service_role or the owner. PostgREST answers PT413 and PT429 with these HTTP statuses.
 --
--- bytes: the size of the row. Locks: the user's row in user_writes, so that he waits for himself only.
+-- bytes: the size of the row. Locks: the user's row in user_writes, so that users wait only for
+-- themselves.
 -- Called by: the triggers of rows, nobody else.
 create or replace function voice_worker.count_user_write(bytes bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$

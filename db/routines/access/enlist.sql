@@ -1,11 +1,11 @@
--- Makes a login the worker's: grants it the role voice_worker, and sets its time limits. The limits
--- belong to the login, because PgBouncer refuses them as start-up parameters of a connection.
+-- Gives a login the worker's rights: grants it the role voice_worker, and sets its time limits. The
+-- limits belong to the login, because PgBouncer refuses them as start-up parameters of a connection.
 --
--- login: a role that inherits the rights granted to it; error 42704 otherwise, with the statement that
--- makes one. Again changes nothing.
--- Neither the login nor its limits are in a dump: call this again after one was restored in another
--- cluster. Where another database of the cluster has made the roles, its owner alone may grant them:
--- error 42501 then, with the statements for an administrator (db/roles.sql lasts for good).
+-- login: a role that inherits the rights granted to it; otherwise error 42704, with the statement that
+-- creates one. A second call changes nothing.
+-- Neither the login nor its limits are in a dump: call this again after a restore in another cluster.
+-- If another database of the cluster has created the roles, only its owner may grant them: otherwise
+-- error 42501, with the statements for an administrator (db/roles.sql is a permanent solution).
 -- Locks: none. Called by: the owner, who must be allowed to grant voice_worker.
 create or replace function voice_worker.enlist(login name) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$

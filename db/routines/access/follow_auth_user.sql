@@ -1,11 +1,11 @@
--- Keeps public.users as auth.users is, so that whoever has just signed up may own a call.
+-- Keeps public.users in step with auth.users, so that a new user can own a call at once.
 --
--- Sign-up: a row with id, name and e-mail; one that is there already stays as it is. Change of name or
--- e-mail: that alone is written, so that what a team has set otherwise stays. Deletion: the row loses
--- name, e-mail and role, and stays: calls keep whose they were, and their figures by user. (Whoever
--- wants it gone deletes the row: the calls stay, without an owner.) A role never comes from here.
--- No sign-up ever fails by this: an e-mail that another row has is left out, and whatever else goes
--- wrong is a warning in the log of Postgres.
+-- Sign-up: inserts a row with id, name and e-mail; an existing row stays unchanged. Change of name or
+-- e-mail: writes only that, so that a team's own values stay. Deletion: the row stays, but loses name,
+-- e-mail and role, so that calls and figures keep their owner. (To remove it, delete the row: the calls
+-- stay, without an owner.) This never sets a role.
+-- It never makes a sign-up fail: an e-mail that another row has is omitted, and any other error is a
+-- warning in the log of Postgres.
 --
 -- With the owner's rights: the role that writes auth.users has none to public.users. Locks: the row of
 -- users. Called by: the trigger zz_voice_users_trigger (auth_users.sql).

@@ -1,5 +1,5 @@
--- The ids of our tables come from voice_worker.uuid_v7, which is not there yet when the tables are
--- made. Where a table has that default already nothing is done.
+-- Sets voice_worker.uuid_v7 as the default of our tables' ids; that function does not exist yet when
+-- the tables are created. A table that already has the default is not touched.
 --
 -- Locks: a table against everybody, for a moment, once.
 do $$

@@ -1,7 +1,7 @@
 -- Whether the signed-in user is an admin, by users.role.
 --
--- In a schema that nobody may use by name: policies and views reach a function by its oid and need
--- only EXECUTE, so a user can read through them and cannot call them. With the owner's rights: a
+-- Its schema can't be used by name: policies and views call a function by its oid and need only
+-- EXECUTE, so users can read through them but can't call the function. With the owner's rights: a
 -- policy that reads users itself would recurse.
 -- Locks: none. Called by: policies, for authenticated and service_role.
 create or replace function voice_access.is_admin() returns boolean

@@ -1,9 +1,9 @@
--- The tables that a front end watches join the publication of Supabase Realtime, where there is one.
--- Those that are in stay as they are, and a publication of all tables has them. Whoever is to see which
--- row is for the policies: Realtime asks them for each subscriber, as authenticated.
+-- Adds the tables that a front end watches to the publication of Supabase Realtime, if there is one.
+-- Tables that are already in it stay, and a publication of all tables is not changed. The policies
+-- decide who sees which row: Realtime checks them for each subscriber, as authenticated.
 --
--- A table that was taken out is back with the next routines, unless left_out names it. Locks: the
--- tables, which are locked already. Called by: nobody; it is applied by the owner. Where he does not own
+-- A table that was removed is added again with the next routines, unless left_out names it. Locks: the
+-- tables, which are already locked. Called by: nobody; the owner applies it. If the owner does not own
 -- the publication, a warning says what to do, and all else is applied.
 do $$
 declare

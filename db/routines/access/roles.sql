@@ -1,12 +1,12 @@
--- The roles that rights are given to, each made where it is absent. What exists is left as it is:
--- Supabase brings the first three.
+-- Creates the roles that get rights, if they do not exist. Existing roles stay unchanged; Supabase has
+-- the first three.
 --
 -- anon, authenticated, service_role: as Supabase has them; service_role reads past row level security.
 -- voice_worker: what a worker may do; its login is made a member by voice_worker.enlist.
--- voice_reader: what a dashboard may read, all figures and nothing that was said or names a person; a
--- dashboard's login is granted it.
--- Roles belong to the cluster and are in no dump of a database: restored in another cluster, it gets
--- them here, and all that was granted to them from the other files.
+-- voice_reader: what a dashboard may read: all figures, but no words and no names of people; grant it
+-- to a dashboard's login.
+-- Roles belong to the cluster and are not in a dump of a database. After a restore in another cluster,
+-- this file creates them, and the other files grant their rights.
 -- Locks: none.
 do $$
 declare

@@ -1,6 +1,6 @@
--- Who may use which schema. voice_worker and voice_access are nobody's but those named here: PostgREST
--- must not offer them. What lies in voice_access is reached by policies, views and functions of ours,
--- which need no right to the schema.
+-- Who may use which schema. Only the roles named here may use voice_worker and voice_access: PostgREST
+-- must not expose them. Our policies, views and functions use voice_access without a right to the
+-- schema.
 -- Locks: none.
 revoke all on schema voice_worker, voice_access from public;
 grant usage on schema public to authenticated, service_role, voice_worker, voice_reader;

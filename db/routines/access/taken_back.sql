@@ -1,11 +1,10 @@
--- Takes back what default privileges have given on our tables, as Supabase's do to anon, authenticated
--- and service_role for whatever is made in public: each right to a whole table that is not meant. Comes
--- before all grants.
+-- Revokes unintended rights to our whole tables that default privileges have granted: Supabase grants
+-- rights on every new table in public to anon, authenticated and service_role. Runs before all grants.
 --
--- TRUNCATE is never meant on the tables of calls: it fires no trigger of rows and leaves no tombstones.
--- Nor is TRIGGER: a trigger that service_role made would run with the rights of whoever writes next.
--- Rights to single columns stay: a team may give some of its own. (A right to the whole table, when it
--- is taken back, takes those to single columns of it along; ours are granted again.)
+-- TRUNCATE is never granted on the tables of calls: it fires no row triggers and leaves no tombstones.
+-- Nor is TRIGGER: a trigger created by service_role would run with the rights of the next writer.
+-- Rights to single columns stay, because a team may grant its own. (Revoking a right to a whole table
+-- also revokes it for single columns; ours are granted again.)
 -- Locks: none.
 do $$
 declare

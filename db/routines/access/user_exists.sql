@@ -1,5 +1,4 @@
--- Whether an id is a user's. The worker must know that, and nothing else about users but
--- user_is_admin.
+-- Whether an id is a user's. The worker can read only this and user_is_admin about users.
 --
 -- candidate: the id. Locks: none. With the owner's rights. Called by: voice_worker.
 create or replace function voice_worker.user_exists(candidate uuid) returns boolean

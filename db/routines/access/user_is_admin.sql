@@ -1,4 +1,4 @@
--- Whether an id is an admin's. Beside user_exists the only thing that the worker learns of a user.
+-- Whether an id is an admin's. The worker can read only this and user_exists about users.
 --
 -- candidate: the id. Locks: none. With the owner's rights. Called by: voice_worker.
 create or replace function voice_worker.user_is_admin(candidate uuid) returns boolean

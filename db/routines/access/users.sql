@@ -1,5 +1,5 @@
--- Rights to our own table of users: who is signed in reads his own row, service_role everything. A
--- team's table is its own and not touched, nor is ours once this was done.
+-- Rights to our own table of users: signed-in users read their own row, service_role reads everything.
+-- A team's own table is not touched, nor is ours once this was done.
 --
 -- Locks: users against everybody, for a moment, once: when it is new, or restored where no roles were.
 do $$

@@ -1,6 +1,6 @@
--- Whether public.users is our own table, which 100_tables.sql makes where there is none. A team's table
--- of users is its own and not touched: ours is known by its columns, and by having row level security
--- without any policy but ours.
+-- Whether public.users is our own table, which 100_tables.sql creates if there is none. A team's own
+-- table is not touched. Ours is recognized by its columns, and by row level security with no policies
+-- but ours.
 --
 -- Locks: none. Called by: the owner, while routines are applied.
 create or replace function voice_access.users_are_ours() returns boolean

@@ -1,8 +1,8 @@
--- Time-ordered ids: neighbours in time are neighbours in the index. The same function on every version
--- of Postgres, although 18 has its own.
+-- Time-ordered ids, so that rows of the same time are close in the index. This function is the same on
+-- every version of Postgres, although 18 has its own.
 --
--- Locks: none. Result: a UUID of version 7, of the milliseconds of the clock. Called by: authenticated,
--- service_role, voice_worker, since the default of a column runs with the rights of who inserts.
+-- Locks: none. Result: a UUID of version 7, with the clock's milliseconds. Called by: authenticated,
+-- service_role, voice_worker, since the default of a column runs with the rights of the inserter.
 create or replace function voice_worker.uuid_v7() returns uuid
 language sql volatile parallel safe as $$
     select encode(

@@ -1,5 +1,5 @@
--- Name and e-mail of a user: for himself, for admins, and for roles that row level security does not
--- bind anyway (the owner of users, service_role). The setting "role" still names the caller in here.
+-- Name and e-mail of a user, shown to that user, to admins, and to roles that bypass row level security
+-- anyway (the owner of users, service_role). The setting "role" still names the caller in here.
 --
 -- of_user: the user. Locks: none. Result: one row, or none. With the owner's rights. Called by: views
 -- and figures, for authenticated, service_role and voice_reader; nobody can name its schema.

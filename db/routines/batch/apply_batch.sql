@@ -1,16 +1,15 @@
--- Takes in one batch of events: the only statement with which a worker stores calls, so that no lock
--- ever waits for a second message from a worker that went silent. Applying a batch again changes
--- nothing.
+-- Applies one batch of events. A worker stores calls only with this statement, so that no lock ever
+-- waits for a second message from a dead worker. Applying a batch again changes nothing.
 --
 -- batch: {"calls": [...], "legs": [...], "messages": [...], "usage": [...]}. Each row of the last
 -- three has "call", the key of its call, and a revision; a field that is missing has its default.
 -- Locks: the rows of its calls first, in the order of their ids, so that two batches over the same
--- calls cannot deadlock; then rows of those calls only. Waits for whoever holds one of them, as long
--- as the login's lock_timeout allows.
--- Result: {"call_ids": {key: id}}. The id is null if the call's owner has deleted it: of such a
--- call only what it consumed is counted.
--- Errors: 40001 if a call could not be claimed in five attempts (try again); anything else is the
--- fault of a row.
+-- calls cannot deadlock; then only rows of those calls. Waits for another session that holds one of
+-- them, as long as the login's lock_timeout allows.
+-- Result: {"call_ids": {key: id}}. The id is null if the call's owner has deleted it: then only its
+-- usage is counted.
+-- Errors: 40001 if a call could not be claimed in five attempts (try again); a row causes any other
+-- error.
 -- Runs with the caller's rights, under the policies of voice_worker. Called by: voice_worker.
 create or replace function voice_worker.apply_batch(batch jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$

@@ -1,11 +1,11 @@
--- Makes the row of a call, or claims the one that is there.
+-- Inserts the row of a call, or claims the existing one.
 --
--- c: the call in the batch: key, room_sid, session_id, taken_session_id (the name to take when
+-- c: the call in the batch: key, room_sid, session_id, taken_session_id (the name to use if
 -- session_id is taken), call_id (the row that the front end named), job_id, at, room_created_at,
 -- worker_id, agent_identity, metadata.
 -- Locks: the call's row.
--- Result: its id; null if the owner of the call has deleted it. Error 40001 after five attempts, when
--- others kept taking the row that was found. Called by: voice_worker.
+-- Result: its id; null if the owner of the call has deleted it. Error 40001 after five attempts in
+-- which another session claimed the row first. Called by: voice_worker.
 create or replace function voice_worker.claim_call(c jsonb) returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,6 +1,6 @@
--- Gives a new id to a leg or message of another call that has the id of one of ours. Who knows an id
--- that the recorder has made could otherwise take it first, and have our row land in his call. The
--- other row stays where it is.
+-- Gives a new id to a leg or message of another call that has the same id as one in the batch.
+-- Otherwise a user who knows an id of the recorder could use it first, and our row would be stored in
+-- that user's call. The other row stays in its call.
 --
 -- ids: {key: id of the call}. legs, messages: those of the batch.
 -- Locks: the rows that get another id. Called by: voice_worker.

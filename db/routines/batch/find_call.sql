@@ -1,12 +1,12 @@
--- Finds the row that already stands for a job's call:
+-- Finds the existing row of a job's call:
 -- 1. the row of this very room session;
 -- 2. the row that the front end named by callId;
 -- 3. the row whose session_id is the room's name.
--- 2 and 3 only if no other room session has claimed the row, and it had not ended before our room was
--- made (a row that was swept counts as one that has not ended). Never for a call that its owner has
--- deleted: what is left of it must not land in the next call of the same name. 3 never for a row that a
--- user made himself: he could wait under the name of somebody's room and be given the call that is held
--- there. Only the server that signs callId can give a call to him.
+-- 2 and 3 apply only if no other room session has claimed the row, and it had not ended before our room
+-- was created (a swept row counts as not ended). They never apply to a call that its owner has deleted:
+-- its late events must not be stored in the next call with the same name. 3 never applies to a row that
+-- a user created: the user could choose the name of another person's room and be given its call. Only
+-- the server that signs callId can assign a call to such a row.
 --
 -- wanted_sid, wanted_session, room_made: LiveKit's id, name and time of the room. own_key: the
 -- recorder's key of the call. named: the id that the front end gave, or null.

@@ -1,9 +1,9 @@
--- Gives a call its name back that somebody else had taken meanwhile (free_name): the room decides
--- whose it is. Where a call has it by right, or somebody takes it just now, the row keeps the other
--- one: a name costs no call.
+-- Restores a call's name after another row had taken it (free_name); the call of the room has the right
+-- to the name. If a call holds it rightfully, or another session takes it right now, the row keeps its
+-- other name: no call is lost for a name.
 --
--- target: the row, which is claimed. name: that of its room. Locks: as free_name. Called by:
--- voice_worker, by take_call.
+-- target: the claimed row. name: the name of its room. Locks: as free_name. Called by: voice_worker,
+-- by take_call.
 create or replace function voice_worker.give_name_back(target uuid, name text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin

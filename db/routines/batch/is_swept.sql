@@ -1,5 +1,5 @@
--- Whether a call's end was written by a sweep, and by nobody since. Such an end is a guess: the job's
--- own events and a front end's own end take its place.
+-- Whether a sweep wrote a call's end, and nothing has replaced it. Such an end is a guess: the job's
+-- own events, or an end from a front end, replace it.
 --
 -- Arguments: the columns of the same names. Locks: none. Result: true or false, never null. Called by:
 -- voice_worker. A trigger that runs for a front end (block_reopen) repeats the condition, because a

@@ -1,5 +1,5 @@
--- Rows of a batch without those that somebody has deleted while their call went on: neither their next
--- revision nor a file that was left over brings them back.
+-- Rows of a batch without those that were deleted while their call continued: neither their next
+-- revision nor a leftover file restores them.
 --
 -- rows: legs or messages of a batch. Locks: none. Result: the rest, in the same order. Called by:
 -- voice_worker.

@@ -1,12 +1,12 @@
--- Writes the connect and the end of a call in one update: each version of a call's row costs its
--- indexes and triggers.
+-- Writes the connect and the end of a call in one update, because each update of a call's row also
+-- updates indexes and fires triggers.
 --
--- The end is written only by the job that has the row, and only if the call has not ended or was
--- swept; one that has ended only learns the reason, if it has none. A call's ledger is that of all its
--- jobs: one that died leaves gaps, whoever ends the call later. Told again, nothing changes.
+-- Only the job that holds the row writes the end, and only if the call has not ended or was swept; a
+-- call that has ended gets only the reason, if it has none. A call's ledger covers all of its jobs: a
+-- job that died leaves gaps, even if another job ends the call. A second time, nothing changes.
 --
 -- target: the row, null if it was deleted (nothing is done). c: the call in the batch: job_id,
--- connected_at, ended_at, end_status, end_reason, end_detail, usage_complete (null: nothing is said),
+-- connected_at, ended_at, end_status, end_reason, end_detail, usage_complete (null: unknown),
 -- usage_gaps.
 -- Locks: the call's row. Called by: voice_worker.
 create or replace function voice_worker.progress_call(target uuid, c jsonb) returns void

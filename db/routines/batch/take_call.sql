@@ -1,12 +1,12 @@
--- Takes a row for a job: a free row, or that of an older job in the same room session. Opens a call
--- again that a sweep has ended, also for the job that has it already. Legs that the sweep closed open
--- again, unless a newer job came: that one tells in legs of its own who is there.
+-- Claims a row for a job: a free row, or that of an older job in the same room session. Reopens a call
+-- that a sweep has ended, also for the job that already holds it. Legs that the sweep closed are
+-- reopened, unless a newer job joined: that job records its own legs.
 --
 -- target: the row. c: the call in the batch, with room_sid, job_id, at, worker_id, agent_identity,
 -- metadata.
--- Locks: the row, also if nothing changes: apply_messages counts on it; one that holds its name in vain.
--- Result: false if the row belongs to another room session by now, or is gone. Called by:
--- voice_worker.
+-- Locks: the row, even if nothing changes, because apply_messages relies on it; the row that has to
+-- give up the name. Result: false if the row now belongs to another room session, or was deleted.
+-- Called by: voice_worker.
 create or replace function voice_worker.take_call(target uuid, c jsonb) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,9 +1,8 @@
--- Whether the owner of a call has deleted it, so that what still arrives for it is thrown away.
+-- Whether the owner of a call has deleted it, so that its late events are discarded.
 --
 -- wanted_sid: LiveKit's id of the room session. named: id of the row that a front end named, or null.
--- own_key is not looked at: a tombstone under a key that the recorder made can be anybody's, since it
--- is enough to make a call of that id and to delete it. It stays an argument because a routine whose
--- arguments change needs a new name.
+-- own_key is ignored: any user can create such a tombstone, by creating a call with that id and deleting
+-- it. It stays an argument because a routine whose arguments change needs a new name.
 -- Locks: none. Result: true or false. Called by: voice_worker.
 create or replace function voice_worker.was_deleted(
     wanted_sid text, own_key uuid, named uuid

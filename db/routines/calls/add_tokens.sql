@@ -1,7 +1,7 @@
--- Adds to total_tokens_used of calls: the cost does not grow with the call. The total stops at the
--- largest int, and at 0, instead of refusing the row.
+-- Adds to total_tokens_used of calls, at a cost that does not grow with the call. The total stops at
+-- the largest int, and at 0, instead of rejecting the row.
 --
--- calls, tokens: two arrays of the same length; a call stands in it once.
+-- calls, tokens: two arrays of the same length; each call is in it once.
 -- Locks: the rows of the calls, in the order of their ids, so that two statements cannot deadlock.
 -- Called by the triggers of voice_messages, nobody else.
 create or replace function voice_worker.add_tokens(calls uuid[], tokens bigint[]) returns void

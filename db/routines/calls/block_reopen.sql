@@ -1,7 +1,7 @@
--- Keeps the status and times of a call that has ended, whatever comes late, and lets a call go forward
--- only: what is active is not made pending again. Two may do otherwise: the worker's batch
--- (voice_worker.applying is on, by a role that may use the private schema), and a front end that ends
--- a call which a sweep had ended.
+-- Keeps the status and times of an ended call unchanged by late writes, and prevents a step back: an
+-- active call does not become pending again. There are two exceptions: the worker's batch
+-- (voice_worker.applying is on, set by a role that may use the private schema), and a front end that
+-- ends a call which a sweep had ended.
 --
 -- Trigger before update of one row. It is the first of the triggers that change a row: Postgres fires
 -- them in the order of their names. Locks: none. Nobody calls it.

@@ -1,8 +1,8 @@
--- Leaves a tombstone for each call that is deleted, so that what still arrives for it is thrown away,
--- and throws away its refused events.
+-- Writes a tombstone for each deleted call, so that its late events are discarded, and deletes its
+-- refused events.
 --
--- Trigger after delete, once a statement; with the owner's rights, since who deletes a call may not
--- write tombstones. Locks: the tombstones it writes. Nobody calls it.
+-- Trigger after delete, once per statement; with the owner's rights, since the user who deletes a call
+-- may not write tombstones. Locks: the tombstones it writes. Nobody calls it.
 create or replace function voice_worker.bury_calls() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin

@@ -1,8 +1,8 @@
--- duration_seconds follows from the times of a call: whole seconds from its connect (or start, or
--- making) to its end; 0 when a clock stepped back; null while it lasts.
+-- Computes duration_seconds from the times of a call: whole seconds from its connect (or start, or
+-- creation) to its end; 0 if a clock stepped back; null until it ends.
 --
--- Trigger before insert or update of one row; without other rights or settings than the writer's,
--- which costs less. Locks: none. Nobody calls it.
+-- Trigger before insert or update of one row; with the writer's rights and settings, which is cheaper.
+-- Locks: none. Nobody calls it.
 create or replace function voice_worker.calculate_call_duration() returns trigger
 language plpgsql as $$
 begin

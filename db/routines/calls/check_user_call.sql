@@ -1,9 +1,9 @@
--- Bounds what a user writes into a call of his: sizes, and times between its making and now (a wrong
--- clock of a browser must not cost the end of a call, so a time is corrected). Marks the row as made by
--- a user, whatever his role is called.
+-- Limits what a user writes into a call: sizes, and times, which must be between its creation and now
+-- (they are corrected, because a browser's wrong clock must not lose the end of a call). Marks the row
+-- as made by a user, whatever the name of the role.
 --
--- Trigger before insert or update of one row, with the owner's rights; only of who is bound
--- (access/count_user_write.sql). It fires, by its name, before the duration is computed. Locks: none.
+-- Trigger before insert or update of one row, with the owner's rights; only for writers with limits
+-- (access/count_user_write.sql). Its name makes it fire before the duration is computed. Locks: none.
 -- Nobody calls it.
 create or replace function voice_worker.check_user_call() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$

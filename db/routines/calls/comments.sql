@@ -1,5 +1,5 @@
--- What the columns of voice_calls are, for whoever looks at them in a client.
--- Locks: a table against VACUUM and the making of indexes, not against readers or writers.
+-- Describes the columns of voice_calls, for users of a database client.
+-- Locks: a table against VACUUM and index creation, not against readers or writers.
 comment on column public.voice_calls.session_id is
     'Name of the LiveKit room, or name@room_sid when the name was taken';
 comment on column public.voice_calls.room_name is 'Name for people';

@@ -1,9 +1,9 @@
--- Takes a name (session_id) from a row that holds it in vain: one that a user made himself, and that
--- no session of a room has claimed. Whoever takes a name ahead, such as that of somebody's next call,
--- holds nobody up: his row goes on as name@ and an id that nobody can know beforehand.
+-- Takes a name (session_id) from a row that has no right to it: one that a user created, and that no
+-- room session has claimed. A user who takes the name of another person's next call therefore blocks
+-- nobody: that row is renamed to name@ and an unpredictable id.
 --
--- name: the name that is needed. for_user: a row of this user keeps it, null for nobody's.
--- Locks: the row that gives it up. Called by: voice_worker, and the trigger.
+-- name: the name that is needed. for_user: a row of this user keeps the name; null for none.
+-- Locks: the row that is renamed. Called by: voice_worker, and the trigger.
 create or replace function voice_worker.free_name(name text, for_user uuid) returns void
 language sql set search_path = pg_catalog, pg_temp as $$
     update public.voice_calls v

@@ -1,9 +1,8 @@
--- Frees the name of a row that is inserted: a row of the worker's or of a server takes it from any
--- user's, a user's row from those of other users. An insert that will do nothing, its id being there,
--- takes no name.
+-- Frees the name of a new row: a row of the worker or of a server takes the name from any user's row, a
+-- user's row from those of other users. An insert whose id already exists takes no name.
 --
--- Trigger before insert of one row, with the owner's rights. Locks: as free_name, and of users' rows the
--- name. Nobody calls it.
+-- Trigger before insert of one row, with the owner's rights. Locks: as free_name, and for users' rows
+-- the name. Nobody calls it.
 create or replace function voice_worker.free_name_of_new_call() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin

@@ -1,7 +1,7 @@
--- Rights to voice_calls: reading by table for users, because front ends ask for all columns, writing
--- by column; the policies say which rows. The worker deletes nothing that was recorded. voice_reader
--- reads figures: nothing that was said, and nothing that names a person. (session_id is the room's name,
--- in which a phone number may stand.)
+-- Rights to voice_calls: users may read the whole table, because front ends select all columns, and may
+-- write single columns; the policies limit the rows. The worker may not delete records. voice_reader
+-- may read figures, but no words and no names of people. (session_id is the room's name, which may
+-- contain a phone number.)
 grant select, delete on public.voice_calls to authenticated;
 grant insert (
     id, user_id, session_id, room_name, status, started_at, connected_at, ended_at, recording_url,

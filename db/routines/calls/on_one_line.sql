@@ -1,9 +1,8 @@
--- Puts what somebody says, or is called, on one line: otherwise it could pass for the words of
--- another.
+-- Puts a person's words or name on one line: otherwise it could look like another person's words.
 --
 -- said: the text. Locks: none. Result: the text with each run of white space and control characters as
--- one blank. Called by: voice_worker, and transcript_of. Nearly all that is said has blanks alone, and
--- is only looked at. Without a search_path of its own, so that Postgres can put it in place of the call.
+-- one blank. Called by: voice_worker, and transcript_of. Most text has only single blanks and is
+-- returned unchanged. Without its own search_path, so that Postgres can inline it.
 create or replace function voice_worker.on_one_line(said text) returns text
 language sql immutable parallel safe
 return btrim(case

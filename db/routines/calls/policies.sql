@@ -1,12 +1,12 @@
--- Which rows of voice_calls somebody sees and writes. "(select f())" is computed once for a query,
--- "f()" for each row. No policy here reads another table under row level security, so nothing recurses.
+-- Which rows of voice_calls a role may read and write. "(select f())" is computed once per query, "f()"
+-- once per row. No policy here reads another table under row level security, so nothing recurses.
 --
--- Reading: an admin all, a user his own calls and those he was in or called. Several policies are joined
--- by OR, and an admin is recognized first: else each of his rows would cost what it costs to find out
--- whose it is.
--- Writing: a user his own calls, an admin all, the worker all. Whatever name he gives to a call, it
--- holds up nobody else (calls/free_name.sql). voice_reader reads the columns it is granted.
--- service_role has a policy too: where a managed Postgres gives it no BYPASSRLS it would see no row.
+-- Reading: admins all calls, users their own calls and those they were in or called in. Policies are
+-- joined by OR, and the check for an admin comes first: otherwise Postgres would look up the owner of
+-- each row for admins too.
+-- Writing: users their own calls, admins and the worker all. The name that a user gives to a call can't
+-- block others (calls/free_name.sql). voice_reader reads the columns it is granted.
+-- service_role has a policy too: without BYPASSRLS, as on some managed Postgres, it would see no row.
 alter table public.voice_calls enable row level security;
 drop policy if exists voice_calls_select_own on public.voice_calls;
 create policy voice_calls_select_own on public.voice_calls for select to authenticated

@@ -1,11 +1,11 @@
--- Sums total_tokens_used, cost and unpriced_requests of calls anew from their turns and requests: of
--- one span of ids, so that a caller goes on from there. Needed after rows were loaded without triggers,
--- or prices have changed.
+-- Recomputes total_tokens_used, cost and unpriced_requests of calls from their turns and requests, for
+-- one span of ids; the caller continues with the next span. Needed after rows were loaded without
+-- triggers, or prices have changed.
 --
--- after_id: where the last span ended. size: how many calls to look at.
--- The tokens of a call that has neither turns nor requests stay: such calls were adopted.
--- Locks: the rows of these calls, in the order of their ids, for one span only; whoever adds to them
--- waits, and adds to what is right. Result: last_id (null at the end), changed. Called by:
+-- after_id: where the last span ended. size: how many calls to check.
+-- A call without turns and requests keeps its tokens: such calls were adopted.
+-- Locks: the rows of these calls, in the order of their ids, for one span only; a session that adds to
+-- them waits, and adds to the correct sum. Result: last_id (null at the end), changed. Called by:
 -- service_role, the owner.
 create or replace function voice_worker.recount_calls(
     after_id uuid, size int, out last_id uuid, out changed int

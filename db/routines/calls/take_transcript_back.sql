@@ -1,5 +1,5 @@
--- Takes the transcript back of a call that goes on after all, its worker having come back. One that
--- somebody else has written stays.
+-- Removes the transcript of a call that is reopened because its worker came back. A transcript that
+-- another writer has written stays.
 --
 -- Trigger before update of one row. Locks: none. Nobody calls it.
 create or replace function voice_worker.take_transcript_back() returns trigger

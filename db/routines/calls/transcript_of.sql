@@ -1,10 +1,10 @@
--- The transcript of a call: "[minutes:seconds] who: what", a line a turn, in the order in which the
--- turns were spoken. Seconds count from the connect. A caller who goes by the agent's name is
--- "Caller", a caller by phone too (his name is a number). An agent without a name is "Agent".
+-- The transcript of a call: "[minutes:seconds] who: what", one line per turn, in the order in which the
+-- turns were spoken. Seconds count from the connect. A caller with the agent's name is "Caller", and so
+-- is a caller by phone, whose name is a number. An agent without a name is "Agent".
 --
--- It has at most 256 KiB of words, and of one turn at most 16,384 characters; what is more is left out,
--- with a last line "[...]": first of what users have written, whom nobody heard. So it costs little,
--- whatever somebody has written into the call.
+-- It has at most 256 KiB of text, and at most 16,384 characters per turn; the rest is omitted, with a
+-- last line "[...]". Text that users wrote, which nobody heard, is omitted first. So its cost is
+-- limited, whatever users write into the call.
 --
 -- of_call: the call. Locks: none. Result: the text, null if nothing was said. Called by: voice_worker,
 -- and triggers.

@@ -1,9 +1,9 @@
--- Writes the transcript of a call that a front end or a sweep ends. The ends that the worker tells are
--- written with their batch.
+-- Writes the transcript of a call that a front end or a sweep ends. For calls that the worker ends, its
+-- batch writes the transcript.
 --
 -- Trigger after update of one row, with the owner's rights, since a front end may not read all of the
--- call. Locks: the call's row. Nobody calls it. Whatever is wrong with one call's turns, the call ends,
--- and so do the others of a sweep: the error is a warning in Postgres' log.
+-- call. Locks: the call's row. Nobody calls it. An error in one call's turns is only a warning in
+-- Postgres' log, so that this call and the others of a sweep still end.
 create or replace function voice_worker.write_transcript_at_end() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin

@@ -1,6 +1,5 @@
--- Writes voice_calls.transcript of those of these calls that have ended: what was heard, a line a
--- turn. A transcript that somebody else has written is left alone: its md5 is not the one in
--- transcript_digest.
+-- Writes voice_calls.transcript of those of these calls that have ended: what was heard, one line per
+-- turn. A transcript that another writer has changed stays: its md5 differs from transcript_digest.
 --
 -- calls: their ids. Locks: the rows of the calls whose transcript changes. Called by: voice_worker,
 -- and triggers.

@@ -1,5 +1,5 @@
--- Calls that go on now, with those who are in the room. Who goes on is found before the policies are
--- asked (voice_access.active_calls). Name and e-mail of the user are shown to himself and to admins.
+-- Active calls and their participants. The active calls are found before the policies are checked
+-- (voice_access.active_calls). Only the user and admins see the user's name and e-mail.
 --
 -- With the reader's rights. Read by: authenticated, service_role.
 create or replace view public.active_calls_summary with (security_invoker = true) as

@@ -1,5 +1,5 @@
--- What a histogram of latency_mark tells: how many turns, how many that cannot be true, and of each
--- percentile the middle of the bucket that it falls into.
+-- The figures of a histogram of latency_mark: the number of turns, the number of implausible ones, and
+-- for each percentile the middle of its bucket.
 --
 -- histogram: a sum of marks. Locks: none. Result: one row; percentiles are null if there is no turn.
 -- Called by: authenticated, service_role, voice_reader, inside latency_statistics; nobody can name its

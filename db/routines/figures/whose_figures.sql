@@ -1,7 +1,7 @@
--- Whose figures are asked: a user's, or null for everybody's. A signed-in user who is no admin gets
--- his own: asked for everybody's he would see the same rows, found by walking past all others.
+-- Whose figures to return: a user's id, or null for everybody's. A signed-in user who is not an admin
+-- gets their own figures: everybody's would return the same rows, but would scan all others too.
 --
--- of_user: whose were asked for, or null. Locks: none. Called by: authenticated, service_role,
+-- of_user: the user that was asked for, or null. Locks: none. Called by: authenticated, service_role,
 -- voice_reader, inside the functions of figures; nobody can name its schema.
 create or replace function voice_access.whose_figures(of_user uuid) returns uuid
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$

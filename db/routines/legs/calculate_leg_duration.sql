@@ -1,8 +1,8 @@
--- duration_seconds follows from the times of a leg: whole seconds from join to leave; 0 when a clock
--- stepped back; null while it lasts.
+-- Computes duration_seconds from the times of a leg: whole seconds from join to leave; 0 if a clock
+-- stepped back; null until it ends.
 --
--- Trigger before insert or update of one row; without other rights or settings than the writer's,
--- which costs less. Locks: none. Nobody calls it.
+-- Trigger before insert or update of one row; with the writer's rights and settings, which is cheaper.
+-- Locks: none. Nobody calls it.
 create or replace function voice_worker.calculate_leg_duration() returns trigger
 language plpgsql as $$
 begin

@@ -1,8 +1,8 @@
--- Bounds what a user writes into a leg: the size of metadata, and times within the last day, corrected
--- where a clock is wrong.
+-- Limits what a user writes into a leg: the size of metadata, and times, which are corrected to be
+-- within the last day.
 --
--- Trigger before insert or update of one row, with the owner's rights; only of who is bound
--- (access/count_user_write.sql). It fires, by its name, before the duration is computed. Locks: none.
+-- Trigger before insert or update of one row, with the owner's rights; only for writers with limits
+-- (access/count_user_write.sql). Its name makes it fire before the duration is computed. Locks: none.
 -- Nobody calls it.
 create or replace function voice_worker.check_user_leg() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$

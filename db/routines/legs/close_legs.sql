@@ -1,8 +1,8 @@
--- Ends the legs that are open when their call has ended. A leave that is told later still counts. Where
--- the agent has left people who may talk on, their legs stay open (open_legs).
+-- Ends the legs that are still open when their call has ended. A leave that is reported later still
+-- counts. If only the agent left and people may talk on, their legs stay open (open_legs).
 --
--- ids: {key: id of the call}. calls: those of the batch; only a call that still belongs to the job in
--- it is looked at.
+-- ids: {key: id of the call}. calls: those of the batch; a call that now belongs to another job is
+-- skipped.
 -- Locks: the legs that change. Called by: voice_worker.
 create or replace function voice_worker.close_legs(ids jsonb, calls jsonb) returns void
 language sql set search_path = pg_catalog, pg_temp as $$

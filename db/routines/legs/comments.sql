@@ -1,5 +1,5 @@
--- What the columns of call_participants are, for whoever looks at them in a client.
--- Locks: a table against VACUUM and the making of indexes, not against readers or writers.
+-- Describes the columns of call_participants, for users of a database client.
+-- Locks: a table against VACUUM and index creation, not against readers or writers.
 comment on column public.call_participants.kind is 'Kind of the LiveKit participant';
 comment on column public.call_participants.direction is 'Of a phone: inbound or outbound';
 comment on column public.call_participants.answered_at is 'Of a phone: when it was answered';

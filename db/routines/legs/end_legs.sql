@@ -1,4 +1,4 @@
--- Ends those of these legs that are open, now: nobody of them is in the room any more.
+-- Ends those of these legs that are open, with the current time: their people have left the room.
 --
 -- ids: of legs. Locks: the legs that change. Called by: voice_worker.
 create or replace function voice_worker.end_legs(ids uuid[]) returns void

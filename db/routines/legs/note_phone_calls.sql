@@ -1,5 +1,5 @@
--- Writes into metadata.sip of a call with a leg by phone which call, trunk and rule it came by.
--- Without the numbers, which stand in the leg alone.
+-- Writes the SIP call, trunk and rule of a call with a phone leg into its metadata.sip, without the
+-- phone numbers, which only the leg has.
 --
 -- ids: {key: id of the call}. legs: those of the batch.
 -- Locks: the rows of the calls that change. Called by: voice_worker.

@@ -1,5 +1,5 @@
--- Legs that go on after their call has ended, since the agent has left people who talk on. No event
--- says when they leave: a worker looks into the room.
+-- Legs that are open after their call has ended, because only the agent left and people talk on. No
+-- event reports when they leave: a worker checks the room.
 --
 -- Locks: none. Result: id of the leg, name of the room, LiveKit's id of the participant. Called by:
 -- voice_worker.

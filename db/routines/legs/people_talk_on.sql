@@ -1,4 +1,4 @@
--- Whether an end of a call is the agent's leave alone, so that its people may talk on: TALK_ON in
+-- Whether an end reason means that only the agent left, so that people may talk on: TALK_ON in
 -- callrecord/events.py.
 --
 -- Locks: none. Called by: voice_worker.

@@ -1,9 +1,9 @@
--- Which rows of call_participants somebody sees and writes. A leg is visible to who has it, and where
--- its call is: the subquery is bound by the policies of voice_calls. An admin is recognized before a
--- row's call is looked up.
+-- Which rows of call_participants a role may read and write. A leg is visible to its user, and to all
+-- who see its call: the policies of voice_calls apply to the subquery. The check for an admin comes
+-- before the lookup of a row's call.
 --
--- A leg opens the call to whoever has it: only the call's owner adds one, only his own, and only a
--- user's. Who is an admin is told by users.role, who is the agent by LiveKit.
+-- A leg opens the call to its user. So only the call's owner may add one, only for themselves, and only
+-- of the type user. users.role says who is an admin, LiveKit says who is the agent.
 alter table public.call_participants enable row level security;
 drop policy if exists call_participants_select_own on public.call_participants;
 create policy call_participants_select_own on public.call_participants for select to authenticated

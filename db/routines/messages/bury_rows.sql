@@ -1,8 +1,8 @@
--- Remembers a turn or leg that somebody deletes while its call stays: neither its next revision nor a
--- file that was left over brings it back. Those that go with their call are known by the call's
--- tombstone. What was deleted of a call that has ended leaves its transcript too.
+-- Records a deleted turn or leg whose call stays, so that neither its next revision nor a leftover file
+-- restores it. Rows that are deleted with their call are covered by the call's tombstone. A turn that
+-- is deleted from an ended call is also removed from its transcript.
 --
--- Trigger after delete, once a statement, on messages and legs; with the owner's rights. Locks: the
+-- Trigger after delete, once per statement, on messages and legs; with the owner's rights. Locks: the
 -- rows of the calls whose transcript changes. Nobody calls it.
 create or replace function voice_worker.bury_rows() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$

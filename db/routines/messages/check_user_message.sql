@@ -1,8 +1,8 @@
--- Bounds what a user writes: sizes, and the time, which is between the call's making and now (a
--- wrong clock of a browser must not cost the message, so it is corrected). Notes who wrote the row.
--- What was consumed is the worker's to say: tokens that a front end sends are not counted.
+-- Limits what a user writes: sizes, and the time, which must be between the call's creation and now (it
+-- is corrected, because a browser's wrong clock must not lose the message). Records who wrote the row.
+-- Only the worker reports usage: tokens that a front end sends are not counted.
 --
--- Trigger before insert or update of one row, with the owner's rights; only of who is bound
+-- Trigger before insert or update of one row, with the owner's rights; only for writers with limits
 -- (access/count_user_write.sql). Locks: none. Nobody calls it.
 create or replace function voice_worker.check_user_message() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$

@@ -1,5 +1,5 @@
--- What the columns of voice_messages are, for whoever looks at them in a client.
--- Locks: a table against VACUUM and the making of indexes, not against readers or writers.
+-- Describes the columns of voice_messages, for users of a database client.
+-- Locks: a table against VACUUM and index creation, not against readers or writers.
 comment on column public.voice_messages.content is
     'What was said: of a reply that was cut, what was heard of it';
 comment on column public.voice_messages.tokens_used is

@@ -1,7 +1,7 @@
--- Which rows of voice_messages somebody sees and writes. A message is visible where its call is: the
--- subquery is bound by the policies of voice_calls. An admin is recognized before a row's call is
--- looked up. A user writes what users say, into a call that goes on or is his own; what the agent
--- said and did is written by the worker alone.
+-- Which rows of voice_messages a role may read and write. A message is visible if its call is: the
+-- policies of voice_calls apply to the subquery. The check for an admin comes before the lookup of a
+-- row's call. Users write only messages of users, into an active call or their own; only the worker
+-- writes what the agent said and did.
 alter table public.voice_messages enable row level security;
 drop policy if exists voice_messages_select_own on public.voice_messages;
 create policy voice_messages_select_own on public.voice_messages for select to authenticated

@@ -1,5 +1,5 @@
--- Writes the transcript again when an admin has changed the words of a turn: what he took out is not
--- kept in it.
+-- Writes the transcript again when an admin has changed the words of a turn, so that removed words do
+-- not stay in it.
 --
 -- Trigger after update of one row, with the owner's rights. Not for the worker's batch, which writes
 -- transcripts itself. Locks: the call's row. Nobody calls it.

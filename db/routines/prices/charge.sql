@@ -1,5 +1,5 @@
--- The cost of a request, and the prices that it is made of. Cost is null if the model has no price, or
--- nothing of what was used has one; 0 if nothing was used, as by a request that was refused.
+-- The cost of a request, and the prices used for it. The cost is null if the model has no price, or none
+-- of the used units has one; 0 if nothing was used, as in a rejected request.
 --
 -- units: what it used (units_of). r: the rates of its model (rates_of). Locks: none. Result: one row.
 -- Called by: voice_worker. Without a search_path of its own, as units_of.

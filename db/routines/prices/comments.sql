@@ -1,5 +1,5 @@
--- What the columns of model_prices are, for whoever looks at them in a client.
--- Locks: a table against VACUUM and the making of indexes, not against readers or writers.
+-- Describes the columns of model_prices, for users of a database client.
+-- Locks: a table against VACUUM and index creation, not against readers or writers.
 comment on table public.model_prices is
     'What a unit of a model costs from a day on; edit it, then run db prices recompute';
 comment on column public.model_prices.provider is

@@ -1,6 +1,6 @@
--- Prices a request as it is written, whoever writes it; one that is told again with new figures too. A
--- cost that the writer gives (a recount, or by hand) stays. The worker's batches come priced: there the
--- rates of a model are looked up once (apply_usage).
+-- Prices each request when it is written, by any writer, and again when its figures change. A cost that
+-- the writer sets (a recount, or by hand) stays. The worker's batches are already priced, because
+-- apply_usage reads the rates of a model once per batch.
 --
 -- Trigger before insert or update of one row, with the owner's rights. Locks: none. Nobody calls it.
 create or replace function voice_worker.price_new_usage() returns trigger

@@ -1,5 +1,5 @@
--- Counts the model requests of a batch whose call its owner has deleted: what a call consumes after
--- that is consumed all the same. Nothing of the call or of a person is kept.
+-- Counts the model requests of a batch whose call its owner has deleted, because they still cost money.
+-- Nothing about the call or a person is kept.
 --
 -- ids: {key: id of the call}; only requests of a call whose id is null are taken. usage: those of the
 -- batch. A newer revision takes the place of an older one.

@@ -1,5 +1,5 @@
--- What the columns of voice_usage are, for whoever looks at them in a client.
--- Locks: a table against VACUUM and the making of indexes, not against readers or writers.
+-- Describes the columns of voice_usage, for users of a database client.
+-- Locks: a table against VACUUM and index creation, not against readers or writers.
 comment on column public.voice_usage.message_id is 'Null: the request led to no message';
 comment on column public.voice_usage.input_tokens is
     'Cached, cache-creation and audio tokens are among them';

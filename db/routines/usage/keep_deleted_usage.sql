@@ -1,8 +1,8 @@
--- Keeps what deleted requests consumed, without their call or anything that leads to a person: the
--- totals by model and day do not shrink when somebody deletes a call.
+-- Keeps the usage of deleted requests, without their call or anything that identifies a person, so that
+-- the totals by model and day do not shrink when a call is deleted.
 --
--- Trigger after delete, once a statement; with the owner's rights, since who deletes a call may not
--- write there. Locks: none. Nobody calls it.
+-- Trigger after delete, once per statement; with the owner's rights, since the user who deletes a call
+-- may not write there. Locks: none. Nobody calls it.
 create or replace function voice_worker.keep_deleted_usage() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin

@@ -1,6 +1,6 @@
--- Which rows of voice_usage and its totals somebody sees and writes. What a call consumed is shown to
--- its owner and to admins, not to everybody in it. The totals are for admins; a user's own figures
--- come from the requests of his calls.
+-- Which rows of voice_usage and its totals a role may read and write. Only the owner of a call and
+-- admins see its usage, not every participant. Only admins see the totals; a user's own figures come
+-- from the requests of that user's calls.
 alter table public.voice_usage enable row level security;
 drop policy if exists voice_usage_select_own on public.voice_usage;
 create policy voice_usage_select_own on public.voice_usage for select to authenticated

@@ -1,12 +1,12 @@
--- One heartbeat of whoever ships an outbox directory. Times are the database's: clocks of hosts count
--- for nothing here.
+-- Stores one heartbeat of a process that ships an outbox directory. All times are the database's: the
+-- hosts' clocks are not used.
 --
 -- b: {"id", "kind", "hostname", "pid", "version", "agent_name", "livekit_worker_id", "uptime_s",
 -- "lost_after_s", "backlog_events", "backlog_bytes", "backlog_seconds", "refused_events", "adopted":
 -- [ids of directories that it ships too]}.
 -- Locks: the worker's row and those of the directories it ships. Waits for a sweep that has the
 -- worker's row, so that no call of it is swept after this.
--- Result: true if a sweep has taken it for lost meanwhile. Called by: voice_worker.
+-- Result: true if a sweep has counted it as lost. Called by: voice_worker.
 create or replace function voice_worker.beat(b jsonb) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,5 +1,5 @@
--- What the private tables and their columns are, for whoever looks at them in a client.
--- Locks: a table against VACUUM and the making of indexes, not against readers or writers.
+-- Describes the private tables and their columns, for users of a database client.
+-- Locks: a table against VACUUM and index creation, not against readers or writers.
 comment on table voice_worker.workers is
     'One row for each outbox directory: who ships it, and when that one was heard of last';
 comment on column voice_worker.workers.kind is

@@ -1,9 +1,9 @@
--- Ends those of these rows that still wait for an agent, their rooms not being there.
+-- Ends those of these rows that still wait for an agent and whose rooms do not exist.
 --
--- sweeper: whoever asks; nothing is done until it has watched long enough. candidates: the rows.
+-- sweeper: the calling worker; nothing is done until it has watched long enough. candidates: the rows.
 -- older_than: as for unserved.
--- Locks: as sweep_calls: none is waited for. Result: how many; null if the sweeper may not yet. Called
--- by: voice_worker.
+-- Locks: as sweep_calls, without waiting. Result: how many; null if the sweeper may not sweep yet.
+-- Called by: voice_worker.
 create or replace function voice_worker.end_unserved(
     sweeper uuid, candidates uuid[], older_than interval
 ) returns int

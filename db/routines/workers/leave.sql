@@ -1,4 +1,4 @@
--- Says that a worker stops with everything shipped: nothing of it is open, its calls have ended.
+-- Records that a worker stops with everything shipped: it has no open rows, and its calls have ended.
 --
 -- me: its id. Locks: its row and those of the directories it ships. Called by: voice_worker.
 create or replace function voice_worker.leave(me uuid) returns void

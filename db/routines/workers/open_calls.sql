@@ -1,5 +1,5 @@
--- The few calls that have not ended, from their index. Under row level security Postgres knows nothing
--- of how many rows have a status (comparing an enum is not leakproof), and would read the whole table.
+-- The few calls that have not ended, from their index. Under row level security Postgres does not know
+-- how many rows have a status (comparing an enum is not leakproof), and would read the whole table.
 --
 -- Locks: none. Called by: voice_worker.
 create or replace function voice_worker.open_calls()

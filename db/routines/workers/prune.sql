@@ -1,6 +1,6 @@
--- Deletes what nobody needs any more: workers that have been silent for a week and hold no call,
--- tombstones and deleted rows of before 90 days (an outbox that is shipped later brings its rows back),
--- and counts of users' writes of before an hour.
+-- Deletes rows that are no longer needed: workers without a heartbeat for a week that hold no call,
+-- tombstones and records of deleted rows after 90 days (an outbox that is shipped later restores its
+-- rows), and counts of users' writes after an hour.
 --
 -- With the owner's rights: a worker may not delete tombstones itself. Locks: the rows it deletes; waits
 -- for none. Called by: voice_worker, by sweep.

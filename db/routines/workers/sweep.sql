@@ -1,13 +1,13 @@
--- One sweep: ends calls of workers that have been silent for longer than their limit. A bound of 100
--- workers and 50 calls keeps it short, whatever their transcripts cost; as long as it finds something
--- there may be more. Prunes what nobody needs any more (prune).
+-- One sweep: ends calls of workers without a heartbeat for longer than their limit. A limit of 100
+-- workers and 50 calls keeps it short, even with long transcripts; if it ended calls, there may be more.
+-- Also deletes rows that are no longer needed (prune).
 --
--- sweeper: whoever sweeps; it must have watched for longer than the limits itself.
--- Locks: one sweep at a time (an advisory lock, not waited for); the rows of the lost workers first,
--- so that a heartbeat that comes just now waits or is seen; then calls. Nothing here waits for a lock,
--- so nobody can wait in a circle.
--- Result: {"state": "swept", "lost": {worker: calls}}, or "watching" with the seconds that are left of
--- its own watch, or "another" while another one sweeps. Called by: voice_worker.
+-- sweeper: the calling worker; it must have watched for longer than the limits.
+-- Locks: one sweep at a time (an advisory lock, without waiting); first the rows of the lost workers,
+-- so that a concurrent heartbeat waits or is seen; then calls. Nothing here waits for a lock, so it
+-- can't deadlock.
+-- Result: {"state": "swept", "lost": {worker: calls}}, or "watching" with the seconds that it still has
+-- to watch, or "another" while another worker sweeps. Called by: voice_worker.
 create or replace function voice_worker.sweep(sweeper uuid) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,11 +1,11 @@
 -- Ends those of these calls that are open and still held by one of these workers, with their open
--- legs, at the last time that is known of each. A user may write any time into his call: none of the
--- future counts but the worker's own, whose clock may be ahead.
+-- legs, at the last known time of each. Users may write any time into their calls, so future times are
+-- ignored, except the worker's own, whose clock may be ahead.
 --
--- ids: the calls. holders: the workers, or null for calls that no worker has taken; these end as
+-- ids: the calls. holders: the workers, or null for calls that no worker has claimed; these end as
 -- not_served, the others as worker_lost.
--- Locks: the calls, in the order of their ids, and their open legs. Never waits: a call that somebody
--- writes to just now is left alone, the next sweep is near.
+-- Locks: the calls, in the order of their ids, and their open legs. Never waits: a call that is locked
+-- is skipped until the next sweep.
 -- Result: {worker: number of calls}, "nobody" for those without a worker. Called by: voice_worker.
 create or replace function voice_worker.sweep_calls(ids uuid[], holders uuid[]) returns jsonb
 language sql set search_path = pg_catalog, pg_temp as $$

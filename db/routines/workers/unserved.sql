@@ -1,6 +1,6 @@
--- Rows that wait for an agent, untouched for longer than a time, and that no worker has taken. Whether
--- nobody serves them is LiveKit's to tell, by its rooms. Of calls without an agent, such as those
--- between users, only those that never began.
+-- Rows that wait for an agent, have not changed for a time, and that no worker has claimed. LiveKit's
+-- rooms show whether they are really not served. Calls without an agent, such as those between users,
+-- are included only if they never started.
 --
 -- older_than: that time. Locks: none. Result: id and name of the room. Called by: voice_worker.
 create or replace function voice_worker.unserved(older_than interval)

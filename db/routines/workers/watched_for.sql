@@ -1,7 +1,7 @@
--- For how long the sweeper's own heartbeats have come without a gap: the silence of others tells
--- something only to who could be heard all that time.
+-- How long the sweeper's own heartbeats have had no gap: another worker's missing heartbeats mean
+-- something only if the sweeper's own arrived all that time.
 --
--- sweeper: its id. Locks: none. Result: null if they do not come now. Called by: voice_worker.
+-- sweeper: its id. Locks: none. Result: null if they have stopped. Called by: voice_worker.
 create or replace function voice_worker.watched_for(sweeper uuid) returns interval
 language sql stable set search_path = pg_catalog, pg_temp as $$
     select now() - w.unbroken_since from voice_worker.workers w
