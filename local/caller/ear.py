@@ -1,4 +1,4 @@
-"""What the caller hears: the agent's audio, kept, and where in it there is speech."""
+"""Records the agent's audio for the caller, and finds the speech in it."""
 
 import asyncio
 import bisect
@@ -48,7 +48,7 @@ class Ear:
         """Stop listening; what was heard stays. Safe to call twice, or before listen."""
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):  # as it was told to
+            with contextlib.suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
 
@@ -83,8 +83,8 @@ class Ear:
             stream = rtc.AudioStream(
                 track, sample_rate=RATE_HZ, num_channels=1, frame_size_ms=_FRAME_MS
             )
-        except AssertionError as error:  # how LiveKit says that the track is gone already
-            logger.warning("a track was gone before it was listened to", exc_info=error)
+        except AssertionError as error:  # LiveKit raises this if the track has already ended
+            logger.warning("a track ended before the caller could listen to it", exc_info=error)
             return
         try:
             async for event in stream:

@@ -1,4 +1,4 @@
-"""What can go wrong on the caller's side of a call."""
+"""Errors on the caller's side of a call."""
 
 from local.errors import LocalError
 
@@ -12,4 +12,4 @@ class TooLateError(CallerError):
 
 
 class NobodyAnsweredError(TooLateError):
-    """No agent came into the room in time."""
+    """No agent joined the room in time."""

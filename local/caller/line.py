@@ -1,4 +1,4 @@
-"""The caller's connection to a room: there from join to leave, then done with."""
+"""The caller's connection to a room, from join to leave; it is not reused."""
 
 import asyncio
 from collections.abc import Callable
@@ -60,7 +60,7 @@ class Line:
         await self.room.local_participant.unpublish_track(self._track.sid)
 
     def mute(self) -> None:
-        """Mute the microphone; the others are told."""
+        """Mute the microphone; LiveKit notifies the others."""
         self._track.mute()
 
     def unmute(self) -> None:

@@ -58,7 +58,7 @@ class Microphone:
         self._cut()
         self._stopping = True
         if self._task is not None:
-            # Not cancelled: LiveKit complains of a frame whose taker has gone. It ends in 100 ms.
+            # No cancel: LiveKit logs an error for a frame without a receiver. It ends in 100 ms.
             await self._task
             self._task = None
             await self.source.aclose()
@@ -70,7 +70,7 @@ class Microphone:
         return utterance
 
     def hush(self) -> None:
-        """Break off what is being said and forget what waits."""
+        """Stop the current sound and discard the queued ones."""
         self.source.clear_queue()
         self._cut()
 

@@ -33,14 +33,14 @@ class Caller:
     Args:
         server: The LiveKit server.
         room: Name of the room.
-        identity: The caller's, unique in the room; a second one of the same identity throws out
-            the first.
-        name: For people; the identity if None.
-        metadata: The caller's, signed in the token.
-        attributes: Likewise.
-        role: What LiveKit takes it for.
-        voice: Needed to speak texts and to transcribe; sounds and files go without.
-        hear_anyone: Listen to whoever publishes audio, not only to agents.
+        identity: The caller's, unique in the room; a second participant with the same identity
+            disconnects the first.
+        name: The display name; the identity if None.
+        metadata: The caller's metadata, signed in the token.
+        attributes: The caller's attributes, signed in the token.
+        role: The kind of participant for LiveKit.
+        voice: Needed to speak texts and to transcribe, not for sounds and files.
+        hear_anyone: Listen to all participants, not only to agents.
         keep_audio: Keep what is heard; needed to transcribe.
     """
 
@@ -80,7 +80,7 @@ class Caller:
     async def __aexit__(self, *_: object) -> None:
         await self.hang_up()
 
-    # Coming and going
+    # Joining and leaving
 
     async def join(
         self, *, create: bool = True, room_metadata: str = "", muted: bool = False
@@ -118,7 +118,7 @@ class Caller:
         await self.join(create=False)
 
     def mute(self) -> None:
-        """Mute the microphone; the others are told."""
+        """Mute the microphone; LiveKit notifies the others."""
         self._joined().mute()
 
     def unmute(self) -> None:
@@ -136,7 +136,7 @@ class Caller:
         metadata: str | None = None,
         attributes: dict[str, str] | None = None,
     ) -> None:
-        """Change what the others are told of it; the role has to allow it."""
+        """Change the name, metadata or attributes that others see; the role has to allow it."""
         me = self._joined().room.local_participant
         if name is not None:
             await me.set_name(name)
@@ -174,13 +174,13 @@ class Caller:
         return self._joined().microphone.say(sound)
 
     def hush(self) -> None:
-        """Break off what is being said."""
+        """Stop the current speech."""
         self._joined().microphone.hush()
 
     # Hearing
 
     def agent(self) -> rtc.RemoteParticipant | None:
-        """Return the agent in the room, or with hear_anyone whoever is there; None if nobody."""
+        """Return the agent in the room, or with hear_anyone any participant; None if none."""
         others = self._line.room.remote_participants.values() if self._line else ()
         return next((other for other in others if self._hears(other)), None)
 

@@ -1,4 +1,4 @@
-"""The caller's dealings with the LiveKit server outside a room: rooms, tokens, dispatch."""
+"""The caller's requests to the LiveKit server outside a room: rooms, tokens, dispatch."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,11 +11,11 @@ from local.caller.errors import CallerError
 
 @dataclass(frozen=True)
 class Role:
-    """What LiveKit takes a participant for.
+    """The kind and rights of a participant.
 
     Attributes:
         kind: A caller by phone is "sip".
-        hidden: The others are not told of it, as of a supervisor who listens in.
+        hidden: Others do not see it, such as a supervisor who listens in.
         may_change_itself: It may change its name, metadata and attributes.
     """
 
@@ -35,7 +35,7 @@ class Server:
         url: ws://, wss://, http:// or https://.
         api_key: Name of the key.
         api_secret: The key's secret; not in the repr.
-        agent_name: Whom to dispatch to rooms made here; empty: the server does by itself.
+        agent_name: The agent to dispatch to rooms created here; empty: automatic dispatch.
     """
 
     url: str
@@ -46,7 +46,7 @@ class Server:
     async def create_room(self, name: str, metadata: str = "", *, job_metadata: str = "") -> str:
         """Create the room as a front end does, and return its sid.
 
-        A room of that name that is there already is left as it is.
+        An existing room with that name stays unchanged.
 
         Args:
             name: Of the room.
@@ -80,7 +80,7 @@ class Server:
             raise CallerError(f"no agent for room {room} at {self.url}: {error}") from error
 
     async def delete_room(self, name: str) -> None:
-        """Delete the room, which sends everybody out of it.
+        """Delete the room, which disconnects everybody.
 
         Raises:
             CallerError: The server cannot be reached or refuses.

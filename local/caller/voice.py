@@ -10,7 +10,7 @@ from local.caller.sound import Samples, Sound, decode, encode_wav
 
 
 class Voice:
-    """The caller's voice, and the pen that writes down what he hears.
+    """The caller's text to speech and speech to text.
 
     Utterances are cached by their text for the life of the object.
 

@@ -1,1 +1,1 @@
-"""Calls that follow a script, and how they are told: for `call` and `demo`."""
+"""Scripted calls and their transcripts, for `call` and `demo`."""

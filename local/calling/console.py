@@ -1,4 +1,4 @@
-"""Conversations for people to read, and for programs."""
+"""Renders conversations for people and for programs."""
 
 import logging
 import sys
@@ -13,13 +13,13 @@ from local.calling.transcript import Turn, Who
 
 @dataclass
 class CallReport:
-    """How one call went.
+    """The result of one call.
 
     Attributes:
         room: Name of the room.
         identity: The caller's.
         turns: What both sides said, in order.
-        error: What went wrong; None if nothing did.
+        error: Why it failed; None if it did not.
     """
 
     room: str
@@ -33,12 +33,12 @@ class CallReport:
 
 
 def quiet_livekit() -> None:
-    """Keep LiveKit's log out of a conversation: what matters is raised, too."""
+    """Keep LiveKit's log out of a conversation; its errors are also raised."""
     logging.getLogger("livekit").setLevel(logging.CRITICAL)
 
 
 def turn_line(turn: Turn, label: str = "") -> Text:
-    """Return a turn as one line; the label tells calls apart."""
+    """Return a turn as one line; the label identifies the call."""
     is_agent = turn.who is Who.AGENT
     line = Text(f"{label} " if label else "", style="dim")
     line.append(f"{turn.who:>6}: ", style="bold green" if is_agent else "bold cyan")
@@ -56,5 +56,5 @@ def print_turn(console: Console, turn: Turn, label: str = "") -> None:
 
 
 def print_failure(error: Exception, label: str = "") -> None:
-    """Print what went wrong with a call, in one line on stderr."""
+    """Print why a call failed, in one line on stderr."""
     print(f"{f'call {label}: ' if label else ''}{error}", file=sys.stderr)

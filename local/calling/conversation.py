@@ -1,4 +1,4 @@
-"""A whole call, played by a script: greeting, what is said, replies, interruptions, the end."""
+"""Plays a whole call from a script: greeting, lines, replies, interruptions, the end."""
 
 import asyncio
 import contextlib
@@ -50,9 +50,9 @@ class Script:
     Attributes:
         lines: Said in this order.
         hang_up: When the call ends.
-        hang_up_after_s: End the call so many seconds after joining, whatever happens then.
-        rejoin_after_s: Before the last line leave, stay away so many seconds, and come again.
-        answer_s: How long an agent may take to come.
+        hang_up_after_s: End the call this many seconds after joining, whatever happens.
+        rejoin_after_s: Leave before the last line, and rejoin after this many seconds.
+        answer_s: Seconds until an agent must have joined.
     """
 
     lines: tuple[Line, ...]
@@ -64,19 +64,19 @@ class Script:
 
 @dataclass(frozen=True)
 class _Reply:
-    """A reply of the agent that goes on; times are time.monotonic() seconds."""
+    """A reply of the agent that has not ended; times are time.monotonic() seconds."""
 
     started_at: float
     latency_s: float
 
 
 class Conversation:
-    """Plays a script with a caller; tells each turn, in order, as soon as it is known.
+    """Plays a script with a caller; reports each turn, in order, as soon as it is known.
 
     Args:
-        caller: Not yet in the room; whoever made it leaves it if the conversation fails.
+        caller: Not yet in the room; its owner must leave the room if the conversation fails.
         script: What to do.
-        on_turn: Told each turn.
+        on_turn: Called with each turn.
         listen: Transcribe what the agent says.
         room_metadata: For the room, if it is created.
         create_room: Create the room before joining.
@@ -102,7 +102,7 @@ class Conversation:
         """Hold the conversation, hang up and return its turns.
 
         Raises:
-            CallerError: Nobody answered, a reply did not come, the room closed.
+            CallerError: No agent joined, a reply is missing, or the room closed.
         """
         sounds = await asyncio.gather(*(self._caller.prepare(x.what) for x in self._script.lines))
         await self._caller.join(create=self._create_room, room_metadata=self._room_metadata)

@@ -1,4 +1,4 @@
-"""Where the LiveKit server and the voice are, from the environment or a file of KEY=value lines."""
+"""The LiveKit server and the voice, from the environment or a file of KEY=value lines."""
 
 import os
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The turns of a conversation, told in order while transcription lags behind."""
+"""Reports the turns of a conversation in order, although transcription is delayed."""
 
 import asyncio
 import time
@@ -53,8 +53,8 @@ class Transcript:
     """Collects turns; use as `async with`, whose end waits for the last transcript.
 
     Args:
-        on_turn: Told each turn, in order.
-        hear: Transcribes what the agent said between two monotonic times; None: nobody does.
+        on_turn: Called with each turn, in order.
+        hear: Transcribes the agent's speech between two monotonic times; None: no transcripts.
     """
 
     def __init__(self, on_turn: Callable[[Turn], None], hear: Hear | None) -> None:
@@ -84,7 +84,7 @@ class Transcript:
         self._queue.put_nowait(Turn(Who.CALLER, text, started_at - zero, ended_at - zero))
 
     def tell_agent(self, turn: AgentTurn) -> None:
-        """Add what the agent said; it is transcribed behind the conversation's back."""
+        """Add what the agent said; it is transcribed in the background."""
         self._queue.put_nowait(turn)
 
     async def _write(self) -> None:

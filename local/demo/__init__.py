@@ -1,4 +1,4 @@
-"""`python -m local demo`: the whole stack, a worker, one conversation, and what it left."""
+"""`python -m local demo`: runs the stack, a worker and one call, and prints the recorded rows."""
 
 import argparse
 import asyncio
@@ -71,7 +71,7 @@ async def _until_signal(json_file: Path | None) -> int:
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def stop() -> None:
-        # Once only: a second Ctrl-C must not cut the stopping short, which takes seconds at most.
+        # Only once: a second Ctrl-C must not interrupt the stop, which takes only seconds.
         if not demo.cancelling():
             demo.cancel()
 
@@ -113,7 +113,7 @@ async def _hold_call(
             if json_file is not None:
                 await asyncio.to_thread(json_file.write_text, rows.as_json(), encoding="utf-8")
             if missing := rows.missing():
-                raise _GapsError("the call is not wholly recorded: " + "; ".join(missing))
+                raise _GapsError("the call is not fully recorded: " + "; ".join(missing))
 
 
 async def _call(stack: Stack, process: Child, console: Console, pulse: Pulse) -> Rows:

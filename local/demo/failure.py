@@ -1,4 +1,4 @@
-"""What a demo that failed says at its end: what happened, why, and where the whole logs are."""
+"""The final message of a failed demo: what happened, why, and where the full logs are."""
 
 import shutil
 import time
@@ -17,7 +17,7 @@ _PARTS: Final = {
     "postgres": "Postgres",
 }
 _UNHELPFUL: Final = {"livekit", "postgres"}
-"""Logs whose errors are those of others, such as a client that has gone away."""
+"""Logs whose errors have other causes, such as a client that disconnected."""
 
 
 class KeptLogs:
@@ -37,7 +37,7 @@ class KeptLogs:
             shutil.copy(log, self.directory)
 
     def summary(self) -> str:
-        """Return the last errors of each part in words, and where the logs are."""
+        """Return the last errors of each part as text, and the directory of the logs."""
         if not self.directory.is_dir():
             return ""
         lines: list[str] = []

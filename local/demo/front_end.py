@@ -1,4 +1,4 @@
-"""What a front end does around a call: the row first, then the room, then the token."""
+"""Does what a front end does for a call: creates the row, then the room, then the token."""
 
 import json
 import time
@@ -14,11 +14,11 @@ from local.sql import sql
 
 @dataclass(frozen=True)
 class Placed:
-    """A call that is about to happen.
+    """A call that is about to start.
 
     Attributes:
-        call_id: Of its row, which is pending.
-        caller: Has its token, and is not yet in the room, which exists.
+        call_id: Id of its pending row.
+        caller: The caller, with a token, not yet in the room, which exists.
     """
 
     call_id: UUID
@@ -26,7 +26,7 @@ class Placed:
 
 
 async def place_call(connection: asyncpg.Connection, server: Server, voice: Voice) -> Placed:
-    """Insert a user and a pending call, make the room with its id, and let the caller in.
+    """Insert a user and a pending call, create the room with its id, and make a token.
 
     Raises:
         CallerError: LiveKit refuses the room.

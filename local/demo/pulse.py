@@ -1,4 +1,4 @@
-"""No long silence: while nothing else is printed, a line says what is being waited for."""
+"""Prints what the demo waits for when nothing else has been printed for a while."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ _TICK_S: Final = 0.25
 
 
 class Pulse:
-    """Prints the demo's lines, and one of its own when there was none for SILENCE_S seconds."""
+    """Prints the demo's lines, and a line of its own after SILENCE_S seconds without one."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -25,17 +25,17 @@ class Pulse:
     def progress(self, text: str) -> None:
         """Print a progress line with the seconds since the start."""
         self._doing = text.partition(",")[0]
-        self._tell(text)
+        self._print_line(text)
 
     def say(self, print_line: Callable[[], None], doing: str) -> None:
-        """Print a line of the conversation; `doing` names what goes on after it."""
+        """Print a line of the conversation; `doing` names the next activity."""
         print_line()
         self._doing = doing
         self._last_at = time.monotonic()
 
     @asynccontextmanager
     async def beating(self) -> AsyncIterator[None]:
-        """Watch over the silence for the length of the block."""
+        """Print such lines for the duration of the block."""
         task = asyncio.create_task(self._beat())
         try:
             yield
@@ -46,9 +46,9 @@ class Pulse:
         while True:
             await asyncio.sleep(_TICK_S)
             if time.monotonic() - self._last_at >= SILENCE_S:
-                self._tell(f"{self._doing} ...")
+                self._print_line(f"{self._doing} ...")
 
-    def _tell(self, text: str) -> None:
+    def _print_line(self, text: str) -> None:
         self._last_at = time.monotonic()
         seconds = self._last_at - self._began_at
         self._console.print(Text(f"{seconds:5.1f} s  {text}", style="dim"))

@@ -33,7 +33,7 @@ class Rows:
     usage: list[Row]
 
     def missing(self) -> list[str]:
-        """Return what a whole conversation should have left and did not; empty if all is right."""
+        """Return which rows of a complete conversation are missing; empty if none."""
         said = {role: [m for m in self.messages if m["role"] == role] for role in _SPEAKERS}
         humans = [leg for leg in self.participants if leg["participant_type"] != "agent"]
         checks = {

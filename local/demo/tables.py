@@ -1,4 +1,4 @@
-"""The rows of a call as tables for people; times of day are UTC, as Postgres gave them."""
+"""Renders the rows of a call as tables; times of day are UTC."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -23,7 +23,7 @@ def draw(rows: Rows, console: Console) -> None:
 
 
 def call_table(call: Row) -> Table:
-    """Return the call's own row, a column of it a line."""
+    """Return the call's row, with one line per column."""
     table = _table("voice_calls", "column", "value")
     table.show_header = False
     names = (
@@ -49,7 +49,7 @@ def call_table(call: Row) -> Table:
 
 
 def participants_table(participants: Iterable[Row]) -> Table:
-    """Return the legs: one line for each time somebody joined."""
+    """Return the legs, with one line for each time a participant joined."""
     table = _table("call_participants", "who", "type", "joined", "left", "seconds", "why it left")
     for leg in participants:
         _add(
@@ -65,7 +65,7 @@ def participants_table(participants: Iterable[Row]) -> Table:
 
 
 def messages_table(messages: Iterable[Row]) -> Table:
-    """Return what was said; latency is the time from the caller's last word to the first sound."""
+    """Return the turns; the latency is from the caller's last word to the first sound."""
     table = _table("voice_messages", "#", "role", "content", "tokens", "latency", "interrupted")
     for message in messages:
         latency_ms = message["e2e_latency_ms"]
@@ -84,8 +84,7 @@ def messages_table(messages: Iterable[Row]) -> Table:
 def usage_table(usage: Iterable[Row]) -> Table:
     """Return the requests to models, summed over each kind and model.
 
-    Of requests it says how many were cancelled or have estimated figures, of tokens how many were
-    cached.
+    It also counts cancelled and estimated requests, and cached tokens.
     """
     table = _table(
         "voice_usage",
@@ -133,7 +132,7 @@ def _add(table: Table, *values: Any) -> None:
 
 
 def _text(value: Any) -> Text:
-    """Return a cell; what people said may hold brackets, which are no markup here."""
+    """Return a cell; brackets in spoken words are not markup."""
     if value is None or value == "":
         return Text("-", style="dim")
     if isinstance(value, datetime):
@@ -142,7 +141,7 @@ def _text(value: Any) -> Text:
 
 
 def _short(identity: str) -> str:
-    """Return an identity that takes no more room than a name; the JSON has it whole."""
+    """Return an identity cut to the width of a name; the JSON has all of it."""
     return identity if len(identity) <= _NAME else f"{identity[: _NAME - 1]}…"
 
 
@@ -151,7 +150,7 @@ def _sum(rows: Iterable[Row], column: str) -> int:
 
 
 def _with(number: int, **parts: int) -> str | None:
-    """Return a number with those of its parts that are not 0, such as `3 (1 cancelled)`."""
+    """Return a number and those of its parts that are not 0, such as `3 (1 cancelled)`."""
     told = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
     return None if not number else f"{number} ({told})" if told else str(number)
 

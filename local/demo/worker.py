@@ -1,4 +1,4 @@
-"""The real worker as a process of its own, and the migrations before it."""
+"""Runs the migrations, and the real worker as a separate process."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ SETTINGS: Final = {
     "AGENT_TTS_MODEL": "piper-joe",
     "AGENT_TURN_DETECTION": "vad",  # the end-of-turn model is not among the local models
     "AGENT_HTTP_PORT": "0",
-    "AGENT_REJOIN_GRACE_S": "1",  # nobody comes back to the demo's call
+    "AGENT_REJOIN_GRACE_S": "1",  # the demo's caller does not rejoin
     "AGENT_LOG_FORMAT": "json",
 }
 
@@ -34,7 +34,7 @@ async def migrate(stack: Stack, directory: Path) -> None:
     """Apply the migrations to the stack's database, as an operator does.
 
     Raises:
-        StartError: They failed; shows what they said.
+        StartError: They failed; the message has their output.
     """
     child = _python("migrations", ["db", "migrate"], stack, directory)
     await child.start()
@@ -47,10 +47,10 @@ async def migrate(stack: Stack, directory: Path) -> None:
 
 @asynccontextmanager
 async def worker(stack: Stack, directory: Path) -> AsyncIterator[Child]:
-    """Run the worker for the length of the block; it takes calls when the block begins.
+    """Run the worker for the duration of the block, which starts once it accepts calls.
 
     Raises:
-        StartError: It did not register with LiveKit; shows the end of its log.
+        StartError: It did not register with LiveKit; the message has the end of its log.
     """
     child = _python("worker", ["agent", "start"], stack, directory)
     child.grace_s = _STOP_S
@@ -59,17 +59,17 @@ async def worker(stack: Stack, directory: Path) -> AsyncIterator[Child]:
         await _registered(child)
         yield child
     except asyncio.CancelledError:
-        child.grace_s = 1.0  # somebody pressed Ctrl-C: nothing of the demo's is worth the wait
+        child.grace_s = 1.0  # after Ctrl-C, do not wait for the demo's call
         raise
     finally:
         await asyncio.shield(child.stop())
 
 
 async def stopped(child: Child) -> None:
-    """Ask the worker to stop and wait until it has shipped everything and is gone.
+    """Stop the worker and wait until it has shipped everything and exited.
 
     Raises:
-        StartError: It did not end well, or not in time.
+        StartError: It exited with an error, or not in time.
     """
     await child.stop()
     code = await child.wait()
@@ -79,7 +79,7 @@ async def stopped(child: Child) -> None:
 
 def _python(name: str, module: list[str], stack: Stack, directory: Path) -> Child:
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("AGENT_")}
-    # What a worker leaves behind that was killed goes with the directory.
+    # The directory is removed with the files of a worker that was killed.
     temporary = directory / "tmp"
     temporary.mkdir(exist_ok=True)
     own = {
@@ -92,7 +92,7 @@ def _python(name: str, module: list[str], stack: Stack, directory: Path) -> Chil
         [sys.executable, "-m", *module],
         log=directory / f"{name}.log",
         env={**inherited, **stack.env(), **SETTINGS, **own},
-        cwd=directory,  # a .env of the project is for the project's own worker
+        cwd=directory,  # not the project's directory, whose .env is for the project's own worker
     )
 
 
