@@ -4132,7 +4132,7 @@ $routine$;
 
     -- prices/policies.sql
     execute $routine$
--- Which rows of model_prices somebody sees and writes: everybody reads all, admins write.
+-- Which rows of model_prices a role may read and write: everybody reads all, admins write.
 alter table public.model_prices enable row level security;
 drop policy if exists model_prices_select_all on public.model_prices;
 create policy model_prices_select_all on public.model_prices
@@ -4549,7 +4549,7 @@ on conflict (only_row) do update set
     updated_at = now();
 $routine$;
 
-    update voice_worker.schema_version v set routines = 'b59e6a34b5462ba2c30e486830ced0fe4b4b8ee57eda9c59f1de4da233f939ed' || ' ' || (
+    update voice_worker.schema_version v set routines = 'b5186c2c2e63c413859a7a0e7030780f6b00edc9b40c61da6b2dee5bcc0a44d8' || ' ' || (
     -- Where they were applied, and how many there are now: in a restored dump some are missing, and
     -- "drop ... cascade" of something else takes some along.
     select

@@ -135,7 +135,7 @@ def _programs(directory: Path, owner: tuple[int, int] | None) -> Path:
         )
     if _open_to_all(package / inside):
         return package / inside
-    # The project is below /root, where nobody can't read the wheel: copy it beside the data.
+    # User nobody can't read a wheel below /root: copy it beside the data.
     copy = directory / package.name
     libraries = package.with_name(f"{package.name}.libs")
     for source in (package, libraries):

@@ -133,12 +133,12 @@ async def _call(stack: Stack, process: Child, console: Console, pulse: Pulse) ->
 
 
 async def _converse(caller: Caller, console: Console, pulse: Pulse) -> None:
-    def told(turn: Turn) -> None:
+    def print_and_note(turn: Turn) -> None:
         after = "caller: listening" if turn.who is Who.CALLER else "caller: speaking"
         pulse.say(partial(print_turn, console, turn), after)
 
     async with caller:
-        await Conversation(caller, SCRIPT, on_turn=told, create_room=False).run()
+        await Conversation(caller, SCRIPT, on_turn=print_and_note, create_room=False).run()
 
 
 async def _ended(connection: asyncpg.Connection, call_id: UUID) -> None:

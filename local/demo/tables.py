@@ -151,8 +151,8 @@ def _sum(rows: Iterable[Row], column: str) -> int:
 
 def _with(number: int, **parts: int) -> str | None:
     """Return a number and those of its parts that are not 0, such as `3 (1 cancelled)`."""
-    told = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
-    return None if not number else f"{number} ({told})" if told else str(number)
+    detail = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
+    return None if not number else f"{number} ({detail})" if detail else str(number)
 
 
 def _cost(rows: list[Row]) -> Any:

@@ -84,8 +84,8 @@ def _span(span: Span, scale: float) -> Iterator[str]:
     x, y = _LEFT + span.start * scale, _y(span.lane)
     width = max(3.0, (span.end - span.start) * scale)
     cut = ", interrupted" if span.interrupted else ""
-    told = f"{span.text} ({span.end - span.start:.1f} s{cut})"
-    yield f"<g><title>{_safe(told)}</title>"
+    title = f"{span.text} ({span.end - span.start:.1f} s{cut})"
+    yield f"<g><title>{_safe(title)}</title>"
     yield (
         f'<rect class="{span.kind}" x="{x:.1f}" y="{y}" width="{width:.1f}" height="{_BAR}"'
         ' rx="5"/>'

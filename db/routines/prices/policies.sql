@@ -1,4 +1,4 @@
--- Which rows of model_prices somebody sees and writes: everybody reads all, admins write.
+-- Which rows of model_prices a role may read and write: everybody reads all, admins write.
 alter table public.model_prices enable row level security;
 drop policy if exists model_prices_select_all on public.model_prices;
 create policy model_prices_select_all on public.model_prices
