@@ -35,10 +35,10 @@ demo-newest: | $(UV) ## the demo with the newest versions that pyproject.toml al
 up: $(SYNCED) ## LiveKit, Postgres and models on this machine until Ctrl-C; settings in .env.local
 	@$(RUN) python -m local up --env-file .env.local
 
-# Tests in real rooms mostly wait, so one process more than two cores have; they begin, since a long
-# file that begins last is waited for by all. The order is that of tests/conftest.py.
+# Tests in real rooms begin, since a long file that begins last is waited for by all; the order is that
+# of tests/conftest.py. A third process would make speech in real time late on two cores.
 test: $(SYNCED) ## all tests but the slow ones of the fault list
-	@$(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not slow_fault" $(PYTEST)
+	@$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow_fault" $(PYTEST)
 
 test-fast: $(SYNCED) ## what needs no room, on the newest Postgres only
 	@$(RUN) pytest -n 2 --dist loadfile -m "not oldest_postgres" tests/unit tests/postgres $(PYTEST)

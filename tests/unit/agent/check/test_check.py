@@ -91,7 +91,7 @@ async def test_no_secret_is_printed(
 
 async def test_it_is_a_program_of_its_own(tmp_path: Path) -> None:
     """Whose process has what the table says, and an exit code."""
-    ended = await agent("check", cwd=tmp_path, **AWAY, **SECRETS, **SERVERS)
+    ended = await agent("check", cwd=tmp_path, **AWAY | SECRETS | SERVERS)
     assert (ended.code, ended.err) == (1, "")
     assert "checks failed" in ended.out
     assert "hidden" not in ended.out
