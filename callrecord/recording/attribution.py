@@ -1,7 +1,7 @@
-"""Attribution: which session's a request is, and whether LiveKit's metrics say anything new of it.
+"""Attribution: which session made a request, and whether LiveKit's metrics add anything to it.
 
-A request goes one way: a patched stream gives it to the meter, the meter gives it to this, this to
-the turns of its session, whose ledger gives it to its message and records it.
+A request goes one way: a patched stream passes it to the meter, the meter to `Attribution`, and
+`Attribution` to the turns of its session. Their ledger links it to its message and records it.
 """
 
 from collections.abc import Callable
@@ -26,14 +26,14 @@ from callrecord.recording.usage.meter import Meter
 from callrecord.recording.usage.reconciliation import Reconciliation
 
 _KEPT: Final = 512
-"""Requests of which more may be reported."""
+"""How many requests are remembered, as more may be reported about each."""
 
 
 class Attribution:
-    """Brings each request to the turns of its session, once, whoever reports it.
+    """Passes each request to the turns of its session, once, no matter what reports it.
 
     Attributes:
-        meter: Sees requests by itself.
+        meter: Observes requests directly, without LiveKit's metrics.
     """
 
     def __init__(
@@ -44,13 +44,13 @@ class Attribution:
         *,
         drain_s: float,
     ) -> None:
-        """Begin.
+        """Make the meter.
 
         Args:
             guard: Makes handlers safe.
-            reconciliation: Is told what LiveKit's metrics have reported.
-            sessions: Gives the turns of all sessions; the first take what is no session's.
-            drain_s: Seconds that a request which was cut may go on, to report its usage.
+            reconciliation: Receives what LiveKit's metrics report.
+            sessions: Returns the turns of all sessions; the first get requests of no session.
+            drain_s: Seconds that a cancelled request may go on, to report its usage.
         """
         self.meter = Meter(guard("request", self._request), drain_s=drain_s)
         self._reconciliation = reconciliation
@@ -58,7 +58,7 @@ class Attribution:
         self._turns_of: Recent[UUID, Turns] = Recent(_KEPT)
 
     def metrics(self, turns: Turns, event: MetricsCollectedEvent) -> None:
-        """Record a request that a session's metrics report, if it was not seen by itself."""
+        """Record a request that a session's metrics report, unless the meter has observed it."""
         found = event.metrics
         rows = self._known(turns, found)
         if rows is None and (usage := usage_of(found)) is not None:
@@ -69,7 +69,7 @@ class Attribution:
                 self._reconciliation.reported(usage_id, found.metadata)
 
     def _request(self, usage: Usage) -> None:
-        """Record a request that was seen, or more of one."""
+        """Record a request that the meter observed, or an update of one."""
         turns = self._turns_of.get(usage.id)
         if turns is None:
             asker = self.meter.asker_of(usage)
@@ -80,7 +80,7 @@ class Attribution:
         turns.requested(usage)
 
     def _known(self, turns: Turns, metrics: AgentMetrics) -> list[UUID] | None:
-        """Return the rows of a request that was seen by itself; None of one that was not."""
+        """Return the rows of a request that the meter observed; None if it did not."""
         match metrics:
             case LLMMetrics() | TTSMetrics() if self.meter.counts(metrics):
                 return self.meter.rows_of(metrics.request_id)
@@ -103,7 +103,7 @@ class Attribution:
 
 
 def _zeros(metrics: AgentMetrics) -> bool:
-    """Whether LiveKit tells zeros, as of a reply that was cut; its own figures are better."""
+    """Whether LiveKit reports zeros, as it does for a cancelled reply; the meter knows better."""
     match metrics:
         case LLMMetrics():
             return not metrics.total_tokens

@@ -1,4 +1,4 @@
-"""The models that a session uses now: an agent may bring its own, in place of the session's."""
+"""The models that a session uses now: an agent may override the session's models."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from livekit.agents.utils import is_given
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Models of a session and its agent; None for one that neither has."""
+    """The models of a session and its agent; None where neither has one."""
 
     stt: STT[Any] | None = None
     llm: LLM[Any] | RealtimeModel | None = None
@@ -20,12 +20,12 @@ class Models:
 
     @property
     def realtime(self) -> RealtimeModel | None:
-        """The realtime model, if one listens and answers."""
+        """The realtime model, if there is one."""
         return self.llm if isinstance(self.llm, RealtimeModel) else None
 
     @property
     def answers_by(self) -> Literal["llm", "realtime"]:
-        """The kind of request that an answer takes."""
+        """The kind of request that produces an answer."""
         return "llm" if self.realtime is None else "realtime"
 
     @property
@@ -43,17 +43,17 @@ class Models:
 
     @property
     def ear(self) -> str:
-        """The part that hears the caller, likewise: "stt" or "realtime_model"."""
+        """The part that hears the caller: "stt" or "realtime_model"."""
         return "realtime_model" if self.hears_itself else "stt"
 
     @property
     def hears_itself(self) -> bool:
-        """Whether a realtime model hears the caller, without a model of its own for that."""
+        """Whether a realtime model hears the caller, without a separate STT."""
         return self.stt is None and self.realtime is not None
 
 
 def named(model: Any) -> str:
-    """Return a model's provider and name, as gaps and reports name it."""
+    """Return a model's provider and name, as usage gaps show them."""
     return f"{model.provider}/{model.model}"
 
 
@@ -67,18 +67,18 @@ def models_of(session: AgentSession[Any]) -> Models:
 
 
 class CurrentModels:
-    """Those of one session, also after its end, when it has no agent any more."""
+    """The models of one session, even after it has closed and has no agent any more."""
 
     def __init__(self) -> None:
         self._session: AgentSession[Any] | None = None
         self._last = Models()
 
     def follow(self, session: AgentSession[Any]) -> None:
-        """Name the session."""
+        """Set the session."""
         self._session = session
 
     def now(self) -> Models:
-        """Return the models in use, or those that were last."""
+        """Return the models in use, or the last ones of a closed session."""
         session = self._session
         if session is None:
             return self._last

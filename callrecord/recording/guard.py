@@ -1,4 +1,4 @@
-"""The guard between an emitter and our handlers: nothing is raised, and nothing is lost."""
+"""The guard around our event handlers: it lets no exception out and loses no event."""
 
 import functools
 from collections import Counter
@@ -11,25 +11,25 @@ from callrecord.privacy import private_logger
 logger = private_logger("voice.recorder")
 
 RAW_LIMIT = 4096
-"""Characters kept of an event that could not be handled."""
+"""How many characters of an unhandled event are kept."""
 
 
 class Guard:
     """Makes handlers safe.
 
-    A timer's handler that always fails has nothing to keep: its failure is kept once, then counted.
+    A timer's handler gets no event to keep: its first failure is kept, later ones are counted.
 
     Attributes:
-        failed: Events that could not be handled, by the handler's name.
+        failed: The number of failures, by the handler's name.
     """
 
     def __init__(self, append: Callable[[Event], None]) -> None:
-        """`append` takes what could not be handled, as it was; it never raises."""
+        """`append` records unhandled events in raw form; it never raises."""
         self._append = append
         self.failed: Counter[str] = Counter()
 
     def __call__(self, name: str, handler: Callable[..., None]) -> Callable[..., None]:
-        """Return the handler, made safe for an emitter: it can't raise and loses nothing."""
+        """Return a version of the handler that never raises and keeps what it could not handle."""
 
         @functools.wraps(handler)
         def guarded(*args: Any, **named: Any) -> None:
@@ -51,5 +51,5 @@ class Guard:
 def _repr(value: Any) -> str:
     try:
         return repr(value)
-    except Exception as error:  # noqa: BLE001 - what could not be handled may not be told either
+    except Exception as error:  # noqa: BLE001 - the value may be broken in any way
         return f"<{type(value).__name__}: {type(error).__name__}>"

@@ -1,4 +1,4 @@
-"""Accepted jobs: each leaves a note on the disk, which outlives a job that dies at once."""
+"""Accepted jobs: each has a note on the disk, in case the job dies before its first event."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,26 +16,26 @@ _UNRECORDED = "callrecord.unrecorded"
 
 
 def not_recorded(ctx: JobContext) -> None:
-    """Have the note of this job stay, so that it becomes a call that failed.
+    """Keep the note of this job, so that it becomes a failed call.
 
-    Said before anything that may end the job: LiveKit keeps the first shutdown reason it is given,
-    and a room that is closed gives one too.
+    Call this before anything that may end the job: LiveKit keeps only the first shutdown reason,
+    and closing the room sets one too.
     """
     ctx.proc.userdata[_UNRECORDED] = ctx.job.id
 
 
 class NotedRequest(JobRequest):
-    """A request whose acceptance leaves a note."""
+    """A request that writes a note when it is accepted."""
 
     def __init__(
         self, request: JobRequest, directory: WorkerDirectory, notes: asyncio.Lock
     ) -> None:
-        """Stand in for LiveKit's request.
+        """Wrap LiveKit's request.
 
         Args:
-            request: LiveKit's.
+            request: LiveKit's request.
             directory: Where the note is written.
-            notes: Held while it is: nobody may take the job for dead meanwhile.
+            notes: Held while the note is written, so that the job is not taken for dead.
         """
         super().__init__(
             job=request.job, on_reject=self._reject_as_before, on_accept=self._accept_with_note
@@ -59,7 +59,7 @@ class NotedRequest(JobRequest):
                 attributes=arguments.attributes,
             )
         except (AssignmentTimeoutError, asyncio.CancelledError):
-            # LiveKit gave the job to somebody else, or took it back: the call is not ours.
+            # LiveKit gave the job to another worker or withdrew it: the call is not ours.
             self._directory.forget_accepted(note)
             raise
 
@@ -67,9 +67,10 @@ class NotedRequest(JobRequest):
 async def at_session_end(
     theirs: Callable[[JobContext], Awaitable[Any]] | None, ctx: JobContext
 ) -> None:
-    """Have the note of a job that ends in order taken back, then do what the agent's code wants.
+    """Arrange that the note of a job that ends normally is removed, then call the agent's hook.
 
-    LiveKit calls this in each job that ends, before the shutdown callbacks; those it tells why.
+    LiveKit calls this at the end of each job. The shutdown callbacks run after it, and only they
+    get the reason.
     """
     place = ctx.proc.userdata.get(PLACE)
 
@@ -81,7 +82,7 @@ async def at_session_end(
         unrecorded = ctx.proc.userdata.get(_UNRECORDED) == ctx.job.id or (
             recording is not None and recording.recorder is None
         )
-        # Of a job that crashed, or could not be recorded, the note is all that tells.
+        # The note is the only trace of a job that crashed or could not be recorded.
         if reason != CRASHED and not unrecorded:
             await asyncio.to_thread(note.unlink, missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""The sockets by which job processes are started: their paths must fit into what systems allow."""
+"""The sockets that start job processes: their paths must not exceed the system's limit."""
 
 import sys
 from multiprocessing.util import get_temp_dir
@@ -9,7 +9,7 @@ from livekit.agents import JobExecutorType
 from callrecord.errors import Stop
 
 _LONGEST_PATH: Final = 107 if sys.platform == "linux" else 103
-"""Characters of a Unix socket's path: sockaddr_un of man 7 unix, less the NUL at its end."""
+"""The longest path of a Unix socket: sockaddr_un in man 7 unix, without the final NUL."""
 
 _NAME: Final = "/listener-01234567"
 """What multiprocessing's forkserver adds to its directory."""
@@ -18,10 +18,10 @@ _NAME: Final = "/listener-01234567"
 def check_temporary_directory(server_options: dict[str, Any]) -> None:
     """Check that job processes can be started with this TMPDIR.
 
-    LiveKit itself would register, accept each job, and fail to start its process.
+    Without this check, LiveKit registers, accepts each job, and fails to start its process.
 
     Args:
-        server_options: What the AgentServer was made with.
+        server_options: The options of the AgentServer.
 
     Raises:
         Stop: The path is too long.
@@ -30,7 +30,7 @@ def check_temporary_directory(server_options: dict[str, Any]) -> None:
     forks = server_options.get("multiprocessing_context", default) == "forkserver"
     if not forks or server_options.get("job_executor_type") is JobExecutorType.THREAD:
         return
-    # Below TMPDIR; a newer Python takes another directory where that is too long.
+    # It is below TMPDIR; a newer Python picks another directory if TMPDIR is too long.
     directory = get_temp_dir()
     too_long = len(directory) + len(_NAME) - _LONGEST_PATH
     if too_long > 0:

@@ -1,4 +1,4 @@
-"""LiveKit's rooms: which there are, and who is in them."""
+"""LiveKit's rooms: which ones exist, and who is in them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,23 +12,23 @@ TIMEOUT_S = 10.0
 
 
 class Rooms:
-    """Asks the LiveKit project that its own environment names tell of."""
+    """Queries the LiveKit project that the LIVEKIT_* environment variables name."""
 
     async def there(self, names: list[str]) -> set[str]:
-        """Return those of these rooms that the project has.
+        """Return which of these rooms exist.
 
         Raises:
-            Transient: It can't be asked.
+            Transient: LiveKit can't be reached or answers with an error.
         """
         async with _client() as client:
             found = await client.room.list_rooms(api.ListRoomsRequest(names=names))
         return {room.name for room in found.rooms}
 
     async def inside(self, name: str) -> set[str]:
-        """Return the sids of the participants of a room; none if there is no such room.
+        """Return the sids of the participants of a room; an empty set if there is no such room.
 
         Raises:
-            Transient: It can't be asked.
+            Transient: LiveKit can't be reached or answers with an error.
         """
         async with _client() as client:
             try:

@@ -1,6 +1,6 @@
-"""Metadata of jobs, rooms and participants, and the header of a call that is made from it.
+"""The metadata of jobs, rooms and participants, and the call header that is made from it.
 
-Front ends put JSON there by agreement; it may be anything.
+Front ends put JSON there by convention, but it may be any text.
 """
 
 import json
@@ -12,10 +12,10 @@ from callrecord.events import CallStarted, new_id, now
 
 
 def call_header(job: Any, worker_id: UUID, agent_identity: str) -> CallStarted:
-    """Return the first event of a job's call: who it is, and which row it belongs to.
+    """Return the first event of a job's call: it identifies the call and its row.
 
-    Only the job's and the room's metadata are asked for `callId`: both are set by the front end's
-    server, never by a participant.
+    `callId` is read only from the job's and the room's metadata: the front end's server sets both,
+    never a participant.
     """
     room = job.room
     job_metadata, room_metadata = told(job.metadata) or {}, told(room.metadata) or {}
@@ -37,14 +37,14 @@ def call_header(job: Any, worker_id: UUID, agent_identity: str) -> CallStarted:
 
 
 _DEPTH = 32
-"""Levels of nesting that are kept as JSON: readers of a row have limits of their own."""
+"""The deepest nesting that is kept as JSON: readers of a row have limits of their own."""
 
 
 def told(metadata: str) -> dict[str, Any] | None:
-    """Return the JSON object that a room's, job's or participant's metadata is.
+    """Parse the metadata of a room, job or participant.
 
     Returns:
-        An empty one for no metadata; None if it is no object, or nested too deeply to be one.
+        The JSON object; empty without metadata; None if it is not an object or nested too deeply.
     """
     if not metadata:
         return {}

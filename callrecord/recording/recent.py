@@ -1,4 +1,4 @@
-"""What is remembered of a call's newest entries: memory must not grow with a call's length."""
+"""A bounded mapping: memory must not grow with the length of a call."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -8,25 +8,25 @@ V = TypeVar("V")
 
 
 class Recent(Generic[K, V]):
-    """A mapping of its newest entries; the oldest is forgotten for a new one."""
+    """A mapping that keeps the newest entries and drops the oldest."""
 
     def __init__(self, kept: int, forgotten: Callable[[K, V], None] = lambda *_: None) -> None:
-        """Keep so many entries.
+        """Make an empty mapping.
 
         Args:
-            kept: Entries that are kept.
-            forgotten: Gets each entry that is forgotten, when it no longer is in here.
+            kept: The number of entries to keep.
+            forgotten: Called with each dropped entry, after it was removed.
         """
         self._kept = kept
         self._forgotten = forgotten
         self._entries: dict[K, V] = {}
 
     def get(self, key: K) -> V | None:
-        """Return an entry; None if there is none, or it was forgotten."""
+        """Return an entry; None if there is none, or it was dropped."""
         return self._entries.get(key)
 
     def put(self, key: K, value: V) -> None:
-        """Set an entry, which is the newest now."""
+        """Set an entry and make it the newest."""
         self._entries.pop(key, None)
         self._entries[key] = value
         while len(self._entries) > self._kept:
@@ -34,15 +34,15 @@ class Recent(Generic[K, V]):
             self._forgotten(oldest, self._entries.pop(oldest))
 
     def pop(self, key: K) -> V | None:
-        """Take an entry out and return it; None if there is none."""
+        """Remove an entry and return it; None if there is none."""
         return self._entries.pop(key, None)
 
     def values(self) -> list[V]:
-        """Return the entries, the oldest first."""
+        """Return the values, oldest first."""
         return list(self._entries.values())
 
     def items(self) -> list[tuple[K, V]]:
-        """Return keys and entries, the oldest first."""
+        """Return keys and values, oldest first."""
         return list(self._entries.items())
 
     def __contains__(self, key: object) -> bool:

@@ -1,4 +1,4 @@
-"""`record(ctx, session)`: the one line that has somebody's own agent recorded."""
+"""`record(ctx, session)`: the one line that records your own agent."""
 
 import asyncio
 import contextlib
@@ -46,31 +46,31 @@ class Place:
 
 
 class Observer(Protocol):
-    """Is told of what happens in the room, after the recording has taken it in."""
+    """Is notified of what happens in the room, after the recording has processed it."""
 
     def person_joined(self) -> None:
-        """A person is there: one who joined, or a phone that was answered."""
+        """A person has joined, or a phone was answered."""
 
     def person_left(self, leave: Leave) -> None:
-        """A person has left, or a phone that rang was given up."""
+        """A person has left, or a phone stopped ringing unanswered."""
 
     def disconnected(self) -> None:
-        """The agent is out of the room."""
+        """The agent has left the room."""
 
 
 class Recording:
     """The recording of a job's call, from its first event to its last.
 
     Attributes:
-        key: Id of the call's row, unless a front end has made the row before; None if the call is
-            not recorded.
-        recorder: Records; None if the call is not recorded.
+        key: Id of the call's row, unless a front end made the row before; None if the call is not
+            recorded.
+        recorder: None if the call is not recorded.
         people: Who is in the room.
-        ending: How the call ends; its own code may say so.
+        ending: How the call ends; the agent's own code may set it.
     """
 
     def __init__(self, ctx: JobContext, observer: Observer | None = None) -> None:
-        """Make the recording of a job that has not started; `observer` need not be guarded."""
+        """Make the recording, not started yet; `observer` need not be guarded."""
         self.key: UUID | None = None
         self.recorder: Recorder | None = None
         self.people = People()
@@ -87,10 +87,10 @@ class Recording:
         return self._ctx is ctx
 
     def start(self, settings: RecordSettings | None = None) -> CallStarted:
-        """Make the call's outbox file and follow the room to the end of the job.
+        """Make the call's outbox file and record the room until the end of the job.
 
         Args:
-            settings: Instead of what the environment says.
+            settings: Used instead of the environment's settings.
 
         Returns:
             The first event.
@@ -117,8 +117,8 @@ class Recording:
         """Record a session; the same one twice is recorded once.
 
         Returns:
-            What its caller says and no transcript tells yet; None if it is followed already or not
-            recorded.
+            What its caller has said without a transcript yet; None if the session is recorded
+            already or the call is not recorded.
         """
         if self.recorder is None or session in self._sessions:
             return None
@@ -147,7 +147,7 @@ class Recording:
         return self.recorder.attach_session(session)
 
     def entered(self) -> None:
-        """Look who is there: those who came before us are told by no event, or by a late one."""
+        """Record who is in the room: for those who joined before us an event is late or missing."""
         room = self._ctx.room
         if self.recorder is None or not room.isconnected():
             return
@@ -158,32 +158,32 @@ class Recording:
             self._joined(participant)
 
     async def finish(self, shutdown_reason: str = DRAINED) -> None:
-        """Record the end, once; LiveKit calls this when the session is closed and the room left.
+        """Record the end, once; LiveKit calls this after it closed the session and left the room.
 
         Args:
-            shutdown_reason: Why the job was shut down, as LiveKit says.
+            shutdown_reason: LiveKit's reason for the shutdown of the job.
         """
         async with self._finishing:
             if self.recorder is None or self.recorder.finished:
                 return
             try:
                 await self.decide(shutdown_reason)
-                # A session that is not the job's first is closed beside this, by LiveKit too.
+                # LiveKit closes a session that is not the job's first while this runs.
                 if any(map(_runs, self._talking)):
                     await asyncio.wait_for(self._silent.wait(), CLOSE_TIMEOUT_S)
                 await self.recorder.settle()
             except TimeoutError:
                 logger.warning("session not closed in time, its last words may be missing")
-            finally:  # also when another shutdown callback has failed and this one is cancelled
+            finally:  # also when another shutdown callback fails and this one is cancelled
                 self._record_end(self.recorder, shutdown_reason)
                 hang_ups.forget(self._ctx)
             await self.recorder.flush_telemetry()
 
     async def decide(self, shutdown_reason: str = DRAINED) -> End:
-        """Return how the call ended, for good; LiveKit is asked where the job cannot know."""
+        """Decide for good how the call ended; ask LiveKit where the job cannot know."""
         if self.ending.said is None:
             cut = "drained"
-            if self._ctx.is_fake_job():  # somebody has left the console
+            if self._ctx.is_fake_job():  # the user has left the console
                 self.ending.say(End("caller_hangup", now()))
             elif self.ending.is_cut(shutdown_reason):
                 cut = await cut_reason(self._ctx)
@@ -194,7 +194,7 @@ class Recording:
         room, guard = self._ctx.room, recorder.guard
         recorder.attach_room(room)
         room.on("participant_connected", guard("caller joined", self._joined))
-        # A phone is there once it is answered.
+        # A phone counts as a person once it is answered.
         answered = guard("phone answered", lambda _changed, who: self._changed(who))
         room.on("participant_attributes_changed", answered)
         room.on("participant_disconnected", guard("caller left", self._left))
@@ -246,7 +246,7 @@ def _settings() -> RecordSettings:
 def _runs(session: AgentSession[Any]) -> bool:
     try:
         _ = session.current_agent
-    except RuntimeError:  # closed; of a model that was lost LiveKit does not always say so
+    except RuntimeError:  # closed: after a lost model, LiveKit does not always emit "close"
         return False
     return True
 
@@ -254,11 +254,11 @@ def _runs(session: AgentSession[Any]) -> bool:
 def record(ctx: JobContext, session: AgentSession[Any]) -> Recording:
     """Record the job's call: who is there, what is said, what it costs, how it ends.
 
-    To be called in the entrypoint, before `session.start(...)`. It never raises: if the
-    call can't be recorded, one line in the log says why and the call goes on. It changes one thing
-    about the call: the close of a session waits for up to five seconds, instead of two, while
-    something that the caller said has no transcript yet. A further session, for which it is called
-    again, is recorded as part of the same call.
+    Call this in the entrypoint, before `session.start(...)`. It never raises: if the call can't be
+    recorded, one line in the log says why and the call goes on. It changes one thing about the
+    call: the close of a session waits for up to five seconds, instead of two, while something that
+    the caller said has no transcript yet. Call it again for a further session, to record that
+    session as part of the same call.
     """
     known = recording_of(ctx)
     recording = Recording(ctx) if known is None else known
@@ -274,7 +274,7 @@ def record(ctx: JobContext, session: AgentSession[Any]) -> Recording:
 
 
 def recording_of(ctx: JobContext) -> Recording | None:
-    """Return the recording of this job, if one was begun or tried."""
+    """Return the recording of this job, if one was started or tried."""
     known = ctx.proc.userdata.get(_RECORDING)
     return known if isinstance(known, Recording) and known.of(ctx) else None
 
@@ -283,11 +283,11 @@ def _open(ctx: JobContext) -> tuple[CallStarted, OutboxWriter]:
     place = ctx.proc.userdata.get(PLACE)
     if isinstance(place, Place):
         return _open_in(ctx, place)
-    # No server of ours: whoever ships this directory ships this call too.
+    # There is no RecordingServer: another worker or command ships this directory later.
     home = OutboxHome(outbox_dir(os.environ))
     for _ in range(_TRIES):
         directory = home.for_one_job()
-        with contextlib.suppress(FileNotFoundError):  # shipped empty and removed just now
+        with contextlib.suppress(FileNotFoundError):  # a shipper has just removed it, as empty
             return _open_in(ctx, Place(directory, UUID(directory.name)))
     raise FileNotFoundError(f"no directory stays in {home.root}")
 

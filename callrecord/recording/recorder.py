@@ -1,7 +1,7 @@
 """The recorder: turns what happens in a room and a session into events in the outbox.
 
-Nothing here waits, and nothing raises into the call: a handler that fails is logged, counted, and
-what it could not handle is kept in the outbox as it was.
+Nothing here blocks the call or raises into it. A handler's failure is logged and counted, and the
+event is kept in the outbox in raw form.
 """
 
 from collections import Counter
@@ -35,19 +35,19 @@ from callrecord.recording.usage.reconciliation import Reconciliation
 logger = private_logger("voice.recorder")
 
 _OF_REQUESTS = ("request", "metrics_collected", "requests at the end", "turns at the end")
-"""Handlers without which the ledger lacks something."""
+"""Handlers whose failure leaves the ledger incomplete."""
 
 
 class Recorder:
     """Records one call.
 
     Attributes:
-        legs: Who is, and was, in the room.
-        turns: The conversation of the first session, and what is said besides any.
+        legs: Who is, or was, in the room.
+        turns: The conversation of the first session, and what is said outside any session.
         guard: Makes handlers safe: what they can't handle is logged, counted and kept.
-        late: Events after the end, which are not recorded.
-        telemetry: Is told of each event after it was recorded.
-        reconciliation: The ledger beside what the sessions have counted.
+        late: The number of events after the end, which are not recorded.
+        telemetry: Gets each event after it was recorded.
+        reconciliation: Compares the ledger with what the sessions have counted.
     """
 
     def __init__(
@@ -56,9 +56,9 @@ class Recorder:
         """Record to `writer`.
 
         Args:
-            writer: Of the call's outbox file.
-            drain_s: Seconds that a model request which was cut may go on, to tell its usage.
-            mask_keys: Record that callers press keys, and not which.
+            writer: Writes the call's outbox file.
+            drain_s: Seconds that a cancelled model request may go on, to report its usage.
+            mask_keys: Record that callers press keys, but not which ones.
         """
         self._writer = writer
         self.telemetry: Telemetry | None = None
@@ -83,18 +83,18 @@ class Recorder:
 
     @property
     def finished(self) -> bool:
-        """Whether the end of the call is recorded."""
+        """Whether the end of the call was recorded."""
         return self._writer.closed
 
     @property
     def failures(self) -> int:
-        """Events that could not be recorded, or handled; the latter are in the outbox, raw."""
+        """The number of events not recorded or not handled; the outbox has the latter, raw."""
         return self._not_recorded.total() + self.guard.failed.total()
 
     def append(self, event: Event) -> None:
         """Append an event. Never raises and never waits.
 
-        The room may go on after the end of the call, without the agent: that is not recorded.
+        The room may go on without the agent after the end of the call; that is not recorded.
         """
         if self._finished:
             self.late += 1
@@ -112,7 +112,7 @@ class Recorder:
             self.telemetry.observe(event)  # it never raises
 
     def attach_room(self, room: rtc.Room) -> None:
-        """Listen to the room; before it is connected, so that no early event is missed."""
+        """Listen to the room. Call this before it is connected, so that no event is missed."""
         self._on(room, "participant_connected", self.legs.joined)
         self._on(room, "participant_disconnected", self.legs.left)
         self._on(room, "participant_connected", self._came)
@@ -135,13 +135,13 @@ class Recorder:
         )
 
     def attach_session(self, session: AgentSession[None]) -> LastUtterance:
-        """Listen to the session; before it is started.
+        """Listen to the session. Call this before it is started.
 
-        Each has turns of its own: several may talk at once, or one after the other.
+        Each session has its own turns: several may talk at once, or one after the other.
 
         Returns:
-            What the caller says there and no transcript tells yet: the session's close waits for
-            it, and who closes it may wait better.
+            What the caller has said without a transcript yet. The session's close waits for it, but
+            the code that closes the session can wait for it longer.
         """
         self._meter.listen()
         again = self._new_turns() if self._sessions else None
@@ -166,28 +166,28 @@ class Recorder:
         return turns.of_caller.utterance
 
     def entered(self, agent_identity: str) -> None:
-        """Name the agent, which is in the room now."""
+        """Set the identity of the agent, which is in the room now."""
         for turns in (self.turns, *self._sessions):
             turns.of_agent.agent = agent_identity
 
     def look(self, room: rtc.Room) -> None:
-        """Begin the legs of who is in the room: of those who came first no event tells, or late."""
+        """Start the legs of everyone in the room: their join event may be late or missing."""
         joined = self.guard("already there", self.legs.joined)
         for participant in (room.local_participant, *room.remote_participants.values()):
             joined(participant)
 
     def connected(self, at: datetime) -> None:
-        """Caller and agent are both in the room; only the first time counts."""
+        """Record that caller and agent are both in the room; only the first time counts."""
         if not self._connected:
             self._connected = True
             self.append(CallConnected(at=at))
 
     async def settle(self) -> None:
-        """Wait until cut requests have told what they used, before `finish`: a moment at most."""
+        """Wait briefly until cancelled requests have reported their usage, before `finish`."""
         await self._meter.settle()
 
     async def flush_telemetry(self) -> None:
-        """Export what is not exported yet, after `finish`: for a moment at most."""
+        """Export what is not exported yet, after `finish`; waits briefly."""
         if self.telemetry is not None:
             await self.telemetry.stop()
 
@@ -214,7 +214,7 @@ class Recorder:
         self._writer.close()
 
     def gaps(self) -> list[str]:
-        """Return what keeps the ledger from being complete, a line for each model."""
+        """Return why the ledger is incomplete, a line for each model."""
         found = [*self._meter.gaps(), *(gap for turns in self._sessions for gap in turns.gaps())]
         failed = sum(self.guard.failed[name] for name in _OF_REQUESTS)
         if unbooked := self._not_recorded[Usage] + failed:
@@ -244,10 +244,10 @@ class Recorder:
                 turns.of_agent.joined()
 
     def _left(self, participant: rtc.Participant | None) -> None:
-        """Take in that a participant has left, or with None that the room is closed."""
+        """Process that a participant has left; None means that the room is closed."""
         for turns in self._sessions:
             turns.of_caller.left(None if participant is None else participant.identity)
-            # An agent that talks with other agents alone has an audience without people.
+            # An agent that talks only with other agents has an audience without people.
             if participant is not None and is_person(participant) and not self.legs.people:
                 turns.of_agent.deserted()
 

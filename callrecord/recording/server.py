@@ -1,4 +1,4 @@
-"""LiveKit's AgentServer with the shipper in its life cycle: an exchange of one class name."""
+"""LiveKit's AgentServer with a shipper: a drop-in replacement that changes one class name."""
 
 import asyncio
 import contextlib
@@ -36,9 +36,9 @@ Setup = Callable[[JobProcess], Any]
 class RecordingServer(AgentServer):
     """Takes calls, and ships what they record for as long as it runs.
 
-    Takes what AgentServer takes. Its jobs are recorded by `callrecord.record`; a job that dies
-    before it gets there leaves a call that ended as `worker_crashed` all the same, and one that
-    ends in order without it leaves none.
+    It takes AgentServer's options. `callrecord.record` records its jobs. A job that dies before it
+    calls that still leaves a call that ended as `worker_crashed`; a job that ends normally without
+    that call leaves none.
 
     Attributes:
         failed: Whether `run` ended with an error, which LiveKit's command line only logs.
@@ -48,8 +48,8 @@ class RecordingServer(AgentServer):
         """Make a server, as AgentServer does with the same options.
 
         Args:
-            max_calls: Calls at once; without it LiveKit's load alone decides.
-            options: LiveKit's.
+            max_calls: The most calls at once; without it, only LiveKit's load limit applies.
+            options: LiveKit's options.
         """
         super().__init__(**options)
         self.failed = False
@@ -70,12 +70,12 @@ class RecordingServer(AgentServer):
         """Start the shipper, then take calls until closed.
 
         Raises:
-            SystemExit: With code 2: a setting or the schema does not do. LiveKit's command line
-                would log a traceback and go on to drain a worker that never ran.
+            SystemExit: With code 2: a setting or the schema is not valid. For another exception,
+                LiveKit's command line would log a traceback and drain a worker that never ran.
         """
         try:
             require_locks()
-        except Stop as error:  # somebody develops their agent there, and the agent itself works
+        except Stop as error:  # the agent itself works there, which helps in development
             logger.warning("calls are not recorded", extra={"error": str(error)})
             await super().run(devmode=devmode, unregistered=unregistered)
             return
@@ -99,10 +99,10 @@ class RecordingServer(AgentServer):
             raise
         finally:
             self.setup_fnc, self._records = setup, False
-        # Here too: the console ends its loop when this returns, and does not wait for aclose.
+        # The console ends its loop when this returns, and does not wait for aclose.
         await self._stop_shipping()
 
-    if not TYPE_CHECKING:  # its type is LiveKit's
+    if not TYPE_CHECKING:  # type checkers see LiveKit's signature
 
         def rtc_session(self, func: Any = None, **options: Any) -> Any:
             """Register the entrypoint, as AgentServer does with the same options."""
@@ -118,15 +118,15 @@ class RecordingServer(AgentServer):
             await self._stop_shipping()
 
     def ship_settings(self) -> ShipSettings:
-        """Return where to ship from and to: the environment's DATABASE_URL, AGENT_OUTBOX_DIR...
+        """Return the environment's settings for shipping: DATABASE_URL, AGENT_OUTBOX_DIR...
 
         Raises:
-            Stop: One is missing or does not do; one line that says which.
+            Stop: A setting is missing or not valid; one line says which.
         """
         return ShipSettings.of(os.environ)
 
     def job_setup(self, place: Place, setup: Setup | None) -> Setup:
-        """Return what prepares a job's process: the setup given, and the place to write to."""
+        """Return a setup that tells a job's process where to write, then runs the given setup."""
         return partial(_setup, place, setup)
 
     def _start_shipping(self, settings: ShipSettings, *, registered: bool) -> Place:
@@ -149,7 +149,7 @@ class RecordingServer(AgentServer):
         logger.info("outbox taken", extra={"directory": str(path), "files": left})
         try:
             settle(self._directory, alive=set())
-        except OSError:  # a full disk: shipping is what frees it
+        except OSError:  # perhaps a full disk: start anyway, as shipping frees it
             logger.exception("dead jobs not settled, will try again")
         self._shipper.start()
         self._closing.clear()
@@ -181,7 +181,7 @@ class RecordingServer(AgentServer):
     async def _on_request(
         self, theirs: Callable[[JobRequest], Any] | None, request: JobRequest
     ) -> None:
-        """Refuse a job that can't be served; else let the agent's own code decide."""
+        """Refuse a job that can't be served; otherwise let the agent's own code decide."""
         if not self._records:
             await (request.accept() if theirs is None else theirs(request))
             return
@@ -191,7 +191,7 @@ class RecordingServer(AgentServer):
             logger.error(text, extra={"job_id": request.id})
             await request.reject(terminate=False)
             return
-        # A job that is just being launched is in both.
+        # A job that is being launched is in both sets.
         taken = self._starting | {info.job.id for info in self.active_jobs}
         if self._max_calls is not None and len(taken) >= self._max_calls:
             logger.warning("call refused, all places are taken", extra={"job_id": request.id})
@@ -210,7 +210,7 @@ class RecordingServer(AgentServer):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), SETTLE_EVERY_S)
             closing = self._closing.is_set()
-            # No note may be written meanwhile: its job would not be among the living.
+            # No note may be written meanwhile: its job would not be in `alive`.
             async with self._notes:
                 running = set() if closing else {info.job.id for info in self.active_jobs}
                 await self._settle(alive=self._starting | running)
@@ -231,7 +231,7 @@ def _setup(place: Place, theirs: Setup | None, proc: JobProcess) -> None:
 
 
 def _let_exit_pass(loop: asyncio.AbstractEventLoop) -> None:
-    """Have the loop not report a SystemExit as an exception that nobody has taken."""
+    """Keep the loop from reporting a SystemExit as an unretrieved exception."""
     before = loop.get_exception_handler()
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What recording needs to know, from the environment: the names and defaults of our own worker."""
+"""The settings of recording, from the environment: our own worker's names and defaults."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ class RecordSettings:
     """Settings of a recorded call.
 
     Attributes:
-        mask_keys: Record that callers press keys, and not which.
-        drain_s: Seconds that a model request which was cut may go on, to report its usage.
+        mask_keys: Record that callers press keys, but not which ones.
+        drain_s: Seconds that a cancelled model request may go on, to report its usage.
     """
 
     mask_keys: bool = False
@@ -25,10 +25,10 @@ class RecordSettings:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "RecordSettings":
-        """Return what AGENT_MASK_DTMF and AGENT_USAGE_DRAIN_S say; an empty one is not set.
+        """Read AGENT_MASK_DTMF and AGENT_USAGE_DRAIN_S; an empty value counts as not set.
 
         Raises:
-            Stop: One is not valid; one line that says which.
+            Stop: A value is not valid; one line says which.
         """
         drain_s = number(environment, "AGENT_USAGE_DRAIN_S", DRAIN_S)
         if drain_s > LONGEST_DRAIN_S:

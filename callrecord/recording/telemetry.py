@@ -1,11 +1,11 @@
-"""OpenTelemetry: the same facts as in the tables, as spans and metrics, through LiveKit's own.
+"""OpenTelemetry: the facts of the tables as spans and metrics, beside LiveKit's own.
 
-On where OTEL_EXPORTER_OTLP_ENDPOINT is set; the standard's other OTEL_* variables count as well.
-Each span of the job has the call's id, so that a trace finds its row; each turn is a span with its
-row's id. Metrics as in OpenTelemetry's conventions for generative AI (gen_ai.client.*).
+OTEL_EXPORTER_OTLP_ENDPOINT turns it on; the standard's other OTEL_* variables apply as well. Each
+span of the job has the call's id, which leads from a trace to its row. Each turn is a span with
+its row's id. The metrics follow OpenTelemetry's conventions for generative AI (gen_ai.client.*).
 
-Exporters have threads of their own: one that fails or hangs costs its spans, and no call. Their
-last flush has one, too, that nobody waits for: asyncio's own would be joined when the job ends.
+Exporters run in their own threads: one that fails or hangs loses its spans, and the call goes on.
+The last flush runs in daemon threads: asyncio would join its own threads when the job ends.
 """
 
 import asyncio
@@ -28,19 +28,19 @@ logger = private_logger("voice.telemetry")
 
 ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 FLUSH_S: Final = 2.0
-"""Seconds that the end of a call waits for what is not exported yet."""
+"""How many seconds the end of a call waits for the last export."""
 _SHOWS_CONTENT: Final = "LIVEKIT_TELEMETRY_ALLOW_PII"
 _OF_THE_LEDGER: Final = ("gen_ai.client.token.usage", "gen_ai.client.operation.duration")
-"""LiveKit counts these as well, of the requests that it sees: each would be there twice."""
+"""LiveKit emits these too, for the requests that it sees: each would be counted twice."""
 _PROVIDERS: Final[list["MeterProvider"]] = []
-"""Ours of this process: none or one, as it can be set once."""
+"""This process's own meter provider, if there is one: it can be set only once."""
 _KEPT: Final = 512
-"""Rows of which another version may come."""
+"""How many rows are remembered, as another version of each may come."""
 _OPERATIONS: Final = {"llm": "chat", "realtime": "chat", "tts": "speech", "stt": "transcription"}
 
 
 def telemetry_of(header: CallStarted, env: Mapping[str, str] = os.environ) -> "Telemetry | None":
-    """Return the telemetry of a job's call; None if it is off, or cannot be made. Never raises."""
+    """Return the telemetry of a job's call; None if it is off or fails. Never raises."""
     if not env.get(ENDPOINT):
         return None
     try:
@@ -51,13 +51,13 @@ def telemetry_of(header: CallStarted, env: Mapping[str, str] = os.environ) -> "T
 
 
 class Telemetry:
-    """Exports one call: one job, which has a process or a thread of its own."""
+    """Exports one call, which is one job in its own process or thread."""
 
     def __init__(self, header: CallStarted, *, shows_content: bool = False) -> None:
-        """Set LiveKit's exporters up.
+        """Set up the exporters, for LiveKit's spans as well.
 
         Args:
-            header: The call's.
+            header: The first event of the call.
             shows_content: Whether spans may hold what was said.
         """
         from livekit.agents import telemetry
@@ -78,9 +78,9 @@ class Telemetry:
         self._drafts: dict[UUID, Message] = {}
 
     def observe(self, event: Event) -> None:
-        """Take in an event that was recorded; only the first whole version of a row counts.
+        """Export a recorded event; only the first complete version of a row counts.
 
-        Never raises: the event is recorded, whatever becomes of its telemetry.
+        Never raises: the event is recorded even if its telemetry fails.
         """
         try:
             self._observe(event)
@@ -102,7 +102,7 @@ class Telemetry:
 
     async def stop(self) -> None:
         """Export what is left, for FLUSH_S at most."""
-        while self._drafts:  # turns that the end of the call has cut are rows, too
+        while self._drafts:  # turns that the end of the call cut short are rows, too
             self._trace(self._drafts.pop(next(iter(self._drafts))))
         loop = asyncio.get_running_loop()
         flushed = []
@@ -161,7 +161,7 @@ def _flush(
 ) -> None:
     try:
         provider.force_flush(timeout_millis=round(FLUSH_S * 1000))
-    except Exception as error:  # noqa: BLE001 - of an exporter: a span less is no harm
+    except Exception as error:  # noqa: BLE001 - a lost span does no harm
         logger.warning("telemetry not exported", extra={"error": type(error).__name__})
     finally:
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
@@ -169,7 +169,7 @@ def _flush(
 
 
 def _named(header: CallStarted) -> dict[str, Any]:
-    """Return what names the call."""
+    """Return the attributes that identify the call."""
     return {
         "voice.call_id": str(header.row_id),
         "voice.call_key": str(header.key),
@@ -196,7 +196,7 @@ def _tracer_provider() -> "TracerProvider":
 
 
 def _meter_provider() -> "MeterProvider | None":
-    """Return the process's own, that LiveKit's figures go through, too; None: it has another's."""
+    """Return our provider, which LiveKit's metrics use too; None if there is a foreign one."""
     from opentelemetry import metrics
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
