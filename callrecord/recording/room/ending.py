@@ -1,6 +1,6 @@
-"""The ending of a call: what its own code says of it, or else what was seen in the room.
+"""The ending of a call: what the agent's own code reports, or else what the room showed.
 
-LiveKit tells a job in the same words that its worker drains and that its room or its dispatch was
+A job gets the same shutdown reason when its worker drains and when its room or its dispatch is
 deleted: `cut_reason` asks the server which it was.
 """
 
@@ -21,7 +21,7 @@ logger = private_logger("voice.recorder")
 
 CRASHED = "job crashed"
 DRAINED = "parent process shutdown"
-"""What LiveKit gives as a job's shutdown reason, if it was not the agent's own code or the room."""
+"""LiveKit's shutdown reasons for a job that neither the agent's own code nor the room ended."""
 
 ASK_TIMEOUT_S: Final = 2.0
 _BY_THE_AGENT = (CloseReason.USER_INITIATED, CloseReason.TASK_COMPLETED)
@@ -32,8 +32,8 @@ class End:
     """How a call ended.
 
     Attributes:
-        reason: One of those that `callrecord.events` lists.
-        at: When; for a caller's hang-up, when the last one left.
+        reason: One of the end reasons that `callrecord.events` lists.
+        at: When it ended; for a caller's hang-up, when the last caller left.
         detail: Kept in the row, under `metadata.end`.
     """
 
@@ -43,14 +43,14 @@ class End:
 
 
 class Ending:
-    """Takes in what happens, in order, and says how the call ended.
+    """Collects what happens, in order, and decides how the call ended.
 
     Attributes:
-        said: How the call ended as its own code says; None as long as it has said nothing.
+        said: The end that the agent's own code reported; None as long as it reported none.
     """
 
     def __init__(self, people: People) -> None:
-        """`people` are those of the call; they are counted in and out elsewhere."""
+        """`people` are the people of the call; other code updates them."""
         self.said: End | None = None
         self._people = people
         self._disconnected: tuple[datetime, rtc.DisconnectReason.ValueType] | None = None
@@ -59,23 +59,23 @@ class Ending:
         self._hung_up: End | None = None
 
     def say(self, end: End) -> bool:
-        """Take the word of the call's own code; the first counts. Return whether it was."""
+        """Set the end that the agent's own code reports. Return whether it is the first one."""
         if self.said is not None:
             return False
         self.said = end
         return True
 
     def disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
-        """The agent is out of the room: nobody's leave will be reported any more."""
+        """The agent has left the room: nobody's leave will be reported any more."""
         self._disconnected = self._disconnected or (now(), reason)
 
     @property
     def is_disconnected(self) -> bool:
-        """Whether the agent is out of the room."""
+        """Whether the agent has left the room."""
         return self._disconnected is not None
 
     def session_started(self) -> None:
-        """A session talks, perhaps the next one after one that was closed or has failed."""
+        """A session has started, perhaps after another one has closed or failed."""
         self._closed_by_agent = None
         self._failed = None
         self._hung_up = None
@@ -83,11 +83,11 @@ class Ending:
     def session_closed(
         self, event: CloseEvent, *, by_agent: bool = False, others_talk: bool = False
     ) -> None:
-        """A session has closed: what that means depends on who is still there.
+        """A session has closed: what that means depends on who is still in the room.
 
         Args:
-            event: LiveKit's.
-            by_agent: Whether it is known that the agent's own code has closed it.
+            event: LiveKit's event.
+            by_agent: Whether the agent's own code is known to have closed it.
             others_talk: Whether the call goes on with another session.
         """
         if others_talk or not self._goes_on():
@@ -101,26 +101,26 @@ class Ending:
             self._closed_by_agent = now()
 
     def hung_up(self, **detail: Any) -> None:
-        """The agent's own code has ended the call, whatever LiveKit does of it."""
+        """The agent's own code has ended the call, no matter what LiveKit reports."""
         if self._goes_on():
             self._hung_up = self._hung_up or End("agent_hangup", now(), detail)
 
     def is_cut(self, shutdown_reason: str) -> bool:
-        """Whether the job was cut from outside, and nothing seen says why."""
+        """Whether the job was stopped from outside, and nothing in the room shows why."""
         return shutdown_reason == DRAINED and self.end(DRAINED).reason == "drained"
 
     def seen(self) -> End | None:
-        """Return what shows by now that the call is over; None if nothing does."""
+        """Return the end of a call that is over already; None if it goes on."""
         return self.said or self._failed or self._hung_up or self._gone() or self._cut()
 
     def end(self, shutdown_reason: str, cut_reason: str = "drained") -> End:
         """Return how the call ended.
 
         Args:
-            shutdown_reason: Why the job was shut down, as LiveKit says.
-            cut_reason: The end reason of a job that was cut from outside.
+            shutdown_reason: LiveKit's reason for the shutdown of the job.
+            cut_reason: The end reason of a job that was stopped from outside.
         """
-        # LiveKit closes the session of a job that is cut short in the agent's name.
+        # LiveKit closes the session of a job that it stops as if the agent had closed it.
         cut = bool(self._people.here) and shutdown_reason in (CRASHED, DRAINED)
         closed = self._closed_by_agent if not cut else None
         # A job that crashes may close its session on its way out.
@@ -138,7 +138,7 @@ class Ending:
         return bool(self._people.here) and self._disconnected is None
 
     def _gone(self) -> End | None:
-        """Return the end of a call that everybody has left, or nobody has answered."""
+        """Return the end of a call that everybody left or nobody answered."""
         if self._people.here or self._people.ringing:
             return None
         if (leave := self._people.last_left) is not None:
@@ -148,10 +148,10 @@ class Ending:
         return None
 
     def _broken_off(self, shutdown_reason: str, cut_reason: str) -> End:
-        """Return the end of a call that neither its people nor the agent have ended."""
+        """Return the end of a call that neither its people nor the agent ended."""
         if shutdown_reason == CRASHED:
             return End("error", now(), {"error": "the job's entrypoint failed"})
-        # What LiveKit tells of the room is nearer to the cause than how the job ends.
+        # What LiveKit reports about the room is closer to the cause than how the job ends.
         if self._people.here and (cut := self._cut()) is not None:
             return cut
         if shutdown_reason == DRAINED:
@@ -165,7 +165,7 @@ class Ending:
             return None
         at, reason = self._disconnected
         if reason == rtc.DisconnectReason.CLIENT_INITIATED:
-            return None  # by the job's own shutdown
+            return None  # the job's own shutdown
         end_reason = "room_closed" if reason in ROOM_CLOSED else "error"
         return End(end_reason, at, _detail_of(reason))
 
@@ -177,7 +177,7 @@ def _detail_of(reason: "rtc.DisconnectReason.ValueType | None") -> dict[str, Any
 
 
 async def cut_reason(ctx: JobContext) -> str:
-    """Return the end reason of a call whose job was cut from outside."""
+    """Return the end reason of a call whose job was stopped from outside."""
     try:
         return await asyncio.wait_for(_ask(ctx), ASK_TIMEOUT_S)
     except Exception:

@@ -10,7 +10,7 @@ from livekit import rtc
 from callrecord.events import Event, Message, new_id, now
 
 RUN_S: Final = 4.0
-"""Seconds between two keys of one run, at most: a number or a code is dialled in one go."""
+"""The most seconds between two keys of one run: a number or a code is dialled in one go."""
 MASK: Final = "*"
 
 
@@ -18,13 +18,13 @@ class Keys:
     """Records the keys that participants press."""
 
     def __init__(self, append: Callable[[Event], None], *, masked: bool = False) -> None:
-        """Record by `append`; `masked`: that keys were pressed, and not which."""
+        """Record to `append`; if `masked`, record that keys were pressed but not which ones."""
         self._append = append
         self._masked = masked
         self._runs: dict[str | None, tuple[float, Message]] = {}
 
     def pressed(self, key: rtc.SipDTMF) -> None:
-        """Record a key: in the row of the run that it belongs to."""
+        """Record a key in the row of its run."""
         who = key.participant.identity if key.participant is not None else None
         at, run = self._runs.get(who, (0.0, None))
         if run is None or time.monotonic() - at > RUN_S:

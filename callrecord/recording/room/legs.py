@@ -21,13 +21,13 @@ from callrecord.recording.room.participants import (
 )
 
 _LIVEKITS = "lk."
-"""How attributes of LiveKit's own begin."""
+"""The prefix of LiveKit's own attributes."""
 
 
 class Legs:
-    """Records legs. LiveKit's events may come late, twice, or before one listens.
+    """Records legs. LiveKit's events may be late, repeated, or sent before anything listens.
 
-    Changes within a stay are written at most once a second: a participant may change its own
+    Changes within a leg are written at most once a second: a participant may change its own
     attributes as fast as it likes.
     """
 
@@ -40,7 +40,7 @@ class Legs:
         self._out_at: datetime | None = None
 
     def joined(self, participant: rtc.Participant) -> None:
-        """Begin a leg; the same join told twice (an event and a listing) begins one only."""
+        """Start a leg; a join reported twice (by an event and a listing) starts only one."""
         if participant.sid in self._seen or is_device(participant):
             return
         user_id, metadata = _identity(participant)
@@ -56,7 +56,7 @@ class Legs:
             joined_at=at,
             is_muted=_is_muted(participant),
             direction=direction_of(participant),
-            # One that had been answered before it came into the room was so when it came.
+            # A phone that was answered before it joined counts as answered when it joined.
             answered_at=at if is_answered(participant) else None,
             metadata=metadata,
         )
@@ -65,7 +65,7 @@ class Legs:
         self._append(leg)
 
     def left(self, participant: rtc.Participant) -> None:
-        """End the participant's leg; begin it too if its join was never told."""
+        """End the participant's leg; start it first if its join was never reported."""
         self.joined(participant)
         leg = self._open.pop(participant.sid, None)
         if leg is None:
@@ -81,22 +81,22 @@ class Legs:
         return {leg.identity for leg in self._open.values() if leg.participant_type == "user"}
 
     def only_person(self) -> str | None:
-        """Return the identity of who is in the room, if it is one person."""
+        """Return the identity of the person in the room; None unless there is exactly one."""
         people = self.people
         return people.pop() if len(people) == 1 else None
 
     def track_changed(self, participant: rtc.Participant) -> None:
-        """Note whether the participant's microphone is muted now."""
+        """Record whether the participant's microphone is muted now."""
         self._change(participant, is_muted=_is_muted(participant))
 
     def named(self, participant: rtc.Participant) -> None:
-        """Note a new name; the signed one is kept in the metadata."""
+        """Record a new name; the signed one is kept in the metadata."""
         if (leg := self._open.get(participant.sid)) is not None:
             self._changes[leg.sid].setdefault("name_at_join", leg.name)
             self._change(participant, name=participant.name)
 
     def metadata_changed(self, participant: rtc.Participant) -> None:
-        """Note new metadata, beside what was signed: it may be the participant's own word."""
+        """Record new metadata beside the signed one: the participant may have set it."""
         if participant.sid in self._open:
             value = told(participant.metadata)
             kept = participant.metadata if value is None else value
@@ -104,7 +104,7 @@ class Legs:
             self._change(participant)
 
     def attributes_changed(self, participant: rtc.Participant) -> None:
-        """Note new attributes, all of them, beside those at the join."""
+        """Record all new attributes, beside those at the join."""
         leg = self._open.get(participant.sid)
         if leg is None:
             return
@@ -120,18 +120,18 @@ class Legs:
             self._change(participant)
 
     def disconnected(self) -> None:
-        """Note that the agent is out of the room: nothing is known of anybody after that."""
+        """Note that the agent has left the room: nothing is known about anybody after that."""
         self._out_at = self._out_at or now()
 
     def close(self, at: datetime, *, people_stay: bool = False) -> None:
         """End the legs that are still open: the call is over.
 
-        They end with the call, or when the agent left the room if that was later: it may stay after
-        its session has ended.
+        They end with the call, or when the agent left the room if that was later: the agent may
+        stay after its session has ended.
 
         Args:
             at: When the call ended.
-            people_stay: The agent has left people who may talk on: only agents' legs end here.
+            people_stay: Whether people may talk on without the agent: only agents' legs end then.
         """
         last = max(at, self._out_at or at)
         for sid, leg in self._open.items():
@@ -160,7 +160,7 @@ def _type_of(participant: rtc.Participant) -> ParticipantType:
 
 
 def _is_muted(participant: rtc.Participant) -> bool:
-    """Whether there is a microphone, and it is muted: who only listens is not."""
+    """Whether the participant's microphones are muted; False for one without a microphone."""
     microphones = [
         track.muted
         for track in participant.track_publications.values()
@@ -174,10 +174,10 @@ def _without_own(attributes: dict[str, str]) -> dict[str, str]:
 
 
 def _identity(participant: rtc.Participant) -> tuple[UUID | None, dict[str, Any]]:
-    """Return the user id of signed token metadata, and what is kept besides.
+    """Return the user id of the signed token metadata, and the metadata that the leg keeps.
 
-    An id that is no uuid is kept in the metadata: it is never an error. So is that of a person who
-    may write its own metadata: what is seen at the join may be its own word already.
+    An id that is not a UUID stays in the metadata; it is never an error. The id of a person who may
+    change their own metadata stays there too, as they may have set it before the join was seen.
     """
     kept: dict[str, Any] = {}
     if participant.attributes:
@@ -185,7 +185,7 @@ def _identity(participant: rtc.Participant) -> tuple[UUID | None, dict[str, Any]
     value = told(participant.metadata)
     if value is None:
         return None, {"raw": participant.metadata} | kept
-    # LiveKit's bridges of phones and the like have that right too, in the caller's place.
+    # LiveKit's bridges (of phones, for example) have that permission too, but callers can't use it.
     if participant.permissions.can_update_metadata and kind_of(participant) == "standard":
         return None, value | kept
     user_id = value.pop("userId", None)
@@ -199,7 +199,7 @@ INTERVAL_S: Final = 1.0
 
 
 class RateLimit:
-    """Calls `write(key)` for each key that is due: the first time at once, then at its pace.
+    """Calls `write(key)` for each key that is due: at once, then at most once an interval.
 
     Needs a running event loop.
     """
@@ -211,7 +211,7 @@ class RateLimit:
         self._waiting: set[str] = set()
 
     def due(self, key: str) -> None:
-        """Write the key now, or when its interval is over."""
+        """Write the key now, or at the end of its interval."""
         if key in self._timers:
             self._waiting.add(key)
             return
@@ -220,7 +220,7 @@ class RateLimit:
         self._write(key)
 
     def forget(self, key: str) -> None:
-        """Write it no more."""
+        """Do not write the key again."""
         self._waiting.discard(key)
         if (timer := self._timers.pop(key, None)) is not None:
             timer.cancel()

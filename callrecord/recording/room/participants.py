@@ -1,4 +1,4 @@
-"""Participants: who is a person, an agent or a phone, and why one left.
+"""Participants: whether one is a person, an agent or a phone, and why one left.
 
 LiveKit's bridge puts a phone into the room while it still rings; its attributes say when it is
 answered: https://docs.livekit.io/reference/telephony/sip-participant/.
@@ -25,28 +25,28 @@ ROOM_CLOSED = (
     rtc.DisconnectReason.ROOM_CLOSED,
     rtc.DisconnectReason.PARTICIPANT_REMOVED,
 )
-"""Why a participant leaves that does not go by itself."""
+"""The reasons of a participant that did not leave by itself."""
 
 
 def kind_of(participant: rtc.Participant) -> str:
-    """Return LiveKit's kind of a participant, as the schema names it."""
+    """Return LiveKit's kind of the participant, as the schema names it."""
     return _KINDS.get(participant.kind, "standard")
 
 
 def is_device(participant: rtc.Participant) -> bool:
-    """Whether it records the room or plays a stream into it: it has no leg."""
+    """Whether the participant records the room or streams into it; a device has no leg."""
     return kind_of(participant) in _DEVICES
 
 
 def is_agent(participant: rtc.Participant) -> bool:
-    """Whether it is an agent, or an avatar that publishes in an agent's place."""
+    """Whether the participant is an agent, or an avatar that publishes for one."""
     return kind_of(participant) == "agent" or ATTRIBUTE_PUBLISH_ON_BEHALF in participant.attributes
 
 
 def is_person(participant: rtc.Participant) -> bool:
     """Whether the participant is a person who takes part, and so keeps a call going.
 
-    Hidden ones, such as supervisors who listen in, are never announced by LiveKit.
+    LiveKit never announces hidden participants, such as supervisors who listen in.
     """
     return not is_device(participant) and not is_agent(participant)
 
@@ -54,16 +54,16 @@ def is_person(participant: rtc.Participant) -> bool:
 _STATUS: Final = "sip.callStatus"
 _RINGING: Final = ("dialing", "ringing")
 _RULE: Final = "sip.ruleID"
-"""Of a call that came in, by a dispatch rule; one that was placed has none."""
+"""Set for an incoming call, which a dispatch rule routes; an outgoing call has none."""
 
 
 def is_phone(participant: rtc.Participant) -> bool:
-    """Whether it is a phone on LiveKit's bridge."""
+    """Whether the participant is a phone on LiveKit's bridge."""
     return participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_SIP
 
 
 def is_ringing(participant: rtc.Participant) -> bool:
-    """Whether it is a phone that nobody has answered yet."""
+    """Whether the participant is a phone that nobody has answered yet."""
     return is_phone(participant) and participant.attributes.get(_STATUS) in _RINGING
 
 
@@ -73,17 +73,17 @@ def unanswered(reason: "rtc.DisconnectReason.ValueType | None") -> str:
         case rtc.DisconnectReason.USER_REJECTED:
             return "rejected"
         case rtc.DisconnectReason.SIP_TRUNK_FAILURE:
-            return "error"  # perhaps it has never rung
+            return "error"  # perhaps it never rang
     return "no_answer"
 
 
 def direction_of(participant: rtc.Participant) -> str | None:
-    """Return "inbound" or "outbound" of a phone; None of anybody else."""
+    """Return "inbound" or "outbound" for a phone; None for any other participant."""
     if not is_phone(participant):
         return None
     return "inbound" if _RULE in participant.attributes else "outbound"
 
 
 def is_answered(participant: rtc.Participant) -> bool:
-    """Whether it is a phone that was answered."""
+    """Whether the participant is a phone that was answered."""
     return is_phone(participant) and not is_ringing(participant)

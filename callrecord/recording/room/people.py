@@ -11,12 +11,12 @@ from callrecord.recording.room.participants import is_person, is_ringing
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """How somebody left.
+    """How a person left.
 
     Attributes:
-        at: When.
+        at: When the person left.
         reason: LiveKit's reason; None if it gave none.
-        answered: Whether it was a person in the room, and not a phone that still rang.
+        answered: Whether it was a person in the room, not a phone that still rang.
     """
 
     at: datetime
@@ -29,7 +29,7 @@ class People:
 
     Attributes:
         last_left: How the last person left; None if nobody did.
-        unanswered: How the last phone that nobody answered was given up.
+        unanswered: How the last unanswered phone left; None if there was none.
     """
 
     def __init__(self) -> None:
@@ -45,12 +45,12 @@ class People:
 
     @property
     def ringing(self) -> bool:
-        """Whether a phone rings that may yet be answered."""
+        """Whether a phone is still ringing."""
         return bool(self._ringing)
 
     @property
     def gone_since(self) -> datetime | None:
-        """When the last person left; None while one is there, or if none ever came."""
+        """When the last person left; None while a person is there, or if none ever joined."""
         return None if self._here or self.last_left is None else self.last_left.at
 
     def joined(self, participant: rtc.RemoteParticipant) -> bool:
@@ -70,7 +70,7 @@ class People:
         return is_new
 
     def left(self, participant: rtc.RemoteParticipant) -> Leave | None:
-        """Count a person out, or give up a phone that rang; None for anybody else."""
+        """Count a person or a ringing phone out; None for any other participant."""
         if participant.sid in self._ringing:
             self._ringing.discard(participant.sid)
             self.unanswered = Leave(now(), participant.disconnect_reason, answered=False)
