@@ -35,14 +35,14 @@ def _source(metrics: Any) -> dict[str, Any]:
 
 
 def _ms(seconds: float | None) -> int | None:
-    # LiveKit says -1 for "there was none".
+    # LiveKit reports -1 for "there was none".
     return None if seconds is None or seconds < 0 else round(seconds * 1000)
 
 
 def usage_of(metrics: Any) -> Usage | None:
-    """Return the request that LiveKit's metrics tell of; None if they tell of none.
+    """Return the request that LiveKit's metrics report; None if they report none.
 
-    Models that run in the worker itself (voice activity, turn detection) are asked for nothing.
+    Models that run in the worker itself (voice activity, turn detection) have no requests.
     """
     read = _READERS.get(type(metrics))
     return None if read is None else read(metrics)
@@ -84,7 +84,7 @@ def _realtime(metrics: RealtimeModelMetrics) -> Usage | None:
 
 
 def _connection(metrics: RealtimeModelMetrics) -> Usage | None:
-    """A realtime model's connection, which some providers bill by its time."""
+    """Return a realtime model's connection, which some providers bill by its duration."""
     if not metrics.session_duration:
         return None
     session_ms = {"session_ms": _ms(metrics.session_duration)}
@@ -131,7 +131,7 @@ def _decision(metrics: DecisionMetrics) -> Usage:
 
 
 def _watching(metrics: InterruptionMetrics | EOTInferenceMetrics) -> Usage | None:
-    """Models that follow a conversation: told after some requests of one connection."""
+    """Return the requests of a model that follows the conversation, reported in batches."""
     if not metrics.num_requests:
         return None
     return Usage(

@@ -1,8 +1,8 @@
 """The ledger of a session: every request to a model, and the message that it was made for.
 
-A request names the speech that it belongs to; a message of that speech comes later. Until then the
-request waits here, and is in the outbox already, without a message. It may be reported again when
-more is known of it, also after its message: it stays with it, and the message's tokens change.
+A request names its speech, whose message comes later. Until then the request waits here; it is in
+the outbox already, without a message. It may be reported again when more is known about it, even
+after its message was recorded. It keeps that message, and the message's tokens change.
 """
 
 from collections.abc import Callable, Container, Iterable
@@ -17,12 +17,12 @@ from callrecord.recording.recent import Recent
 from callrecord.recording.usage.estimate import CHARACTERS_A_TOKEN
 
 HEARD: Final = "heard"
-"""Stands for the speech of a user's turn, which LiveKit gives no id."""
+"""A stand-in for the id of a user's speech, as LiveKit gives it none."""
 THINKING: Final = ("llm", "realtime")
-"""Kinds whose tokens are a message's: those of language models."""
+"""The kinds of language models, whose tokens count for a message."""
 _NO_ID: Final = "unknown"
 _KEPT: Final = 256
-"""Messages, and speeches, of which a request may yet be reported: those of half an hour, say."""
+"""How many messages and speeches are remembered, for late requests: about half an hour of them."""
 _KEPT_REQUESTS: Final = 512
 
 
@@ -34,7 +34,7 @@ class Ledger:
         append: Callable[[Event], None],
         realtime: Callable[[], RealtimeModel | None] = lambda: None,
     ) -> None:
-        """Record by `append`; `realtime` gives the session's realtime model, if it has one."""
+        """Record to `append`; `realtime` returns the session's realtime model, if it has one."""
         self._record = append
         self._realtime = realtime
         self._kinds: set[str] = set()
@@ -52,7 +52,7 @@ class Ledger:
 
     @property
     def kinds(self) -> Container[str]:
-        """Kinds of the models that were asked so far."""
+        """The kinds of the requests so far."""
         return self._kinds
 
     def last(self, speech_id: str) -> Message | None:
@@ -63,12 +63,12 @@ class Ledger:
     def add(
         self, usage: Usage, going_on: Container[str] = (), *, waits_for: str | None = None
     ) -> None:
-        """Record a request, or more of one.
+        """Record a request, or an update of one.
 
         Args:
             usage: The request.
-            going_on: Speeches that may have a later message: their requests wait for it.
-            waits_for: The speech whose message it belongs to, if it names none itself.
+            going_on: Speeches that may get a later message: their requests wait for it.
+            waits_for: The speech whose message the request belongs to, if it names none itself.
         """
         self._kinds.add(usage.kind)
         if usage.kind == "realtime":
@@ -90,18 +90,18 @@ class Ledger:
             self.settle(usage.speech_id or "", message)
 
     def heard(self, message_id: UUID) -> None:
-        """Give what waits to a turn of the caller's that was spoken."""
+        """Attribute the waiting requests to a spoken turn of the caller."""
         self._assign(HEARD, message_id)
 
     def settle(self, speech_id: str, message: Message) -> None:
-        """Give what waits for a speech to a message of it, its newest."""
+        """Attribute the requests that wait for a speech to its newest message."""
         self._last.put(speech_id, message.id)
         self._messages.put(message.id, message)
         self._assign(speech_id, message.id)
         self._recount(message.id)
 
     def answer(self, response_ids: Iterable[str], message: Message) -> None:
-        """Give a realtime model's responses to their message, reported by now or later."""
+        """Attribute a realtime model's responses, reported already or later, to their message."""
         self._messages.put(message.id, message)
         for response_id in response_ids:
             self._message_of_response.put(response_id, message.id)
@@ -117,20 +117,20 @@ class Ledger:
         self._recount(message.id)
 
     def discard(self, speech_id: str) -> None:
-        """Note that a speech was thrown away before its turn: its requests have no message."""
+        """Note that a speech was discarded before its turn: its requests get no message."""
         self._discarded.put(speech_id, True)
         for usage in (self._waiting.pop(speech_id) or {}).values():
             self._append(_discarded(usage))
 
     def tokens(self, message_id: UUID) -> int:
-        """Return the language model's tokens of all requests of a message."""
+        """Return the language model tokens of all requests of a message."""
         return sum((self._tokens.get(message_id) or {}).values())
 
     def close(self) -> int:
-        """Estimate the realtime responses that a broken connection has left without usage.
+        """Estimate the realtime responses that a broken connection left without usage.
 
         Returns:
-            How many responses were estimated in the whole call.
+            The number of responses that were estimated in the whole call.
         """
         for response_id, message in self._unreported.items():
             self._unreported.pop(response_id)
@@ -138,7 +138,7 @@ class Ledger:
         return self._estimated
 
     def _estimate(self, response_id: str, message: Message) -> None:
-        """Record a response as estimated: the model has read no less than at its last report."""
+        """Record an estimated response: the model has read at least as much as last reported."""
         model = self._realtime()
         if model is None:
             return
@@ -167,7 +167,7 @@ class Ledger:
         if any(each is not None and each in self._discarded for each in speeches):
             usage = _discarded(usage)
         else:
-            # A response that becomes a message is told by it; one that calls a function is not.
+            # A message names its response; a response that only calls a function has no message.
             for each in speeches - {None}:
                 waiting = self._waiting.get(each or "") or {}
                 self._waiting.put(each or "", waiting | {usage.id: usage})
@@ -196,7 +196,7 @@ class Ledger:
             self._record(message)
 
     def _append(self, usage: Usage) -> None:
-        if usage.request_id == _NO_ID:  # what LiveKit puts where a speech model gives no id
+        if usage.request_id == _NO_ID:  # LiveKit's placeholder for a speech model without ids
             usage = msgspec.structs.replace(usage, request_id=None)
         self._record(usage)
 

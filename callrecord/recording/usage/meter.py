@@ -1,4 +1,4 @@
-"""The meter of a call: knows its requests, lets cut ones tell their usage, and ends them all."""
+"""The meter of a call: tracks its requests, lets cancelled ones report usage, and ends them all."""
 
 import asyncio
 import contextlib
@@ -20,12 +20,12 @@ from callrecord.recording.usage.requests import RECOVERY, Attempt, Request
 logger = private_logger("voice.meter")
 
 DRAIN_S: Final = 1.0
-"""Seconds that a request which was cut may go on unheard, to tell what it used."""
+"""How many seconds a cancelled request may go on, to report what it used."""
 
 _KEPT: Final = 512
-"""Requests of which more may be reported."""
+"""How many requests are remembered, as more may be reported about each."""
 _KEPT_OPEN: Final = 64
-"""Requests that are over and that LiveKit's metrics report in a moment."""
+"""How many finished requests are remembered until LiveKit's metrics report them."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,7 +33,7 @@ Model = tuple[str, str | None, str | None]
 """Kind, provider and name."""
 
 
-# A job has a loop of its own, be it a process or a thread.
+# Each job has its own loop, whether it runs in a process or in a thread.
 _meters: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Meter]" = weakref.WeakKeyDictionary()
 
 
@@ -41,16 +41,16 @@ def meter_here() -> "Meter | None":
     """Return the meter of the job that runs on this loop; None if it is not recorded."""
     try:
         return _meters.get(asyncio.get_running_loop())
-    except RuntimeError:  # made where no loop runs, as in a unit test: nobody's call
+    except RuntimeError:  # no loop runs here, as in a unit test
         return None
 
 
 class Utterances:
-    """Requests for whole utterances that one model was asked.
+    """The requests of one model for whole utterances.
 
     Attributes:
         model: The outermost model, which LiveKit's metrics name.
-        answer: The newest request that was answered, and not reported yet.
+        answer: The newest request that was answered but not reported yet.
     """
 
     def __init__(self, model: Any) -> None:
@@ -59,15 +59,15 @@ class Utterances:
         self._vain: list[Usage] = []
 
     def answered(self, row: Usage) -> None:
-        """Note a request that was answered."""
+        """Keep a request that was answered."""
         self.answer = row
 
     def failed(self, row: Usage) -> None:
-        """Note a request that failed or was cut."""
+        """Keep a request that failed or was cancelled."""
         self._vain.append(row)
 
     def take(self) -> list[Usage]:
-        """Return the answered request after the vain ones before it, once."""
+        """Return the failed requests, then the answered one, once."""
         answer, self.answer = self.answer, None
         if answer is None or answer.metadata.get("purpose") == RECOVERY:
             return [] if answer is None else [answer]
@@ -76,17 +76,17 @@ class Utterances:
 
 
 class Meter:
-    """Sees every request of one call.
+    """Observes every request of one call.
 
     Attributes:
-        drain_s: Seconds given to a request that was cut; 0: none, it is estimated at once.
-        estimator: What was learned of the models.
-        scale: Weighs prompts.
+        drain_s: Seconds that a cancelled request may go on; with 0 it is estimated at once.
+        estimator: Estimates tokens from what was learned about the models.
+        scale: Measures prompts.
     """
 
-    def __init__(self, book: Callable[[Usage], None], *, drain_s: float = DRAIN_S) -> None:
-        """`book` takes each version of a request; it must not raise."""
-        self._book = book
+    def __init__(self, record: Callable[[Usage], None], *, drain_s: float = DRAIN_S) -> None:
+        """`record` gets each version of a request; it must not raise."""
+        self._record = record
         self._open: set[Request] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ids: Recent[str, UUID] = Recent(_KEPT)
@@ -106,7 +106,7 @@ class Meter:
         self._closed = False
 
     def listen(self) -> None:
-        """Meter what streams on this loop ask from now on; without a loop there are none."""
+        """Meter the streams on this loop from now on; without a loop there are none."""
         if self._closed:
             return
         with contextlib.suppress(RuntimeError):
@@ -114,68 +114,70 @@ class Meter:
             _meters[self._loop] = self
 
     def begin(self, request: Request, within: Attempt | None = None) -> None:
-        """Book a request as it goes out: a job that is killed has sent it all the same.
+        """Record a request as it is sent: a job that is killed later has sent it all the same.
 
-        Asked within another model's attempt, it takes the place of that one's own request.
+        If it is made within another model's attempt, it replaces that attempt's own request.
         """
         if within is not None:
             self._take_place(request, within)
         self._open.add(request)
         self._begun.add(_model_of(request.row))
-        self._book(request.row)
+        self._record(request.row)
 
     def end(self, request: Request) -> None:
-        """Book the end of a request; the first end counts."""
+        """Record the end of a request; the first end counts."""
         if request in self._open:
             self._open.discard(request)
-            self._book(request.row)
+            self._record(request.row)
 
     def add(self, row: Usage) -> None:
-        """Book a request that is known when it is over."""
-        self._book(row)
+        """Record a request that is known only at its end."""
+        self._record(row)
 
     def is_open(self, request: Request) -> bool:
-        """Return whether the request's end is not booked yet."""
+        """Return whether the request's end is not recorded yet."""
         return request in self._open
 
     def saw(self, row: Usage) -> None:
-        """Note that a request has a provider's id: metrics of it tell nothing new."""
+        """Note a request's provider id: metrics with this id add nothing new."""
         if row.request_id is not None:
             self._ids.put(row.request_id, row.id)
 
     def asked_by(self, row: Usage, session: Any) -> None:
-        """Note the realtime model's session that a request was made in."""
+        """Note the realtime model's session that made a request."""
         self._askers.put(row.id, session)
 
     def asker_of(self, row: Usage) -> Any:
-        """Return that session; None for other requests."""
+        """Return the realtime model's session of a request; None for other requests."""
         return self._askers.get(row.id)
 
     def generates(self, speech_id: str, generation: Any) -> None:
-        """Note where LiveKit collects the text that is generated for a step of a speech."""
+        """Note the object in which LiveKit collects the generated text of a step of a speech."""
         self._generations.put(speech_id, generation)
 
     def take_words(self, speech_id: str) -> str:
-        """Return what was generated for a speech since it was asked for last."""
+        """Return what was generated for a speech since the last call."""
         generation = self._generations.pop(speech_id)
         return str(getattr(generation, "generated_text", ""))
 
     def counts(self, metrics: LLMMetrics | TTSMetrics) -> bool:
-        """Return whether the request that LiveKit tells of is booked from here already."""
+        """Return whether the meter has already recorded the request that LiveKit reports."""
         if metrics.request_id:
             return metrics.request_id in self._ids
-        # Of one that was cut before its first answer LiveKit has no id to tell.
+        # LiveKit has no id for a request that was cancelled before its first answer.
         kind = "llm" if isinstance(metrics, LLMMetrics) else "tts"
-        told = metrics.metadata
-        return told is not None and (kind, told.model_provider, told.model_name) in self._begun
+        source = metrics.metadata
+        return (
+            source is not None and (kind, source.model_provider, source.model_name) in self._begun
+        )
 
     def rows_of(self, request_id: str) -> list[UUID]:
-        """Return the newest request with a provider's id, and what was asked within it."""
+        """Return the newest request with a provider's id, and the requests made within it."""
         found = self._ids.get(request_id)
         return [] if found is None else [found, *(self._within.get(found) or ())]
 
     def utterances_of(self, model: Any) -> "Utterances":
-        """Return the requests for whole utterances that a model was asked, as the outermost one."""
+        """Return a model's requests for whole utterances; the model is the outermost one."""
         for each in self._utterances:
             if each.model is model:
                 return each
@@ -183,11 +185,11 @@ class Meter:
         return self._utterances[-1]
 
     def take_heard(self, metrics: STTMetrics, asked: Any) -> list[Usage]:
-        """Return the request that LiveKit reports, if it was seen, after its vain attempts.
+        """Return the failed attempts and the request that LiveKit reports, if it was observed.
 
         Args:
-            metrics: LiveKit's.
-            asked: The model that transcribes for the session that reports it.
+            metrics: LiveKit's metrics.
+            asked: The model that transcribes for the session that reports them.
         """
         if metrics.streamed:
             return []
@@ -197,44 +199,44 @@ class Meter:
             if each.answer is not None and each.model.label == metrics.label
         ]
         own = (asked, getattr(asked, "wrapped_stt", None))
-        # LiveKit names the outermost model alone, and two sessions may ask models of one name.
+        # LiveKit names only the outermost model, and models of two sessions may share a name.
         found = [each for each in label if any(each.model is one for one in own)] or label
         return found[0].take() if found else []
 
     def response_over(self, response_id: str, row: Usage) -> None:
-        """Note a realtime model's response that is over: metrics will report it."""
+        """Keep a realtime model's finished response: metrics will report it."""
         self._responses.put(response_id, row)
 
     def take_response(self, response_id: str) -> Usage | None:
-        """Return such a response, once."""
+        """Return a realtime model's finished response, once."""
         return self._responses.pop(response_id)
 
     def transcription_over(self, event_id: str, row: Usage) -> None:
-        """Note a realtime model's transcription that is over, by the event that told of it."""
+        """Keep a realtime model's finished transcription, by the id of its event."""
         self._transcriptions.put(event_id, row)
 
     def take_transcription(self, event_id: str) -> Usage | None:
-        """Return such a transcription, once."""
+        """Return a realtime model's finished transcription, once."""
         return self._transcriptions.pop(event_id)
 
     def told_nothing(self, row: Usage) -> None:
-        """Note a request that came to its end without any usage."""
+        """Count a request that ended without any usage."""
         self._unreported[_model_of(row)] += 1
 
     def gaps(self) -> list[str]:
-        """Return a line for each model that told nothing of requests, or was not seen."""
+        """Return a line for each model with requests that reported nothing or were not seen."""
         return [
             *(_gap(model, times, "without figures") for model, times in self._unreported.items()),
             *(_gap(model, times, "not seen") for model, times in self._unseen.items()),
         ]
 
     def not_seen(self, kind: str, model: Any) -> None:
-        """Note a stream that could not be metered."""
+        """Count a stream that could not be metered."""
         name = (kind, getattr(model, "provider", None), getattr(model, "model", None))
         self._unseen[name] += 1
 
     def guarded(self, kind: str, model: Any, handler: Callable[P, R]) -> Callable[P, R | None]:
-        """Return the handler, made safe for a stream: if it fails, the model was not seen."""
+        """Return a version of the handler that never raises: a failure counts as not seen."""
 
         @functools.wraps(handler)
         def safe(*arguments: P.args, **named: P.kwargs) -> R | None:
@@ -248,18 +250,18 @@ class Meter:
         return safe
 
     def drain(self, work: "asyncio.Task[Any]", request: Request) -> None:
-        """Let a request that was cut go on until it has told its usage, or for `drain_s`."""
+        """Let a cancelled request go on until it has reported its usage, or for `drain_s`."""
         task = asyncio.get_running_loop().create_task(self._drain(work, request))
         self._drains.add(task)
         task.add_done_callback(self._drains.discard)
 
     async def settle(self) -> None:
-        """Wait for what still tells its usage: `drain_s` at most."""
+        """Wait for cancelled requests that still report their usage, for `drain_s` at most."""
         if self._drains:
             await asyncio.wait(set(self._drains), timeout=self.drain_s + 0.1)
 
     def close(self) -> None:
-        """End what is still open, and meter no more."""
+        """End the open requests and stop metering."""
         self._closed = True
         for request in list(self._open):
             request.finish()

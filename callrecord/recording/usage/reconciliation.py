@@ -1,8 +1,8 @@
-"""Reconciliation: the ledger beside what LiveKit has counted itself; nothing may be missing.
+"""Reconciliation: compares the ledger with LiveKit's own sums, to find what is missing.
 
 A session sums the figures of all metrics by model. The requests that those metrics reported must
-come to the same; beside them stands what LiveKit does not see (cut, failed, outside the session).
-A model that a session has used must have reported something at all.
+add up to the same sums. The ledger also has requests that LiveKit does not see (cancelled, failed,
+outside the session). A model that a session has used must have reported at least one request.
 """
 
 from collections import Counter
@@ -22,9 +22,9 @@ _Model = tuple[str, str, str]
 """Kind, provider and name."""
 _Sums = dict[_Model, Counter[str]]
 _SUMMED_AS: Final = {"realtime": "llm"}
-"""LiveKit sums a realtime model with the language models."""
+"""LiveKit counts a realtime model among the language models."""
 _KEPT: Final = 512
-"""Requests that may yet change; older ones are summed."""
+"""How many requests may still change; older ones are summed."""
 _REQUESTS: Final = "requests"
 
 
@@ -35,18 +35,18 @@ class Reconciliation:
         self._rows: Recent[UUID, Usage] = Recent(_KEPT, self._sum)
         self._reported: dict[UUID, _Model] = {}
         self._sums: _Sums = {}
-        """Of requests that were reported, by the model that the metrics name."""
+        """Sums of the reported requests, by the model that the metrics name."""
         self._all_sums: _Sums = {}
-        """Of all requests, by the model of their rows."""
+        """Sums of all requests, by the model of their rows."""
 
     def recorded(self, usage: Usage) -> None:
-        """Take in a version of a request."""
+        """Keep the newest version of a request."""
         self._rows.put(usage.id, usage)
 
     def reported(self, usage_id: UUID, source: Metadata | None) -> None:
         """Note that LiveKit's metrics have reported a request, with figures.
 
-        Their source is not always the row's: a model may stand before the one that was asked.
+        The metrics may name another model than the row: one model may wrap another.
         """
         row = self._rows.get(usage_id)
         if row is not None:
@@ -54,7 +54,7 @@ class Reconciliation:
             self._reported[usage_id] = _kind_of(row), provider or "", name or ""
 
     def missing(self, sessions: Iterable[AgentSession[Any]]) -> list[str]:
-        """Return a line for each model and unit of which LiveKit has counted more than we."""
+        """Return a line for each model and unit where LiveKit has counted more than the ledger."""
         return [
             f"{kind} {provider}/{name}: {ours} {unit} in the ledger, {theirs} in the session"
             for (kind, provider, name), unit, theirs, ours in self.beside(sessions)
@@ -62,7 +62,7 @@ class Reconciliation:
         ]
 
     def beside(self, sessions: Iterable[AgentSession[Any]]) -> list[tuple[_Model, str, int, int]]:
-        """Return what sessions have counted, by model and unit, and what we have of the same."""
+        """Return the counts of the sessions and of the ledger, by model and unit."""
         reported = {model: Counter(sums) for model, sums in self._sums.items()}
         recorded = {model: Counter(sums) for model, sums in self._all_sums.items()}
         for row in self._rows.values():
@@ -73,9 +73,9 @@ class Reconciliation:
             for unit, theirs in counts.items():
                 own = ours[unit]
                 if unit == "audio_ms" and abs(theirs - own) <= ours[_REQUESTS]:
-                    own = theirs  # each request's is rounded
+                    own = theirs  # each request is rounded
                 elif model[0] == "tts":
-                    # Of speech that was cut before its first sound LiveKit tells without an id.
+                    # LiveKit gives no id for speech that was cancelled before its first sound.
                     own = max(own, min(theirs, recorded.get(model, Counter())[unit]))
                 found.append((model, unit, theirs, own))
         return found
@@ -91,30 +91,30 @@ class Reconciliation:
 
 
 class UsedModels:
-    """Counts turns of one session by the kinds of models they took."""
+    """Counts the turns of one session by the kinds of models they used."""
 
     def __init__(self, models: CurrentModels) -> None:
-        """`models`: those of the session."""
+        """`models` are the session's models."""
         self._models = models
         self._turns: Counter[str] = Counter()
         self._used: dict[str, Any] = {}
 
     def heard(self) -> None:
-        """Count a turn of the caller's that was spoken."""
+        """Count a spoken turn of the caller."""
         models = self._models.now()
         if not models.hears_itself:
             self._count("stt", models.stt)
 
     def answered(self, *, aloud: bool) -> None:
-        """Count a reply that a model has made, and whether it was heard."""
+        """Count a reply that a model made, and its speech if it was spoken."""
         models = self._models.now()
         self._count(models.answers_by, models.llm)
-        # A realtime model speaks itself, and a session of text alone has no speech.
+        # A realtime model speaks itself, and a text-only session has no speech.
         if aloud and models.realtime is None and models.tts is not None:
             self._count("tts", models.tts)
 
     def gaps(self, reported: Container[str]) -> list[str]:
-        """Return a line for each model that was used; not for kinds that reported a request."""
+        """Return a line for each used model whose kind has reported no request."""
         return [
             f"{_named(kind, self._used[kind])}: no request reported in {turns} turns"
             for kind, turns in self._turns.items()
@@ -127,7 +127,7 @@ class UsedModels:
 
 
 def _named(kind: str, model: Any) -> str:
-    # Without a model an agent's own node has heard or answered, by whatever it asks.
+    # Without a model, a node of the agent's own code has heard or answered.
     return kind if model is None else f"{kind} {named(model)}"
 
 

@@ -1,8 +1,7 @@
-"""A request to a model: how its row begins, grows and ends.
+"""A request to a model: how its row starts, changes and ends.
 
-A model may ask another one of its kind: one that caches its speech, say, or edits its words, is a
-model for LiveKit too. What is asked within an attempt takes the place of that attempt's own
-request, so that it is counted once.
+A model may wrap another one of its kind, for example to cache its speech or to edit its words. A
+request within an attempt replaces that attempt's own request, so that it is counted once.
 """
 
 import time
@@ -20,15 +19,15 @@ from callrecord.events import Usage, UsageKind, new_id, now
 from callrecord.recording.usage.estimate import Answer, Estimator, Size
 
 RECOVERY: Final = "recovery_probe"
-"""Purpose of a request that only asks whether a model that failed is back."""
+"""Purpose of a request that only checks whether a failed model is back."""
 OUTSIDE: Final = "outside_session"
-"""Purpose of a request that is for no speech."""
+"""Purpose of a request that belongs to no speech."""
 NO_WORDS: Final = "no_words"
-"""Purpose of a request that found no words, as of a cough: no message follows."""
+"""Purpose of a request that found no words, such as for a cough: no message follows."""
 AUDIO: Final = {"method": "audio"}
-"""Estimate of a request of which nothing was reported: all its audio."""
+"""Estimate of a request that reported nothing: all its audio."""
 _NEVER_SENT: Final = ("ConnectError", "ConnectTimeout", "ClientConnectorError")
-"""Errors of HTTP clients that had no connection."""
+"""Errors of HTTP clients that could not connect."""
 
 
 @dataclass(eq=False)
@@ -36,11 +35,11 @@ class Request:
     """One attempt of a stream.
 
     Attributes:
-        row: Its newest version.
-        finish: Ends it with what is known; can be called again.
-        began: When it went out, time.perf_counter() seconds.
-        refused: Whether the provider has not taken it: nobody is paid for that.
-        asked: What was asked within it last, if its model passes on to another one.
+        row: The newest version of its row.
+        finish: Ends it with what is known; safe to call twice.
+        began: When it was sent, in seconds of time.perf_counter().
+        refused: Whether the provider did not accept it and bills nothing.
+        asked: The last request within it, if its model wraps another one.
     """
 
     row: Usage
@@ -51,51 +50,51 @@ class Request:
 
     @property
     def told(self) -> bool:
-        """Whether the provider has told what it used."""
+        """Whether the provider has reported what it used."""
         return not self.row.estimated
 
     def change(self, **fields: Any) -> None:
-        """Note more of it."""
+        """Change columns of its row."""
         self.row = msgspec.structs.replace(self.row, **fields)
 
     def note(self, **metadata: Any) -> None:
-        """Note something in its metadata; None takes a note back."""
+        """Add notes to its metadata; None removes a note."""
         merged = self.row.metadata | metadata
-        self.change(metadata={name: told for name, told in merged.items() if told is not None})
+        self.change(metadata={name: value for name, value in merged.items() if value is not None})
 
     def cut(self) -> None:
-        """Note that nobody waits for its answer any more, nor for that of one within."""
+        """Mark it as cancelled, and the request within it."""
         self.change(cancelled=True)
         if self.asked is not None:
             self.asked.cut()
 
     def failed(self, error: BaseException) -> None:
-        """Note its failure. One that was answered before was not refused, whatever came then."""
+        """Record its failure; a request that has begun to answer was not refused."""
         self.change(error=type(error).__name__)
         has_begun = self.row.request_id is not None or self.row.ttft_ms is not None
         self.refused = was_refused(error) and not has_begun
 
     def answered(self) -> None:
-        """Note the first answer, once."""
+        """Record the time of the first answer, once."""
         if self.row.ttft_ms is None:
             self.change(ttft_ms=self.age_ms())
 
     def age_ms(self) -> int:
-        """Return the milliseconds since it went out."""
+        """Return the milliseconds since it was sent."""
         return round((time.perf_counter() - self.began) * 1000)
 
 
 def row_of(kind: UsageKind, maker: Any, **fields: Any) -> Usage:
-    """Return the row of a request that goes out now to `maker`, a model of LiveKit's."""
+    """Return the row of a request that is sent now to `maker`, one of LiveKit's models."""
     return Usage(
         id=new_id(), kind=kind, at=now(), provider=maker.provider, model=maker.model, **fields
     )
 
 
 def was_refused(error: BaseException) -> bool:
-    """Whether a request failed before the provider took it: nobody is paid for that.
+    """Whether a request failed before the provider accepted it, and so is not billed.
 
-    One whose connection broke later may have been read, and is billed then.
+    If the connection broke later, the provider may have read the request and may bill it.
     """
     seen: set[int] = set()
     cause: BaseException | None = error
@@ -111,13 +110,13 @@ def was_refused(error: BaseException) -> bool:
 
 @dataclass(eq=False)
 class Attempt:
-    """An attempt under way, which may ask another model of its kind.
+    """A running attempt, which may call another model of its kind.
 
     Attributes:
-        request: What is booked of it; its row becomes that of the first that it asks.
-        passed_on: Whether it has asked another model.
-        answered: The request within that gave the answer, of speech to text.
-        outermost: The model that was asked first, of speech to text.
+        request: Its own request, whose row the first request within it takes over.
+        passed_on: Whether it has called another model.
+        answered: The request within it that was answered; only for speech to text.
+        outermost: The model that was called first; only for speech to text.
     """
 
     request: Request | None = None
@@ -132,7 +131,7 @@ _attempts: ContextVar[Mapping[str, Attempt]] = ContextVar("callrecord_attempts",
 
 @contextmanager
 def attempting(kind: str) -> Iterator[Attempt]:
-    """Have what is asked in here, of the same kind, take the place of the attempt's own request."""
+    """Let requests of the same kind in this context replace the attempt's own request."""
     attempt = Attempt()
     token = _attempts.set({**_attempts.get(), kind: attempt})
     try:
@@ -142,14 +141,14 @@ def attempting(kind: str) -> Iterator[Attempt]:
 
 
 def around(kind: str) -> Attempt | None:
-    """Return the attempt of a kind of model that this task is a part of."""
+    """Return this task's running attempt of a kind of model, if there is one."""
     return _attempts.get().get(kind)
 
 
 def estimate(
     estimator: Estimator, model: str, request: Request, prompt: Size, answered: Answer
 ) -> None:
-    """Note what a request has used by now, as far as can be known without being told."""
+    """Set an estimate of what a request has used so far."""
     asked, made = estimator.prompt(model, prompt), estimator.answer(model, answered)
     request.change(input_tokens=asked, output_tokens=made, total_tokens=asked + made)
     request.note(estimate=estimator.method(model))
@@ -158,10 +157,10 @@ def estimate(
 def settle(
     estimator: Estimator, model: str, request: Request, prompt: Size, answered: Answer
 ) -> bool:
-    """Note what a request has used that is over, and learn from it if it was told.
+    """Set what a finished request has used, and learn from it if the usage was reported.
 
     Returns:
-        Whether it had to be estimated.
+        Whether the usage had to be estimated.
     """
     request.change(duration_ms=request.age_ms())
     request.note(open=None)
