@@ -1,9 +1,9 @@
 """Hang-ups: what the agent's own code does to end a call.
 
-LiveKit closes the session of a job that is cut from outside by the same call, and with the same
-reason, as code that hangs up; and a room that a tool deletes ends like one that a front end
-deletes. So the calls are seen as they are made. A job closes its sessions in its `_shutdown_job`;
-a session that is closed before that was closed by the agent's code.
+When a job is stopped from outside, LiveKit closes its session by the same call and with the same
+reason as code that hangs up. A room that a tool deletes ends like one that a front end deletes. So
+the calls themselves are observed. A job closes its sessions in its `_shutdown_job`; a session that
+is closed before that was closed by the agent's code.
 """
 
 import asyncio
@@ -30,18 +30,18 @@ HungUp = Callable[..., None]
 
 _by_agent: "WeakSet[AgentSession[Any]]" = WeakSet()
 _ending: "WeakSet[asyncio.AbstractEventLoop]" = WeakSet()
-"""Loops of jobs that LiveKit shuts down; a job has a loop of its own, be it process or thread."""
+"""The loops of jobs that LiveKit is shutting down; each job has its own loop."""
 _listeners: "WeakKeyDictionary[JobContext, HungUp]" = WeakKeyDictionary()
 
 
 def listen(ctx: JobContext, hung_up: HungUp) -> None:
-    """Have `hung_up` called when code of this process shuts the job down or deletes its room."""
+    """Call `hung_up` when code of this process shuts the job down or deletes its room."""
     install()
     _listeners[ctx] = hung_up
 
 
 def forget(ctx: JobContext) -> None:
-    """Call it no more: the job is over."""
+    """Remove the job's listener: the job is over."""
     _listeners.pop(ctx, None)
 
 
@@ -51,23 +51,23 @@ def closed_by_agent(session: AgentSession[Any]) -> bool:
 
 
 def job_ends() -> bool:
-    """Whether LiveKit shuts this loop's job down, and closes its sessions itself."""
+    """Whether LiveKit is shutting down this loop's job, and closes its sessions itself."""
     return asyncio.get_running_loop() in _ending
 
 
 def install() -> None:
-    """See the calls from now on, in this process."""
+    """Observe the calls from now on, in this process."""
     apply_once("hang-ups", _install)
 
 
 def _install() -> None:
-    if _see_jobs_end():
-        _see_sessions()
-    _see_jobs()
-    _see_rooms()
+    if _observe_jobs_end():
+        _observe_sessions()
+    _observe_jobs()
+    _observe_rooms()
 
 
-def _see_jobs_end() -> bool:
+def _observe_jobs_end() -> bool:
     owner: Any = getattr(job_proc_lazy_main, _JOB, None)
     plain = None if owner is None else vars(owner).get(_JOBS_END)
     if plain is None:
@@ -75,7 +75,7 @@ def _see_jobs_end() -> bool:
         return False
 
     @functools.wraps(plain)
-    async def seen(self: Any, *arguments: Any, **named: Any) -> None:
+    async def observed(self: Any, *arguments: Any, **named: Any) -> None:
         loop = asyncio.get_running_loop()
         _ending.add(loop)
         try:
@@ -83,49 +83,49 @@ def _see_jobs_end() -> bool:
         finally:
             _ending.discard(loop)
 
-    replace(owner, _JOBS_END, seen)
+    replace(owner, _JOBS_END, observed)
     return True
 
 
-def _see_sessions() -> None:
+def _observe_sessions() -> None:
     close, shutdown = AgentSession.aclose, AgentSession.shutdown
 
     @functools.wraps(close)
-    async def seen_close(self: AgentSession[Any]) -> None:
+    async def observed_close(self: AgentSession[Any]) -> None:
         if not job_ends():
             _by_agent.add(self)
         await close(self)
 
     @functools.wraps(shutdown)
-    def seen_shutdown(self: AgentSession[Any], *arguments: Any, **named: Any) -> None:
+    def observed_shutdown(self: AgentSession[Any], *arguments: Any, **named: Any) -> None:
         _by_agent.add(self)
         shutdown(self, *arguments, **named)
 
-    replace(AgentSession, "aclose", seen_close)
-    replace(AgentSession, "shutdown", seen_shutdown)
+    replace(AgentSession, "aclose", observed_close)
+    replace(AgentSession, "shutdown", observed_shutdown)
 
 
-def _see_jobs() -> None:
+def _observe_jobs() -> None:
     plain = JobContext.shutdown
 
     @functools.wraps(plain)
-    def seen(self: JobContext, reason: str = "user requested") -> None:
+    def observed(self: JobContext, reason: str = "user requested") -> None:
         hung_up = _listeners.get(self)
         if hung_up is not None:
             hung_up(shutdown_reason=reason)
         plain(self, reason)
 
-    replace(JobContext, "shutdown", seen)
+    replace(JobContext, "shutdown", observed)
 
 
-def _see_rooms() -> None:
+def _observe_rooms() -> None:
     plain = RoomService.delete_room
 
     @functools.wraps(plain)
-    async def seen(self: RoomService, delete: DeleteRoomRequest) -> DeleteRoomResponse:
+    async def observed(self: RoomService, delete: DeleteRoomRequest) -> DeleteRoomResponse:
         for ctx, hung_up in list(_listeners.items()):
             if ctx.job.room.name == delete.room:
                 hung_up()
         return await plain(self, delete)
 
-    replace(RoomService, "delete_room", seen)
+    replace(RoomService, "delete_room", observed)

@@ -1,10 +1,10 @@
-"""The hook: puts a watch on each stream that a recorded job opens.
+"""The hooks: attach an observer to each stream that a recorded job opens.
 
-It relies on what plugins rely on (a stream's `_run` is called once an attempt and answers in
-`_event_ch`; what is asked for whole utterances has a `_recognize_impl`) and on two things of
-LiveKit's own: a stream starts in a task, after its `__init__`, and one that only passes others on
-has a `_metrics_monitor_task` of its own. Where that is not so, the stream is left alone, LiveKit's
-metrics count, and the call says that its usage is incomplete.
+They rely on what plugins rely on: a stream's `_run` is called once an attempt and answers in
+`_event_ch`, and a model for whole utterances has a `_recognize_impl`. They also rely on two details
+of LiveKit: a stream starts in a task, after its `__init__`, and a stream that only wraps others
+overrides `_metrics_monitor_task`. Where this does not hold, the stream is left alone, LiveKit's
+metrics count, and the call is marked as incomplete in its usage.
 """
 
 import functools
@@ -28,12 +28,12 @@ logger = private_logger("voice.meter")
 _INFERENCE = "perform_llm_inference"
 
 
-class _Watch(Protocol):
+class _Observer(Protocol):
     async def run(self, attempt: Callable[[], Awaitable[None]]) -> None: ...
 
 
 def install() -> None:
-    """Hook the streams of this process, once; streams of jobs without a meter are left alone."""
+    """Hook the streams of this process, once; jobs without a meter are not observed."""
     apply_once("metering", _install)
 
 
@@ -47,12 +47,14 @@ def _install() -> None:
     _hook_generation()
 
 
-def _hook_streams(base: type[Any], kind: str, watch: Callable[..., _Watch]) -> None:
-    _hook(base, kind, f"_{kind}", functools.partial(_watch, base=base, kind=kind, watch=watch))
+def _hook_streams(base: type[Any], kind: str, observer: Callable[..., _Observer]) -> None:
+    _hook(
+        base, kind, f"_{kind}", functools.partial(_attach, base=base, kind=kind, observer=observer)
+    )
 
 
 def _hook(base: type[Any], kind: str, model: str, see: Callable[[Meter, Any], object]) -> None:
-    """Have each new object of a class seen; `model` is where it keeps its model."""
+    """Call `see` for each new object of a class; `model` names the attribute with its model."""
     plain = base.__init__
 
     @functools.wraps(plain)
@@ -83,25 +85,25 @@ def _hook_recognition() -> None:
     replace(stt.STT, "recognize", hooked)
 
 
-def _watch(
-    meter: Meter, stream: Any, base: type[Any], kind: str, watch: Callable[..., _Watch]
+def _attach(
+    meter: Meter, stream: Any, base: type[Any], kind: str, observer: Callable[..., _Observer]
 ) -> None:
     if not _asks_itself(type(stream), base):
         return
-    watching = watch(meter, stream, getattr(stream, f"_{kind}"), speech_id())
+    attached = observer(meter, stream, getattr(stream, f"_{kind}"), speech_id())
     attempt = stream._run  # noqa: SLF001
 
-    async def watched(*arguments: Any) -> None:
-        await watching.run(functools.partial(attempt, *arguments))
+    async def observed(*arguments: Any) -> None:
+        await attached.run(functools.partial(attempt, *arguments))
 
-    stream._run = watched  # noqa: SLF001
+    stream._run = observed  # noqa: SLF001
 
 
 def _hook_generation() -> None:
-    """Learn where LiveKit collects what is generated for a speech.
+    """Find the object in which LiveKit collects the generated text of a speech.
 
-    That is what the agent's `llm_node` gives: neither what it keeps back of the model's words, nor
-    what other models write meanwhile. Where LiveKit has no such place the text output tells.
+    It has what the agent's `llm_node` yields, without the words that the node drops or that other
+    models write meanwhile. If LiveKit lacks it, the text output is used.
     """
     plain = getattr(agent_activity, _INFERENCE, None)
     if plain is None:
@@ -122,5 +124,5 @@ def _hook_generation() -> None:
 
 
 def _asks_itself(kind: type[Any], base: type[Any]) -> bool:
-    """Whether streams of this class ask a provider, and do not only pass other streams on."""
+    """Whether streams of this class call a provider, and do not only wrap other streams."""
     return bool(kind._metrics_monitor_task is base._metrics_monitor_task)  # noqa: SLF001

@@ -1,7 +1,7 @@
-"""LiveKit's private names that recording relies on: what for, and what a call loses without them.
+"""LiveKit's private names that recording relies on, and what a call loses without each.
 
-Nothing else in `callrecord` uses one. A version of LiveKit that lacks a name costs the call what
-the table says, and no more; a worker's start and `agent check` say so.
+No other private name is used in `callrecord`. If a version of LiveKit lacks a name, a call loses
+only what the table says; the worker's start and `agent check` report it.
 """
 
 import inspect
@@ -20,14 +20,14 @@ logger = private_logger("voice.record")
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Private names of one class or module of LiveKit's.
+    """Private names of one class or module of LiveKit.
 
     Attributes:
         owner: The class or module, as `package.module` or `package.module:Class`.
-        names: Names of the owner's, of what its `__init__` sets, or of functions within it.
-        used_for: What for.
-        lost: What a call lacks without one of them.
-        test: The file of a test that fails without one, below tests/.
+        names: Names in the owner, attributes that its `__init__` sets, or functions within it.
+        used_for: What recording uses them for.
+        lost: What a call lacks if one of them is missing.
+        test: The file, below tests/, of a test that fails if one of them is missing.
     """
 
     owner: str
@@ -169,11 +169,11 @@ NAMES: Final = (
         "postgres/callrecord/recording/test_server.py",
     ),
 )
-"""All of them."""
+"""All private names that recording uses."""
 
 
 def missing(names: Iterable[Names] = NAMES) -> list[str]:
-    """Return a line for each name that the installed LiveKit lacks: which, and what is lost."""
+    """Return a line for each name that the installed LiveKit lacks, with what is lost."""
     return [line for each in names for line in each.missing()]
 
 
@@ -187,7 +187,7 @@ def log_missing() -> None:
 
 
 def _names_of(owner: Any) -> Iterator[str]:
-    yield from vars(owner)  # not of its bases: an abstract one may name what this one lacks
+    yield from vars(owner)  # without its bases: the owner may lack a name of an abstract base
     if isinstance(owner, type):
         yield from getattr(owner, "__dataclass_fields__", ())
         for base in owner.__mro__:

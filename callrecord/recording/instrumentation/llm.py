@@ -1,4 +1,4 @@
-"""Streams of language models: each attempt a request, with what it was asked and has answered."""
+"""Streams of language models: each attempt is a request, with its prompt and its answer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -22,12 +22,12 @@ from callrecord.recording.usage.requests import (
 
 
 class LLMStreamObserver:
-    """Watches one stream; its attempts come one after the other."""
+    """Observes one stream; its attempts run one after the other."""
 
     def __init__(
         self, meter: Meter, stream: LLMStream, model: LLM[Any], speech_id: str | None
     ) -> None:
-        """Begin; before the stream has asked anything."""
+        """Attach to a stream that has sent nothing yet."""
         self._meter = meter
         self._stream = stream
         self._model = model
@@ -46,7 +46,7 @@ class LLMStreamObserver:
     async def run(self, attempt: Callable[[], Awaitable[None]]) -> None:
         """Run an attempt of the stream, as the stream itself would.
 
-        Cut from outside it goes on for a while, unheard.
+        If it is cancelled, it goes on for a while, and its answers are not passed on.
         """
         request = self._request = self._begin()
         if request is None:
@@ -101,20 +101,20 @@ class LLMStreamObserver:
             called = sum(len(call.name) + len(call.arguments) for call in chunk.delta.tool_calls)
             self._answered = self._answered.and_also(chunk.delta.content or "", called)
         if chunk.usage is not None and chunk.usage.total_tokens > 0:
-            request.change(**_told(chunk.usage))
+            request.change(**_reported(chunk.usage))
 
     def _finish(self, request: Request) -> None:
         if not self._meter.is_open(request):
             return
-        untold = settle(
+        unreported = settle(
             self._meter.estimator, self._model.model, request, self._prompt, self._answered
         )
-        if untold and not request.row.cancelled and request.row.error is None:
+        if unreported and not request.row.cancelled and request.row.error is None:
             self._meter.told_nothing(request.row)
         self._meter.end(request)
 
 
-def _told(usage: CompletionUsage) -> dict[str, Any]:
+def _reported(usage: CompletionUsage) -> dict[str, Any]:
     return {
         "input_tokens": usage.prompt_tokens,
         "cached_input_tokens": usage.prompt_cached_tokens,

@@ -1,7 +1,7 @@
-"""What is replaced in LiveKit's classes so that a call can be observed, and how it is put back.
+"""Replaces parts of LiveKit's classes so that a call can be observed, and restores them.
 
-Each of them calls what it replaces, with what it was given, and returns what that returns. Jobs
-that are not recorded only pass through.
+Each replacement calls the original with the same arguments and returns its result. For jobs that
+are not recorded it does nothing else.
 """
 
 import threading
@@ -9,13 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 _changing = threading.RLock()
-"""The first two jobs of a process may be threads, and begin at once."""
+"""The first jobs of a process may be threads that start at the same time."""
 _applied: set[str] = set()
 _replaced: list[tuple[Any, str, Any]] = []
 
 
 def apply_once(name: str, patch: Callable[[], None]) -> None:
-    """Run `patch`, which calls `replace`, unless the patch of this name stands already."""
+    """Run `patch`, which calls `replace`, unless the patch of this name is applied already."""
     with _changing:
         if name not in _applied:
             patch()
@@ -23,17 +23,17 @@ def apply_once(name: str, patch: Callable[[], None]) -> None:
 
 
 def replace(owner: Any, name: str, new: Any) -> None:
-    """Put `new` in the place of an attribute of a class or module, and keep what stood there."""
+    """Replace an attribute of a class or module with `new`, and remember the original."""
     with _changing:
         _replaced.append((owner, name, vars(owner)[name]))
         setattr(owner, name, new)
 
 
 def uninstall() -> None:
-    """Put back all that was replaced in LiveKit, in this process.
+    """Restore everything that was replaced in LiveKit, in this process.
 
-    Calls that are recorded now lack from then on what the patches tell: do it when none is.
-    The next `record` patches anew.
+    Call this while no call is recorded: such a call would then lack what the patches observe. The
+    next `record` applies them again.
     """
     with _changing:
         while _replaced:

@@ -1,12 +1,12 @@
-"""Realtime models that show their server's events, as OpenAI's do: responses and transcriptions.
+"""Realtime models that expose their server's events, as OpenAI's do: responses, transcriptions.
 
-Each response is a request. LiveKit reports those that ran to their end in its sight, and not one
-that it threw away before it began, one that only called a function as the connection broke, or one
-under way as the session was closed.
+Each response is a request. LiveKit reports only the responses that it saw end. It does not report
+one that it discarded before it began, one that only called a function when the connection broke, or
+one that was running when the session was closed.
 
-The server also transcribes each turn of the caller that is committed, and bills it. LiveKit does
-not report one that is under way as the caller hangs up. Names of events and fields: OpenAI's
-Realtime API,
+The server also transcribes each committed turn of the caller, and bills it. LiveKit does not report
+a transcription that is running when the caller hangs up. The names of events and fields are those
+of OpenAI's Realtime API:
 https://platform.openai.com/docs/api-reference/realtime-server-events.
 """
 
@@ -33,17 +33,17 @@ class _Response:
 
 
 class Responses:
-    """Follows one session of a model; its connection may break and be opened again."""
+    """Observes the responses of one session; its connection may break and be opened again."""
 
     def __init__(self, meter: Meter, session: RealtimeSession[Any]) -> None:
-        """Begin, in the session's `__init__`: nothing but its model is known of it yet."""
+        """Attach in the session's `__init__`, when only its model is set."""
         self._meter = meter
         self._session = session
         self._model = session.realtime_model
         self._open: dict[str, _Response] = {}
         guarded = partial(meter.guarded, "realtime", self._model)
         self._finish = guarded(self._finish_response)
-        # Not by its own `on`: a fallback's would bring the events of the models behind it again.
+        # Not its own `on`: a fallback's `on` would repeat the events of the models behind it.
         on = partial(rtc.EventEmitter.on, session)
         on(SERVER_EVENT, guarded(self._event))
         on("session_reconnected", guarded(self._reconnected))
@@ -82,18 +82,18 @@ class Responses:
             return
         response.request.answered()
         if sound:
-            return  # its transcript comes beside it
+            return  # its transcript arrives separately
         text = event.get("delta") or ""
         called = "function_call" in event["type"]
         response.answered = response.answered.and_also(
             "" if called else text, len(text) if called else 0
         )
 
-    def _done(self, told: dict[str, Any]) -> None:
-        # One may end that was never told to begin, when it was cut at once.
-        response = self._open.get(told["id"]) or self._begin(told["id"])
-        request, usage = response.request, told.get("usage")
-        status, details = told.get("status"), told.get("status_details") or {}
+    def _done(self, reported: dict[str, Any]) -> None:
+        # A response that was cancelled at once may end without "response.created".
+        response = self._open.get(reported["id"]) or self._begin(reported["id"])
+        request, usage = response.request, reported.get("usage")
+        status, details = reported.get("status"), reported.get("status_details") or {}
         began = request.row.ttft_ms is not None
         response.over = True
         request.change(cancelled=status == "cancelled")
@@ -101,14 +101,14 @@ class Responses:
             error = details.get("error") or {}
             request.change(error=error.get("code") or error.get("type") or "failed")
             request.refused = usage is None and not began
-        # What answered has used something, whatever a server without a meter says.
+        # A response that answered has used something, even if a server reports zeros.
         if usage is not None and (usage.get("total_tokens") or not began):
-            request.change(**_told(usage))
+            request.change(**_reported(usage))
         request.finish()
-        self._meter.response_over(told["id"], request.row)
+        self._meter.response_over(reported["id"], request.row)
 
     def _reconnected(self, _event: Any) -> None:
-        """End what the last connection has left: nobody will tell of it any more."""
+        """End the last connection's open responses: the server will not report on them any more."""
         for response in list(self._open.values()):
             response.request.finish()
 
@@ -125,7 +125,7 @@ class Responses:
         self._meter.end(request)
 
 
-def _told(usage: dict[str, Any]) -> dict[str, Any]:
+def _reported(usage: dict[str, Any]) -> dict[str, Any]:
     read = usage.get("input_token_details") or {}
     made = usage.get("output_token_details") or {}
     cached = read.get("cached_tokens_details") or {}
@@ -143,7 +143,7 @@ def _told(usage: dict[str, Any]) -> dict[str, Any]:
 
 
 TOKEN_MS: Final = 100
-"""Milliseconds of a caller's audio that are one token,
+"""Milliseconds of a caller's audio per token,
 https://platform.openai.com/docs/guides/realtime-costs."""
 _PREFIX: Final = "conversation.item.input_audio_transcription."
 
@@ -155,10 +155,10 @@ class _Transcriber:
 
 
 class Transcriptions:
-    """Follows one session of a model; its connection may break and be opened again."""
+    """Observes the transcriptions of one session; its connection may break and be opened again."""
 
     def __init__(self, meter: Meter, session: RealtimeSession[Any]) -> None:
-        """Begin, in the session's `__init__`."""
+        """Attach in the session's `__init__`."""
         self._meter = meter
         self._session = session
         self._model: str | None = None
@@ -183,10 +183,10 @@ class Transcriptions:
             case "input_audio_buffer.committed" if self._model is not None:
                 self._begin(event["item_id"])
             case str(name) if name.startswith(_PREFIX):
-                self._told(name.removeprefix(_PREFIX), event)
+                self._ended(name.removeprefix(_PREFIX), event)
 
     def _begin(self, item_id: str) -> None:
-        # Below 0 if it was committed before the speech had ended, in mid-word.
+        # It is negative if the turn was committed before the speech had ended.
         spoken_ms = max(0, self._speech_ms.pop(item_id, 0))
         heard = -(-spoken_ms // TOKEN_MS)
         row = row_of(
@@ -204,7 +204,7 @@ class Transcriptions:
         self._meter.asked_by(row, self._session)
         self._meter.begin(request)
 
-    def _told(self, what: str, event: dict[str, Any]) -> None:
+    def _ended(self, what: str, event: dict[str, Any]) -> None:
         request = self._open.get(event.get("item_id", ""))
         if request is None or what == "delta":
             return
@@ -221,7 +221,7 @@ class Transcriptions:
             self._meter.transcription_over(event_id, request.row)
 
     def _reconnected(self, _event: Any) -> None:
-        """End what the last connection has left: nobody will tell of it any more."""
+        """End the last connection's open requests: the server will not report on them any more."""
         for request in list(self._open.values()):
             request.finish()
 
@@ -234,14 +234,14 @@ class Transcriptions:
 
 
 def _transcriber_of(session: dict[str, Any]) -> str | None:
-    """Return the model that transcribes; None if none does."""
+    """Return the name of the model that transcribes; None if there is none."""
     heard = (session.get("audio") or {}).get("input") or {}
-    told = heard.get("transcription") or session.get("input_audio_transcription") or {}
-    return told.get("model")
+    settings = heard.get("transcription") or session.get("input_audio_transcription") or {}
+    return settings.get("model")
 
 
 def _figures(usage: dict[str, Any]) -> dict[str, Any]:
-    """Return what a usage of the server's tells: of tokens, or of a duration."""
+    """Return the columns of the server's usage, which is in tokens or in seconds."""
     details = usage.get("input_token_details") or {}
     return {
         "audio_ms": round((usage.get("seconds") or 0.0) * 1000),

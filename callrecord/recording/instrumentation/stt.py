@@ -1,12 +1,12 @@
 """Speech to text: streams, and requests for whole utterances.
 
 A provider reports the usage of a stream piece by piece, in LiveKit's metrics. The audio between the
-last report and the stream's end, if it had words in it, is a request of its own, estimated; so is
-all of a stream whose model never reports.
+last report and the end of the stream, if it had words in it, is recorded as a separate, estimated
+request. So is the whole stream of a model that never reports.
 
-Of requests for whole utterances each attempt is a request with its audio. LiveKit reports those
-that were answered, and not one that failed or was cut because the caller had gone, although its
-audio was sent.
+For whole utterances, each attempt is a request with its audio. LiveKit reports only attempts that
+were answered: not one that failed or was cancelled because the caller had left, although its audio
+was sent.
 """
 
 import asyncio
@@ -43,12 +43,12 @@ _WORDS: Final = (
 
 
 class STTStreamObserver:
-    """Watches one stream; its attempts come one after the other."""
+    """Observes one stream; its attempts run one after the other."""
 
     def __init__(
         self, meter: Meter, stream: RecognizeStream, model: STT[Any], _speech_id: str | None
     ) -> None:
-        """Begin; before the stream has sent anything."""
+        """Attach to a stream that has sent nothing yet."""
         self._meter = meter
         self._model = model
         self._attempts = 0
@@ -58,8 +58,8 @@ class STTStreamObserver:
         self._words = self._final = False
         self._error: Exception | None = None
         self._close = meter.guarded("stt", model, self._close_attempt)
-        told = meter.guarded("stt", model, self._event)
-        stream._event_ch = Watched(stream._event_ch, told)  # type: ignore[assignment]  # noqa: SLF001
+        handler = meter.guarded("stt", model, self._event)
+        stream._event_ch = Watched(stream._event_ch, handler)  # type: ignore[assignment]  # noqa: SLF001
         push = stream.push_frame
 
         def pushed(frame: rtc.AudioFrame) -> None:
@@ -86,8 +86,8 @@ class STTStreamObserver:
             self._words = True
             self._final = self._final or event.type is SpeechEventType.FINAL_TRANSCRIPT
         elif event.type is SpeechEventType.RECOGNITION_USAGE and event.recognition_usage:
-            told_s = event.recognition_usage.audio_duration
-            self._meter.estimator.learn_hearing(self._model.model, self._given_s, told_s)
+            reported_s = event.recognition_usage.audio_duration
+            self._meter.estimator.learn_hearing(self._model.model, self._given_s, reported_s)
             self._begin_piece()
 
     def _begin_piece(self) -> None:
@@ -95,13 +95,13 @@ class STTStreamObserver:
         self._words = self._final = False
 
     def _close_attempt(self) -> None:
-        """Book what was heard since the last told piece, and a failure in any case."""
+        """Record the audio since the last report if it had words, and record any failure."""
         if not self._words and self._error is None:
             return
-        # Another stream tells of it, or the utterances do that were asked for within.
+        # Another stream records it, or the requests within this attempt do.
         if self._within is not None or self._own.passed_on:
             return
-        # One that had found words was not refused, whatever came then.
+        # An attempt that found words was not refused, even if it failed later.
         refused = self._error is not None and not self._words and was_refused(self._error)
         heard_s = self._given_s if self._words else 0.0
         learned = self._meter.estimator.hearing(self._model.model)
@@ -129,20 +129,20 @@ _attempts: "ContextVar[int]" = ContextVar("callrecord_stt_attempts", default=0)
 
 
 def watch_recognition(model: STT[Any]) -> None:
-    """See each attempt of the recognition that begins in this task."""
+    """Observe each attempt of the recognition that starts in this task."""
     _attempts.set(0)
     attempt = model._recognize_impl  # noqa: SLF001
-    if not isinstance(attempt, _Watched) and asks_itself(model):
-        model._recognize_impl = _Watched(model, attempt)  # type: ignore[method-assign]  # noqa: SLF001
+    if not isinstance(attempt, _ObservedRecognition) and asks_itself(model):
+        model._recognize_impl = _ObservedRecognition(model, attempt)  # type: ignore[method-assign]  # noqa: SLF001
 
 
 def asks_itself(model: STT[Any]) -> bool:
-    """Whether a model asks a provider, and does not only pass on what another one was asked."""
+    """Whether a model calls a provider, and does not only wrap another model."""
     return model._recognize_metrics_needed and not isinstance(model, StreamAdapter)  # noqa: SLF001
 
 
-class _Watched:
-    """Stands before the method that a plugin implements; a model may outlive the call."""
+class _ObservedRecognition:
+    """Wraps the method that a plugin implements; a model may outlive the call."""
 
     def __init__(self, model: STT[Any], attempt: _Attempt) -> None:
         self._model = model
@@ -174,7 +174,7 @@ class _Watched:
         if answered is request:
             guarded(_answered)(request, event)
         if answered is not None:
-            # LiveKit reports the outermost model, by that one's name.
+            # LiveKit reports the outermost model, by its name.
             meter.utterances_of(self._model).answered(answered.row)
             if within is not None:
                 within.answered = answered

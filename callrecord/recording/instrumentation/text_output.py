@@ -1,7 +1,7 @@
-"""A tap on the session's own text output: what an agent is about to say, piece by piece.
+"""A tap on the session's text output: what an agent is about to say, piece by piece.
 
-It works for every agent of a session, with a pipeline or a realtime model, and needs nothing of
-the agent's own: the text passes it on its way to the room.
+It works for every agent of a session, with a pipeline or a realtime model, and needs no change to
+the agent: the text passes through it on its way to the room.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from livekit.agents.voice.io import AudioOutput, PlaybackFinishedEvent, TextOutp
 
 
 class SpeechTap(TextOutput):
-    """Passes text on unchanged, and tells it."""
+    """Passes text on unchanged, and reports it."""
 
     def __init__(
         self, saying: Callable[[str | None], None], *, next_in_chain: TextOutput | None = None
@@ -20,17 +20,17 @@ class SpeechTap(TextOutput):
         super().__init__(label="callrecord", next_in_chain=next_in_chain)
         self._saying = saying
         self.closed = False
-        """Whether it only passes text on: the session is over."""
+        """Whether the session is over, so that text is only passed on."""
 
     async def capture_text(self, text: str) -> None:
-        """Take a piece of text, and pass it on."""
+        """Report a piece of text, and pass it on."""
         if not self.closed:
             self._saying(text)
         if self.next_in_chain:
             await self.next_in_chain.capture_text(text)
 
     def flush(self) -> None:
-        """Tell that the text is at its end, or was cut."""
+        """Report that the text has ended or was interrupted."""
         if not self.closed:
             self._saying(None)
         if self.next_in_chain:
@@ -40,9 +40,9 @@ class SpeechTap(TextOutput):
 def tap(session: AgentSession[None], saying: Callable[[str | None], None]) -> None:
     """Put a tap before the session's text output, unless there is one.
 
-    To be called when a speech is created: by then the room's output stands, and the speech has not
-    asked for it yet. An output that somebody puts in its place later is tapped at the next speech;
-    one that somebody puts before the tap has it behind.
+    Call this when a speech is created: the room's output is set by then, and the speech has not
+    used it yet. If an app replaces the output later, the next speech taps the new one. If an app
+    puts an output before the tap, the tap stays behind it.
     """
     output = session.output
     if not any(True for _ in _taps(session)):
@@ -50,7 +50,7 @@ def tap(session: AgentSession[None], saying: Callable[[str | None], None]) -> No
 
 
 def untap(session: AgentSession[None]) -> None:
-    """Take the tap out: a session that is started again wants the room's output there."""
+    """Remove the tap: a session that is started again expects the room's output there."""
     for each in _taps(session):
         each.closed = True
     output = session.output
@@ -68,7 +68,7 @@ def _taps(session: AgentSession[None]) -> Iterator[SpeechTap]:
 
 
 class Playback:
-    """Listens to a session's audio output, whichever it is at the time."""
+    """Listens to the current audio output of a session."""
 
     def __init__(self, played: Callable[[float], None]) -> None:
         """`played` gets the seconds of each piece of speech; it must not raise."""
@@ -76,7 +76,7 @@ class Playback:
         self._output: AudioOutput | None = None
 
     def follow(self, output: AudioOutput | None) -> None:
-        """Listen to this output from now on, and no longer to another."""
+        """Listen to this output from now on, instead of the previous one."""
         if output is self._output:
             return
         if self._output is not None:

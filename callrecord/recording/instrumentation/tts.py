@@ -1,4 +1,4 @@
-"""Streams of speech models: each attempt a request, with the characters it was given."""
+"""Streams of speech models: each attempt is a request, with the characters it was given."""
 
 import functools
 from collections.abc import Awaitable, Callable
@@ -20,11 +20,11 @@ from callrecord.recording.usage.requests import (
 
 
 class TTSStreamObserver:
-    """Watches one stream; its attempts come one after the other.
+    """Observes one stream; its attempts run one after the other.
 
-    Characters are what is billed, and known; tokens only where the provider tells them. Audio goes
-    on arriving when an attempt's method has returned: a request ends with the stream. A stream
-    that is opened ahead of its text asks for nothing before there is some.
+    Providers bill characters, which are known, or tokens, which only some report. Audio still
+    arrives after an attempt's method has returned, so a request ends with the stream. A stream
+    that is opened ahead of its text sends nothing until there is some.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class TTSStreamObserver:
         model: TTS[Any],
         speech_id: str | None,
     ) -> None:
-        """Begin; before the stream has asked anything."""
+        """Attach to a stream that has sent nothing yet."""
         self._meter = meter
         self._stream = stream
         self._model = model
@@ -81,7 +81,7 @@ class TTSStreamObserver:
         self._request = None
         self._over = False
         if self._attempts > 1:
-            self._stream._set_token_usage()  # noqa: SLF001 - what a failed attempt has told was its own
+            self._stream._set_token_usage()  # noqa: SLF001 - forget a failed attempt's report
         self._waiting = not self._text()
         if not self._waiting:
             self._begin_request()
@@ -118,7 +118,7 @@ class TTSStreamObserver:
         if self._purpose is not None:
             request.note(purpose=self._purpose)
         self._meter.begin(request, self._within)
-        # Booked: LiveKit's metrics tell nothing new of it.
+        # It is recorded: LiveKit's metrics add nothing new to it.
         self._own.request = self._request = request
 
     def _audio(self, audio: SynthesizedAudio) -> None:
@@ -136,7 +136,7 @@ class TTSStreamObserver:
         if request is None or not self._meter.is_open(request):
             return
         audio_ms = round(self._audio_s * 1000)
-        # What was refused is billed to nobody.
+        # A refused request is not billed.
         characters = 0 if request.refused else len(self._text())
         asked = getattr(self._stream, "_input_tokens", 0)
         answered = getattr(self._stream, "_output_tokens", 0)
@@ -144,7 +144,7 @@ class TTSStreamObserver:
         if asked or answered:
             estimator.learn_speech(name, Speech(characters, audio_ms, asked, answered))
         elif not request.refused:
-            # Tokens are told at the end. If no sound had come it may not have been sent at all.
+            # Tokens are reported at the end. Without any sound, the text may not have been sent.
             asked, answered = estimator.speech(name, characters, audio_ms)
             cut = not self._over and not audio_ms
             request.change(estimated=bool(asked or answered) or cut)
@@ -162,4 +162,4 @@ class TTSStreamObserver:
     def _text(self) -> str:
         if isinstance(self._stream, ChunkedStream):
             return self._stream.input_text
-        return self._stream._pushed_text  # noqa: SLF001 - told nowhere else
+        return self._stream._pushed_text  # noqa: SLF001 - not available elsewhere

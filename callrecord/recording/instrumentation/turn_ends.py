@@ -1,9 +1,9 @@
 """Where LiveKit ends a caller's turn, whether or not it goes on to answer it.
 
-A turn is committed to the conversation only once a reply is to follow. Where a hook stops the reply
-(`StopResponse`), raises, or the agent has no language model, no event of the session tells that the
-turn was over. LiveKit's activity is told by its `on_end_of_turn`; without that name, turns are told
-apart as they are committed.
+A turn is committed to the conversation only when a reply is to follow. If a hook stops the reply
+(`StopResponse`) or raises, or if the agent has no language model, no event of the session reports
+the end of the turn. LiveKit calls `on_end_of_turn` of its activity then. Without that name, turns
+are separated only when they are committed.
 """
 
 import functools
@@ -25,13 +25,13 @@ _listeners: "WeakKeyDictionary[AgentSession[Any], Callable[[str], None]]" = Weak
 
 
 def listen(session: AgentSession[Any], ended: Callable[[str], None]) -> None:
-    """Have `ended` told the words of each turn that ends in a session; it must not raise."""
+    """Call `ended` with the words of each turn that ends in a session; it must not raise."""
     install()
     _listeners[session] = ended
 
 
 def install() -> None:
-    """Have LiveKit's activities tell where turns end, in this process."""
+    """Observe the ends of turns from now on, in this process."""
     apply_once("turn ends", _install)
 
 
