@@ -1,4 +1,4 @@
-"""The agent's turns: each a message from its first sentence on, also if nobody hears its end."""
+"""The agent's turns: each is a message from its first sentence on, even if nobody hears its end."""
 
 import time
 from collections.abc import Callable
@@ -25,7 +25,7 @@ class AgentTurns:
 
     Attributes:
         agent: The agent's identity in the room, once it is known.
-        speeches: Speeches that go on, by id.
+        speeches: The speeches that are not over, by id.
         written_at: When the last piece of a reply was written, by the monotonic clock.
     """
 
@@ -37,14 +37,14 @@ class AgentTurns:
         written: Callable[[str], str],
         models: CurrentModels,
     ) -> None:
-        """Record by `append`.
+        """Record to `append`.
 
         Args:
-            append: Takes each version of a message.
-            ledger: Gives the session's requests to its messages; replies are settled there.
-            used: Counts replies by the models they took.
-            written: Tells what a model wrote for a speech since it was asked for last.
-            models: Those of the session.
+            append: Gets each version of a message.
+            ledger: Attributes the session's requests to its messages.
+            used: Counts replies by the models they used.
+            written: Returns what a model wrote for a speech since the last call.
+            models: The models of the session.
         """
         self._append = append
         self._ledger = ledger
@@ -66,23 +66,23 @@ class AgentTurns:
         self.written_at = 0.0
 
     def follow(self, session: AgentSession[None]) -> None:
-        """Name the session."""
+        """Set the session."""
         self._session = session
 
     def end(self) -> None:
-        """Mark what the end of the call leaves uncommitted: it was cut."""
+        """Mark the uncommitted replies as interrupted: the call is over."""
         for reply in self._replies.values():
             self._append(msgspec.structs.replace(reply, interrupted=True))
 
     def speech_created(self, speech: SpeechHandle, *, scripted: bool) -> None:
-        """Follow a speech to its end. A scripted one (`say`) has no language model's words."""
+        """Track a speech to its end. A scripted one (`say`) has no words of a language model."""
         self.speeches[speech.id] = speech
         self._began[speech.id] = time.time()
         if scripted:
             self._scripted.add(speech.id)
 
     def saying(self, piece: str | None) -> None:
-        """Record what the agent is about to say, of a reply not yet committed.
+        """Record what the agent is about to say in a reply that is not committed yet.
 
         Args:
             piece: The next piece of the text; None at its end.
@@ -111,16 +111,16 @@ class AgentTurns:
         if self._is_audible():
             self._audience.sounds(speech_id)
         reply = self._replies.get(speech_id)
-        if reply is not None:  # so that a job's death tells what was heard from what was not
+        if reply is not None:  # shows what was heard if the job dies
             self._replies[speech_id] = msgspec.structs.replace(reply, speech_started_at=now())
             self._append(self._replies[speech_id])
 
     def deserted(self) -> None:
-        """Note that the last person has left: what is said from now on is heard by nobody."""
+        """Note that the last person has left: nobody hears what is said from now on."""
         self._audience.leaves(self.current() if self._is_audible() else None)
 
     def joined(self) -> None:
-        """Note that somebody is there who hears what is said."""
+        """Note that a person is in the room and hears what is said."""
         self._audience.joins()
 
     def played(self, seconds: float) -> None:
@@ -129,16 +129,16 @@ class AgentTurns:
             self._played[speech_id] = self._played.get(speech_id, 0.0) + seconds
 
     def note(self, speech_id: str, metadata: dict[str, Any]) -> None:
-        """Give what is said in a speech a note, kept in its message's metadata."""
+        """Set a note on a speech, which is kept in its message's metadata."""
         self._notes[speech_id] = metadata
 
     def announced(self, text: str, metadata: dict[str, Any]) -> None:
-        """Record what is said to the room besides any session."""
+        """Record what is said to the room outside any session."""
         message = self._message(new_id(), now(), None)
         self._append(msgspec.structs.replace(message, content=text, model=None, metadata=metadata))
 
     def commit(self, item: ChatMessage) -> None:
-        """Record a turn that LiveKit has committed; told again, it is the same turn."""
+        """Record a turn that LiveKit has committed; a second commit updates the same turn."""
         known = self._known.get(item.id)
         if known is not None:
             text, cut = self._spoken(item.text_content or ""), item.interrupted
@@ -164,17 +164,17 @@ class AgentTurns:
         if (note := self._notes.get(speech_id or "")) is not None:
             message = msgspec.structs.replace(message, metadata=message.metadata | note)
         self._known.put(item.id, message)
-        # First, so that the message exists when its requests name it.
+        # Before the ledger, so that the message exists when its requests name it.
         self._append(message)
         if speech_id is not None and speech_id not in self._scripted:
             self._used.answered(aloud=speech_id in self._sounded and self._is_audible())
         self._ledger.answer(item.metrics.get("provider_request_ids", []), message)
         if speech_id is not None:
-            self._sounded.discard(speech_id)  # a next step of this speech begins in silence
+            self._sounded.discard(speech_id)  # the next step of this speech starts silent
             self._ledger.settle(speech_id, message)
 
     def speech_done(self, speech: SpeechHandle) -> None:
-        """Settle what is left of a speech: its last requests, and words that were never heard."""
+        """Finish a speech: record its last requests, and words that were never heard."""
         self.speeches.pop(speech.id, None)
         reply = self._replies.pop(speech.id, None)
         message = self._ledger.last(speech.id)
@@ -191,18 +191,18 @@ class AgentTurns:
         if message is not None:
             self._ledger.settle(speech.id, message)
         elif not speech.scheduled:
-            self._ledger.discard(speech.id)  # made ahead of the turn, and thrown away
+            self._ledger.discard(speech.id)  # generated before the turn's end, and discarded
 
     def current(self) -> str | None:
-        """Return the speech that goes on."""
+        """Return the id of the current speech."""
         speech = self._session.current_speech if self._session else None
         return speech.id if speech else None
 
     def speech_of(self, call: FunctionCall) -> str | None:
-        """Return the speech that a function was called in."""
+        """Return the speech in which a function was called."""
         # A tool runs after the words before it were spoken: by then another speech may be current.
         for speech_id, speech in reversed(self.speeches.items()):
-            # One that was turned down has an answer alone.
+            # A rejected call has only an output.
             items = speech.chat_items
             calls = (item for item in items if isinstance(item, FunctionCall | FunctionCallOutput))
             if any(item.call_id == call.call_id for item in calls):
@@ -213,7 +213,7 @@ class AgentTurns:
         self, reply: Message | None, draft: Drafting | None, speech: SpeechHandle
     ) -> Message | None:
         if reply is not None and speech.id in self._sounded:
-            # Heard, and kept out of the model's context: `say(..., add_to_chat_ctx=False)`.
+            # It was heard but kept out of the model's context: `say(..., add_to_chat_ctx=False)`.
             reply = msgspec.structs.replace(
                 reply,
                 interrupted=speech.interrupted,
@@ -221,7 +221,7 @@ class AgentTurns:
                 metadata={},
             )
             return self._audience.heard(speech.id, reply)
-        # Cut before its first sound: LiveKit commits no item, but the model was paid for it.
+        # It was interrupted before its first sound: LiveKit commits no item, but it is billed.
         written = self._beyond("", speech.id, draft, cut=True)
         if reply is None and (written is None or not (speech.scheduled and speech.interrupted)):
             return None
@@ -236,15 +236,15 @@ class AgentTurns:
     def _beyond(
         self, heard: str, speech_id: str | None, draft: Drafting | None, *, cut: bool
     ) -> str | None:
-        """Return all that was written for a turn, if it has other words than what was heard."""
+        """Return the whole text that was written for a turn, if its words differ from `heard`."""
         written = self._written(speech_id) if speech_id is not None else ""
-        if not written and cut and draft is not None:  # no model's words, or a realtime model's
+        if not written and cut and draft is not None:  # scripted, or by a realtime model
             written = draft.text
         same = self._spoken(written).split() == heard.split()
         return None if same else written.strip() or None
 
     def _spoken(self, text: str) -> str:
-        """Return what is heard of a text: directions for the voice are not, where there is one."""
+        """Return what is heard of a text: a separate voice does not speak its directions."""
         session = self._session
         if session is None or not self._is_audible() or self._models.now().realtime is not None:
             return text.strip()
@@ -267,7 +267,7 @@ class AgentTurns:
         )
 
     def _is_audible(self) -> bool:
-        """Whether speech is made at all: with text output alone a reply is also "spoken"."""
+        """Whether there is audio at all: LiveKit calls a text-only reply "spoken" too."""
         output = self._session.output if self._session else None
         return output is not None and output.audio is not None and output.audio_enabled
 

@@ -1,7 +1,7 @@
-"""What becomes of the agent in a session: another takes over, its instructions or tools change.
+"""Changes of the agent in a session: another agent takes over, its instructions or tools change.
 
-Messages of role system, which tell that and when, and not what the instructions say: the people
-of a call may read its messages.
+Each change is a message of role system. It does not quote the instructions: the people of a call
+may read its messages.
 """
 
 import hashlib
@@ -15,11 +15,11 @@ from livekit.agents.llm import AgentConfigUpdate, AgentHandoff
 from callrecord.events import Message, new_id, now
 
 _LATE_S: Final = 10.0
-"""An item of an earlier time may come so late, as when a clock is set back."""
+"""How late an item with an earlier time may arrive, for example if a clock is set back."""
 
 
 def handoff(item: AgentHandoff) -> Message | None:
-    """Return the message of a handoff; None for the first agent, who takes over from nobody."""
+    """Return the message of a handoff; None for the first agent, which takes over from none."""
     if item.old_agent_id is None:
         return None
     return _message(
@@ -30,9 +30,9 @@ def handoff(item: AgentHandoff) -> Message | None:
 
 
 class ConfigUpdates:
-    """Finds changes of instructions and tools, of which LiveKit tells by no event.
+    """Finds changes of instructions and tools, for which LiveKit has no event.
 
-    What the session begins with is no change.
+    The session's first configuration is not a change.
     """
 
     def __init__(self) -> None:
@@ -40,11 +40,11 @@ class ConfigUpdates:
         self._looked = 0.0
 
     def look(self, session: AgentSession[Any] | None) -> list[Message]:
-        """Return messages of the changes since the last look."""
+        """Return messages of the changes since the last call."""
         if session is None:
             return []
         new: list[AgentConfigUpdate] = []
-        # In their order of time: the many of a long call are not gone through at each turn.
+        # The items are ordered by time: a long call's history is not scanned at each turn.
         for item in reversed(session.history.items):
             if item.created_at < self._looked - _LATE_S:
                 break
@@ -57,17 +57,17 @@ class ConfigUpdates:
 
 
 def _changed(item: AgentConfigUpdate) -> Message:
-    told: dict[str, Any] = {"kind": "agent_config"}
+    metadata: dict[str, Any] = {"kind": "agent_config"}
     words = []
     if item.instructions is not None:
-        told["instructions_sha256"] = hashlib.sha256(item.instructions.encode()).hexdigest()
-        told["instructions_characters"] = len(item.instructions)
+        metadata["instructions_sha256"] = hashlib.sha256(item.instructions.encode()).hexdigest()
+        metadata["instructions_characters"] = len(item.instructions)
         words.append(f"instructions of {len(item.instructions)} characters")
     for name, tools in (("added", item.tools_added), ("removed", item.tools_removed)):
         if tools:
-            told[f"tools_{name}"] = sorted(tools)
+            metadata[f"tools_{name}"] = sorted(tools)
             words.append(f"tools {name}: {', '.join(sorted(tools))}")
-    return _message("; ".join(words), item.created_at, told)
+    return _message("; ".join(words), item.created_at, metadata)
 
 
 def _message(content: str, created_at: float | None, metadata: dict[str, Any]) -> Message:

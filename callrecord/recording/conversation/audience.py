@@ -12,11 +12,11 @@ import msgspec
 from callrecord.events import Message
 
 _SAME_S: Final = 0.5
-"""A reply that stopped within this time after the last person left was stopped by it."""
+"""A reply that ended within this time after the last person left counts as ended by that."""
 
 
 class Audience:
-    """Follows the speeches of one session, by their ids."""
+    """Tracks the speeches of one session, by their ids."""
 
     def __init__(self) -> None:
         self._alone = False
@@ -33,21 +33,21 @@ class Audience:
         """Note that the last person has left.
 
         Args:
-            speech_id: The speech that goes on, if one does.
+            speech_id: The current speech, if there is one.
         """
         self._alone = True
         if speech_id in self._began:
             self._heard_s.setdefault(speech_id, time.monotonic() - self._began[speech_id])
 
     def joins(self) -> None:
-        """Note that a person is there."""
+        """Note that a person is in the room."""
         self._alone = False
 
     def heard(self, speech_id: str | None, message: Message) -> Message:
-        """Return what a speech has said, with what is known of what was heard.
+        """Return the message of a speech, with what is known about how much was heard.
 
-        A message that played on in an empty room is marked as a killed reply is: which of its words
-        were heard is not known.
+        A message that played on in an empty room is marked like the reply of a killed job: it is
+        not known which of its words were heard.
         """
         heard_s = self._heard_s.pop(speech_id or "", None)
         played_s = (message.audio_duration_ms or 0) / 1000

@@ -1,4 +1,4 @@
-"""The caller's turns: each a message from its first final transcript on, or as it is typed."""
+"""The caller's turns: each is a message from its first final transcript on, or once typed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,17 +27,17 @@ from callrecord.recording.conversation.pending_transcripts import (
 from callrecord.recording.current_models import CurrentModels
 
 _ENDED_KEPT: Final = 8
-"""Turns without a reply of which LiveKit may yet commit one."""
+"""How many turns without a reply are remembered, as LiveKit may still commit one."""
 
 
 @dataclass(eq=False, slots=True)
 class EndedTurn:
-    """A turn that LiveKit has ended, and commits once a reply is to follow.
+    """A turn that LiveKit has ended, and commits only when a reply is to follow.
 
     Attributes:
-        message: As it was recorded at its end.
-        words: What it consists of.
-        noted: Whether its message says that no reply has followed.
+        message: The message that was recorded at its end.
+        words: The transcripts of the turn.
+        noted: Whether its message is marked as unanswered.
     """
 
     message: Message
@@ -49,7 +49,7 @@ class CallerTurns:
     """Records what callers say and type in one session.
 
     Attributes:
-        utterance: What the caller has said and no transcript tells yet.
+        utterance: What the caller has said without a transcript yet.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class CallerTurns:
         models: CurrentModels,
         only_person: Callable[[], str | None],
     ) -> None:
-        """Record by `append`.
+        """Record to `append`.
 
         Args:
-            append: Takes each version of a message.
-            models: Those of the session.
-            only_person: Names who is in the room, if it is one person.
+            append: Gets each version of a message.
+            models: The models of the session.
+            only_person: Returns the identity of the person in the room, if there is only one.
         """
         self._append = append
         self._models = models
@@ -76,21 +76,21 @@ class CallerTurns:
         self._typed: dict[str, Message] = {}
 
     def follow(self, session: AgentSession[None]) -> None:
-        """Name the session."""
+        """Set the session."""
         self._speakers.follow(session)
 
     def left(self, identity: str | None) -> None:
-        """Note that a participant has left, or with None that the room is closed."""
+        """Note that a participant has left; None means that the room is closed."""
         if identity in (None, self._speakers.listened_to()):
             self.utterance.end()
 
     def came(self, identity: str) -> None:
-        """Note that a participant has come, perhaps again."""
+        """Note that a participant has joined, perhaps again."""
         if identity == self._speakers.listened_to():
             self.utterance.resume()
 
     def end(self) -> None:
-        """Mark what the end of the call leaves in mid-turn: it was cut."""
+        """Mark an unfinished turn as interrupted: the call is over."""
         self._note_unanswered()
         self.utterance.close()
         if self._draft is not None:
@@ -100,9 +100,9 @@ class CallerTurns:
         """Record what a caller said, before the turn is over.
 
         Args:
-            transcript: Final, of a part of the turn.
-            voice: Speech to text's own name of the voice, if it tells voices apart.
-            item_id: A realtime model's item, if it is of one.
+            transcript: The final transcript of a part of the turn.
+            voice: The STT's name for the voice, if it distinguishes voices.
+            item_id: The realtime model's item, if there is one.
         """
         text = transcript.strip()
         if text and self._known.get(item_id or "") is None:
@@ -122,17 +122,17 @@ class CallerTurns:
             self._record_draft()
 
     def typed(self, item: ChatMessage) -> None:
-        """Record what somebody typed, before LiveKit takes it for a turn."""
+        """Record a typed message, before LiveKit commits it as a turn."""
         draft = self._user_message(new_id(), when(item), self._speakers.of_text(item))
         draft = msgspec.structs.replace(draft, content=item.text_content or "", model=None)
         self._typed[item.id] = draft
         self._append(draft)
 
     def ended(self, transcript: str) -> UUID | None:
-        """Record that LiveKit has ended a turn of these words, and will commit it or not.
+        """Record that LiveKit has ended a turn of these words, which it may commit later.
 
         Returns:
-            Its message; None if it is not of words that were heard.
+            The id of its message; None if these words were not heard.
         """
         if not transcript.strip() or not self._pending.has(transcript):
             return None
@@ -151,15 +151,15 @@ class CallerTurns:
         """Record a turn that LiveKit has committed.
 
         Returns:
-            Its message, if what was asked for it is to be given to it: it was spoken, and was not
-            recorded before.
+            The id of its message, if requests are to be attributed to it: it was spoken, and was
+            not recorded before.
         """
         known = self._known.get(item.id)
-        if known is not None:  # told again, with more in it: the same turn, at its place
+        if known is not None:  # the same turn again, with more words
             self._put(item, msgspec.structs.replace(known, content=item.text_content or ""))
             return None
         if item.transcript_confidence is None:
-            # Typed, or put in by code: what is being heard meanwhile is a turn of its own.
+            # Typed, or added by code: what is heard meanwhile is a separate turn.
             self._commit_typed(item)
             return None
         ended = self._ended_turn(item.text_content or "")
@@ -186,26 +186,26 @@ class CallerTurns:
         self._put(item, _timed(message, words))
 
     def _take(self, transcript: str) -> tuple[UUID, Taken]:
-        """Take a turn's words out of what waits, and return the id of its message."""
+        """Remove a turn's words from the pending ones, and return the id of its message."""
         draft, self._draft = self._draft, None
         taken = self._pending.take(transcript)
         if draft is None or not taken.dropped:
             return (new_id() if draft is None else draft.id), taken
-        # What LiveKit passed over stays, as a turn of its own.
+        # What LiveKit skipped stays as a separate turn.
         passed = _spoken(draft, taken.dropped)
         note = notes_of(taken.dropped) | {"passed_over": True}
         self._append(msgspec.structs.replace(passed, metadata=note))
         return new_id(), taken
 
     def _ended_turn(self, text: str) -> EndedTurn | None:
-        """Return the ended turn that LiveKit commits, if it is one."""
+        """Return the ended turn that LiveKit commits now, if there is one."""
         for turn in self._ended:
             if same_words(turn.message.content, text):
                 return turn
         if self._pending.has(text) or not self._ended or not text.strip():
             return None
-        # A hook has edited it: the turn of which most words are left, or else the one that has just
-        # ended. One that ended before is not given the words of another.
+        # A hook has edited the text: take the turn that shares most words with it, or else the
+        # turn that has just ended. An older turn does not get the words of another one.
         most = max(reversed(self._ended), key=lambda turn: shared(turn.message.content, text))
         if 2 * shared(most.message.content, text) >= len(text.split()):
             return most
@@ -213,7 +213,7 @@ class CallerTurns:
         return None if newest.noted or self._pending.waiting else newest
 
     def _note_unanswered(self) -> None:
-        """Say of ended turns that no reply has followed; LiveKit may still commit the last."""
+        """Mark ended turns as unanswered; LiveKit may still commit the last one."""
         for turn in self._ended:
             if not turn.noted:
                 turn.noted = True
@@ -221,7 +221,7 @@ class CallerTurns:
                 self._append(msgspec.structs.replace(turn.message, metadata=note))
 
     def _missed(self, part: Part) -> None:
-        """Record that somebody spoke, and that nothing knows what: LiveKit discarded the audio."""
+        """Record that the caller spoke, but that LiveKit discarded the audio."""
         began, ended = (datetime.fromtimestamp(each, UTC) for each in (part.began, part.ended))
         metadata = {"kind": "missed_speech", "cause": part.cause}
         message = Message(
@@ -275,10 +275,10 @@ def _spoken(draft: Message, pieces: list[Piece]) -> Message:
 
 
 def _timed(message: Message, words: list[Piece]) -> Message:
-    """Return the message with the times of its speech, where LiveKit tells none.
+    """Return the message with the times of its speech, if LiveKit reports none.
 
-    It tells none of a realtime model's turns, but perhaps their beginning, and none of turns that
-    it does not commit.
+    For a realtime model's turns LiveKit reports the start at most; for turns that it does not
+    commit it reports nothing.
     """
     times = times_of(words)
     if message.speech_ended_at is not None or times is None:

@@ -1,9 +1,9 @@
-"""Discarded speech: what a caller says while LiveKit keeps it from speech to text.
+"""Discarded speech: what a caller says while LiveKit withholds the audio from speech to text.
 
-LiveKit gives speech to text (or a realtime model) silence in place of the caller while a reply
-plays that must not be interrupted, and during the first seconds of the agent's speech, so that its
-echo is not heard (`AgentActivity.push_audio`). Voice activity detection still gets the real audio,
-so that somebody spoke is known, and what was said is not.
+LiveKit sends silence to speech to text (or to a realtime model) while an uninterruptible reply
+plays, and during the first seconds of the agent's speech, so that its echo is not heard
+(`AgentActivity.push_audio`). Voice activity detection still gets the real audio. So it is known
+that the caller spoke, but not what was said.
 """
 
 from collections import deque
@@ -17,7 +17,7 @@ from callrecord.recording.guard import Guard
 Cause = Literal["echo_guard", "uninterruptible"]
 
 _KEPT: Final = 16
-"""Stretches that are remembered: a caller's speech rarely lasts over more of them."""
+"""How many stretches are remembered: a caller's speech rarely spans more."""
 
 
 @dataclass(slots=True)
@@ -36,16 +36,16 @@ class DiscardedAudio:
         self._stretches: deque[_Stretch] = deque(maxlen=_KEPT)
 
     def follow(self, session: AgentSession[Any], guard: Guard) -> None:
-        """Listen to a session; before it is started."""
+        """Listen to a session. Call this before it is started."""
         self._session = session
         session.on("agent_state_changed", guard("discarded audio", self._state_changed))
 
     def within(self, began: float, ended: float) -> tuple[float, Cause | None]:
-        """Return for how many seconds of a stretch of speech the audio was discarded, and why.
+        """Return how many seconds of a stretch of speech were discarded, and why.
 
         Args:
             began: When the speech began, in seconds since 1970.
-            ended: When it ended, likewise.
+            ended: When it ended, in seconds since 1970.
         """
         longest, cause, total = 0.0, None, 0.0
         for stretch in self._stretches:
@@ -67,7 +67,7 @@ class DiscardedAudio:
         if session is None:
             return
         if self._echo_guard_until is None and session.output.audio is not None:
-            # One for the whole session, of the wall clock, from the agent's first sound on.
+            # It runs once a session, by the wall clock, from the agent's first sound on.
             self._echo_guard_until = at + (session.options.aec_warmup_duration or 0.0)
         speech = session.current_speech
         discards = session.options.interruption["discard_audio_if_uninterruptible"]

@@ -1,7 +1,7 @@
-"""The last utterance: what a caller has said when the call ends, and no transcript tells yet.
+"""The last utterance: what a caller has said without a transcript when the call ends.
 
-LiveKit hears a session's audio out when it closes, but waits two seconds for one transcript of it,
-and with a realtime model not at all.
+When a session closes, LiveKit processes its remaining audio, but waits only two seconds for one
+transcript. With a realtime model it does not wait at all.
 """
 
 import asyncio
@@ -30,16 +30,16 @@ from callrecord.recording.guard import Guard
 logger = private_logger("voice.recorder")
 
 WAIT_S: Final = 5.0
-"""Seconds that the end of a session waits for what was said, and not a moment if all is told."""
+"""How many seconds the end of a session waits for transcripts, if any is pending."""
 FORGOTTEN_S: Final = 10.0
-"""Seconds after which a transcript is not expected any more: speech without a word has none."""
+"""Seconds after which no transcript is expected any more: a cough, for example, has none."""
 _LIVEKITS_PAUSE_S: Final = 0.6
-"""LiveKit takes a transcript of the last half second for that of the last words."""
+"""LiveKit counts a transcript of the last half second as that of the last words."""
 
 _SILENCE_S: Final = 0.5
-"""About as long a silence ends speech, and is counted in."""
+"""About how long a silence ends speech; it is part of the speech's duration."""
 _DISCARDED: Final = 0.8
-"""Share of discarded audio from which on no transcript is expected."""
+"""The share of discarded audio above which no transcript is expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,11 @@ class Part:
 
     Attributes:
         began: When it began, in seconds since 1970.
-        ended: When it ended, likewise.
-        ended_at: The same by the monotonic clock.
-        speaker: Identity of who was listened to as it began; None if not known.
-        discarded_s: Seconds of it that LiveKit kept from speech to text.
-        cause: Why it did.
+        ended: When it ended, in seconds since 1970.
+        ended_at: When it ended, by the monotonic clock.
+        speaker: Identity of the participant that was listened to as it began; None if not known.
+        discarded_s: Seconds of it that LiveKit withheld from speech to text.
+        cause: Why LiveKit withheld them.
     """
 
     began: float
@@ -64,11 +64,11 @@ class Part:
 
 
 class LastUtterance:
-    """Follows one session's hearing: which parts of what was said have no transcript yet.
+    """Tracks which parts of the speech in one session have no transcript yet.
 
     Attributes:
         cut: Whether the caller left, or the call ended, while the caller was speaking.
-        transcribed: The parts that the last final transcript was of, as far as is known.
+        transcribed: The parts of the last final transcript, as far as they are known.
     """
 
     def __init__(
@@ -76,11 +76,11 @@ class LastUtterance:
         listened_to: Callable[[], str | None] = lambda: None,
         missed: Callable[[Part], None] = lambda _: None,
     ) -> None:
-        """Make it.
+        """Start without a session.
 
         Args:
-            listened_to: Names the participant whom the session listens to.
-            missed: Gets each part that has no transcript since LiveKit discarded its audio.
+            listened_to: Returns the identity of the participant that the session listens to.
+            missed: Gets each part without a transcript because LiveKit discarded its audio.
         """
         self.cut = False
         self._missed = missed
@@ -94,12 +94,12 @@ class LastUtterance:
         self._own_wait_s = 0.0
         self._parts: deque[Part] = deque()
         self._interim = False
-        self._told_at = self._final_at = 0.0
+        self._transcribed_at = self._final_at = 0.0
         self._changed = asyncio.Event()
         self._forgetting: asyncio.TimerHandle | None = None
 
     def follow(self, session: AgentSession[Any], guard: Guard) -> None:
-        """Begin, with handlers made safe by `guard`; before the session is started."""
+        """Listen to a session, with handlers made safe by `guard`. Call this before it starts."""
         self._session = session
         self._models.follow(session)
         self._discarded.follow(session, guard)
@@ -112,27 +112,27 @@ class LastUtterance:
 
     @property
     def pending(self) -> bool:
-        """Whether something that was said is not told yet."""
-        return self._hears() and (self._speaks() or self._interim or bool(self._untold()))
+        """Whether speech is still waiting for its transcript."""
+        return self._hears() and (self._speaks() or self._interim or bool(self._expected()))
 
     def end(self) -> None:
-        """Note that the caller is gone, or the call over: who was speaking was cut."""
+        """Note that the caller has left or the call is over, perhaps in the middle of speech."""
         self.cut = self.cut or (self._hears() and self._speaks())
 
     def close(self) -> None:
-        """Give up what was said and has no transcript: the call is over."""
+        """Give up the parts without a transcript: the call is over."""
         while self._parts:
             self._without_words(self._parts.popleft())
 
     def resume(self) -> None:
-        """Note that the caller is back, and may go on."""
+        """Note that the caller is back and may go on speaking."""
         self.cut = False
 
     async def heard_out(self) -> None:
-        """Wait until what was said is told, WAIT_S at most; for who is about to close a session.
+        """Wait for pending transcripts, WAIT_S at most. Call this before closing a session.
 
-        Needed where LiveKit's own close does not wait long enough: with a realtime model, and
-        while an earlier part of what was said has no transcript either.
+        LiveKit's own close does not wait long enough with a realtime model, or while an earlier
+        part of the speech has no transcript either.
         """
         session = self._session
         if session is None or not self.pending:
@@ -140,30 +140,32 @@ class LastUtterance:
         self.end()
         self._deadline = time.monotonic() + WAIT_S
         by_realtime, speaks = self._models.now().stt is None, self._speaks()
-        # What is said from now on is said after the end; what was said becomes a part.
+        # Speech after this point is ignored; the speech so far becomes a part.
         session.input.set_audio_enabled(False)
         if by_realtime and speaks:
             session.commit_user_turn(skip_reply=True)
-        # One part, the last, is left to LiveKit: it would take an earlier one's words for its.
-        wait = self._until_told(0 if by_realtime else 1)
+        # LiveKit waits for the last part itself, but would mistake an earlier transcript for it.
+        wait = self._until_transcribed(0 if by_realtime else 1)
         try:
             await asyncio.wait_for(wait, WAIT_S)
         except TimeoutError:
             logger.warning("last utterance not transcribed in time")
         self._update()
 
-    async def _until_told(self, parts_left: int) -> None:
-        while len(self._untold()) > parts_left:
+    async def _until_transcribed(self, parts_left: int) -> None:
+        while len(self._expected()) > parts_left:
             await self._next_change()
         if parts_left:
-            await asyncio.sleep(max(0.0, self._told_at + _LIVEKITS_PAUSE_S - time.monotonic()))
+            await asyncio.sleep(
+                max(0.0, self._transcribed_at + _LIVEKITS_PAUSE_S - time.monotonic())
+            )
 
     async def _next_change(self) -> None:
         self._changed.clear()
-        with contextlib.suppress(TimeoutError):  # parts are forgotten, too
+        with contextlib.suppress(TimeoutError):  # parts also expire without an event
             await asyncio.wait_for(self._changed.wait(), 0.5)
 
-    # What the session tells
+    # Events of the session
 
     def _state_changed(self, event: UserStateChangedEvent) -> None:
         if event.new_state == "speaking":
@@ -177,7 +179,7 @@ class LastUtterance:
     def _spoken(self, began: float, ended: float, speaker: str | None) -> None:
         last_word = max(began, ended - _SILENCE_S)
         discarded_s, cause = self._discarded.within(began, last_word)
-        if self._final_at >= began:  # told while the speech went on: words of it were heard
+        if self._final_at >= began:  # a transcript came during the speech: its words were heard
             cause = None
         part = Part(began, ended, time.monotonic(), speaker, discarded_s, cause)
         if cause is not None and discarded_s >= _DISCARDED * (last_word - began):
@@ -188,15 +190,15 @@ class LastUtterance:
     def _transcribed(self, event: UserInputTranscribedEvent) -> None:
         if event.is_final:
             self._interim = False
-            self._told_at, self._final_at = time.monotonic(), time.time()
-            self._told()
+            self._transcribed_at, self._final_at = time.monotonic(), time.time()
+            self._match_parts()
         elif event.transcript.strip():
             self._interim = True
         self._update()
 
     def _metered(self, event: MetricsCollectedEvent) -> None:
         if isinstance(event.metrics, STTMetrics) and not event.metrics.streamed:
-            # Its transcript comes next; if it found no word, none does, and nothing else tells.
+            # Its transcript comes next. If no words were found, nothing comes.
             part = self._parts[0] if self._parts else None
             later = asyncio.get_running_loop().call_later
             later(self._own_wait_s, self._forget, part)
@@ -204,29 +206,29 @@ class LastUtterance:
     def _item_added(self, event: ConversationItemAddedEvent) -> None:
         item = event.item
         if item.type == "message" and item.role == "user" and item.transcript_confidence is None:
-            # Typed: while LiveKit takes it in, the caller counts as speaking.
+            # It was typed: the caller counts as speaking while LiveKit processes it.
             if self._parts:
                 self._parts.pop()
             self._update()
 
     # Inside
 
-    def _told(self) -> None:
+    def _match_parts(self) -> None:
         model = self._models.now().stt
         streams = model is not None and model.capabilities.streaming
         while self._parts and self._parts[0].ended_at < time.monotonic() - FORGOTTEN_S:
-            self._without_words(self._parts.popleft())  # of a cough, say
+            self._without_words(self._parts.popleft())  # a cough, for example
         self.transcribed = [self._parts.popleft()] if self._parts else []
         if self.transcribed and streams and not isinstance(model, StreamAdapter):
-            # At its own discretion, not part by part; but one transcript is of one speaker.
+            # A stream does not transcribe part by part, but a transcript has only one speaker.
             while self._parts and self._parts[0].speaker == self.transcribed[0].speaker:
                 self.transcribed.append(self._parts.popleft())
 
     def speaker(self) -> str | None:
-        """Return who said what the last final transcript tells."""
+        """Return the speaker of the last final transcript."""
         if self.transcribed:
             return self.transcribed[0].speaker
-        # Told before the speech has ended, or without that a speech was noticed.
+        # The transcript came before the end of the speech, or no speech was noticed.
         return self._began[1] if self._began is not None else self._listened_to()
 
     def _forget(self, part: Part | None) -> None:
@@ -238,7 +240,7 @@ class LastUtterance:
         if part.cause is not None:
             self._missed(part)
 
-    def _untold(self) -> list[Part]:
+    def _expected(self) -> list[Part]:
         since = time.monotonic() - FORGOTTEN_S
         return [part for part in self._parts if part.ended_at > since]
 
@@ -246,7 +248,7 @@ class LastUtterance:
         return self._session is not None and self._session.user_state == "speaking"
 
     def _hears(self) -> bool:
-        """Whether there is anything that tells what was said."""
+        """Whether a model transcribes the caller."""
         if self._session is None:
             return False
         models = self._models.now()
@@ -256,12 +258,12 @@ class LastUtterance:
         )
 
     def _update(self) -> None:
-        """Have LiveKit's close wait as long as there is something to wait for."""
+        """Make LiveKit's close wait while a transcript is pending."""
         self._changed.set()
         if self._session is None:
             return
         pending, options = self.pending, self._session.options
-        # LiveKit's wait is the rest of ours, if that has begun: together they are no longer.
+        # If our wait has started, LiveKit waits for the rest of it: both share one deadline.
         left_s = WAIT_S if self._deadline is None else self._deadline - time.monotonic()
         options.session_close_transcript_timeout = (
             max(left_s, self._own_wait_s) if pending else self._own_wait_s

@@ -1,6 +1,6 @@
 """Messages of the outbox, made from LiveKit's chat items.
 
-LiveKit has reported 203 s for a reply that took two: latencies that cannot be true are set aside.
+LiveKit once reported 203 s for a reply that took two: impossible latencies are set aside.
 """
 
 from collections.abc import Mapping
@@ -23,10 +23,10 @@ _LATENCIES: Final = {
     "playout_delay_ms": "playback_latency",
     "e2e_latency_ms": "e2e_latency",
 }
-"""Columns of a turn's latencies, and LiveKit's names of them."""
+"""The columns of a turn's latencies, and LiveKit's names for them."""
 
 SENDER = "participant_identity"
-"""Key in a chat message's `extra`, with which an app names who has typed it."""
+"""Key in a chat message's `extra` by which an app names the sender."""
 
 
 def when(item: ChatMessage | FunctionCall) -> datetime:
@@ -35,17 +35,17 @@ def when(item: ChatMessage | FunctionCall) -> datetime:
 
 
 def committed(message: Message, item: ChatMessage, began: float | None = None) -> Message:
-    """Return the message with all that the committed item tells.
+    """Return the message with the data of the committed item.
 
     Args:
-        message: What is known so far.
-        item: LiveKit's.
-        began: When the reply was begun, if it is one, in seconds since 1970.
+        message: The message so far.
+        item: LiveKit's item.
+        began: When the reply was started, if it is one, in seconds since 1970.
     """
     metrics = item.metrics
-    told: Mapping[str, Any] = metrics
+    seconds: Mapping[str, Any] = metrics
     latencies, implausible = plausible(
-        {column: _ms(told.get(name)) for column, name in _LATENCIES.items()},
+        {column: _ms(seconds.get(name)) for column, name in _LATENCIES.items()},
         ahead=_is_ahead(metrics, began),
     )
     return msgspec.structs.replace(
@@ -61,18 +61,18 @@ def committed(message: Message, item: ChatMessage, began: float | None = None) -
 
 
 def _is_ahead(metrics: MetricsReport, began: float | None) -> bool:
-    """Whether a reply was begun before the caller's last word, as far as is known."""
+    """Whether a reply was started before the caller's last word, as far as is known."""
     sounded, whole = metrics.get("started_speaking_at"), metrics.get("e2e_latency")
     return began is None or sounded is None or whole is None or began < sounded - whole
 
 
 def _model(item: ChatMessage) -> str | None:
-    """Return the model that made the item: of several providers the one that did answer."""
+    """Return the model that made the item; with several providers, the one that answered."""
     metrics = item.metrics
     for maker in (
         metrics.get("stt_metadata"),
         metrics.get("llm_metadata"),
-        metrics.get("tts_metadata"),  # of words that no model found
+        metrics.get("tts_metadata"),  # for scripted words
     ):
         if maker is not None:
             return maker.get("model_name")
@@ -97,53 +97,54 @@ LONGEST_MS: Final = 60_000
 
 WHOLE: Final = "e2e_latency_ms"
 PARTS: Final = ("llm_ttft_ms", "first_sentence_ms", "tts_ttfb_ms", "playout_delay_ms")
-"""Columns of what lies within the whole, from the caller's last word to the agent's first sound."""
+"""Columns of the parts of the whole, from the caller's last word to the agent's first sound."""
 
 
 def plausible(
-    told: Mapping[str, int | None], *, ahead: bool = False
+    reported: Mapping[str, int | None], *, ahead: bool = False
 ) -> tuple[dict[str, int | None], dict[str, Any]]:
-    """Part latencies that can be true from those that cannot.
+    """Separate plausible latencies from impossible ones.
 
-    Where a part is longer than the whole, neither is believed: nothing says which is wrong.
+    If a part is longer than the whole, both are rejected: it is not known which is wrong.
 
     Args:
-        told: By column, in milliseconds; None was not told.
-        ahead: The reply may have been begun while the caller still spoke: its parts may be longer.
+        reported: Milliseconds by column; None was not reported.
+        ahead: Whether the reply may have started while the caller still spoke: its parts may be
+            longer than the whole.
 
     Returns:
-        The same columns, None in place of what cannot be; and metadata that keeps it, or nothing.
+        The same columns, with None for impossible values; and metadata with these values, if any.
     """
     wrong = {
         column: value
-        for column, value in told.items()
+        for column, value in reported.items()
         if value is not None and not 0 <= value <= LONGEST_MS
     }
-    whole = None if ahead or WHOLE in wrong else told.get(WHOLE)
+    whole = None if ahead or WHOLE in wrong else reported.get(WHOLE)
     if whole is not None:
-        parts = {part: told.get(part) or 0 for part in PARTS if part not in wrong}
+        parts = {part: reported.get(part) or 0 for part in PARTS if part not in wrong}
         longer = {part: value for part, value in parts.items() if value > whole}
         wrong |= longer | ({WHOLE: whole} if longer else {})
-    kept = {column: None if column in wrong else value for column, value in told.items()}
+    kept = {column: None if column in wrong else value for column, value in reported.items()}
     return kept, {"implausible": wrong} if wrong else {}
 
 
 _KEPT: Final = 64
-"""A provider that finalises an item several times does it within a few turns."""
+"""How many items are remembered: a provider finalises an item again within a few turns."""
 
 
 class KnownItems:
-    """The newest message of each of the last items, by LiveKit's id of the item."""
+    """The newest message of each of the last items, by LiveKit's item id."""
 
     def __init__(self) -> None:
         self._messages: dict[str, Message] = {}
 
     def get(self, item_id: str) -> Message | None:
-        """Return the message of an item; None if it was never recorded, or long ago."""
+        """Return the message of an item; None if it was never recorded, or too long ago."""
         return self._messages.get(item_id)
 
     def put(self, item_id: str, message: Message) -> None:
-        """Note the newest message of an item."""
+        """Set the newest message of an item."""
         self._messages[item_id] = message
         while len(self._messages) > _KEPT:
             del self._messages[next(iter(self._messages))]

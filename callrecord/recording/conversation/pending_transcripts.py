@@ -1,8 +1,8 @@
-"""PendingTranscripts: what the caller was heard to say and LiveKit has not committed to a turn yet.
+"""Pending transcripts: what the caller was heard to say, not yet committed to a turn by LiveKit.
 
-LiveKit joins final transcripts to turns, later and at its own discretion: some it commits while
-the next words are heard already, some it drops (the agent could not be interrupted, a hook stopped
-the reply). What a turn took is found by its words.
+LiveKit joins final transcripts to turns later. It commits some while the next words are already
+heard, and drops others (the agent could not be interrupted, a hook stopped the reply). The
+transcripts of a turn are found by its words.
 """
 
 from collections import Counter
@@ -18,15 +18,15 @@ from callrecord.recording.conversation.messages import SENDER
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One final transcript, and when it came.
+    """One final transcript, and when it arrived.
 
     Attributes:
         speaker: Identity of the participant that was listened to while it was said.
-        voice: Speech to text's own name of the voice, if it tells voices apart.
-        item_id: The realtime model's item, if it is of one: its transcript may be told again.
+        voice: The STT's name for the voice, if it distinguishes voices.
+        item_id: The realtime model's item, if there is one: its transcript may be repeated.
         began: When its speech began, in seconds since 1970, if that was noticed.
-        ended: When its speech ended, likewise.
-        discarded_s: Seconds of the speech of which LiveKit discarded the audio.
+        ended: When its speech ended, in seconds since 1970, if that was noticed.
+        discarded_s: Seconds of the speech whose audio LiveKit discarded.
     """
 
     text: str
@@ -44,9 +44,9 @@ class Taken:
     """How a committed turn relates to what was heard.
 
     Attributes:
-        words: What the turn was made of.
-        dropped: Heard before the turn's first word, and never to be committed.
-        edited: Whether the turn's text is another than its words.
+        words: The transcripts of the turn.
+        dropped: Transcripts from before the turn's first word, which are never committed.
+        edited: Whether the turn's text differs from its words.
     """
 
     words: list[Piece]
@@ -55,13 +55,13 @@ class Taken:
 
 
 class PendingTranscripts:
-    """Final transcripts that wait for their turn, in the order in which they came."""
+    """Final transcripts that wait for their turn, in the order in which they arrived."""
 
     def __init__(self) -> None:
         self.waiting: list[Piece] = []
 
     def add(self, piece: Piece) -> None:
-        """Add a transcript; a longer one of the same item takes the other's place."""
+        """Add a transcript; a later one of the same item replaces the earlier one."""
         for index, each in enumerate(self.waiting):
             if piece.item_id is not None and each.item_id == piece.item_id:
                 self.waiting[index] = replace(piece, at=each.at, speaker=each.speaker)
@@ -69,14 +69,14 @@ class PendingTranscripts:
         self.waiting.append(piece)
 
     def has(self, turn: str) -> bool:
-        """Whether a turn consists of transcripts that wait, word by word."""
+        """Whether a turn consists of waiting transcripts, word by word."""
         return self._find(_words(turn)) is not None
 
     def take(self, turn: str) -> Taken:
-        """Take out what a committed turn consists of; what came after it goes on waiting.
+        """Remove the transcripts of a committed turn; later ones go on waiting.
 
-        A turn whose words were not heard like that was edited (by `on_user_turn_completed`): it
-        takes all that waits.
+        A turn with other words than those heard was edited (by `on_user_turn_completed`): it takes
+        all waiting transcripts.
         """
         found = self._find(_words(turn))
         if found is None:
@@ -113,7 +113,7 @@ def times_of(pieces: list[Piece]) -> tuple[float, float] | None:
 
 
 def same_words(one: str, other: str) -> bool:
-    """Whether two texts have the same words, whatever their case and spaces."""
+    """Whether two texts have the same words, apart from case and spaces."""
     return _words(one) == _words(other)
 
 
@@ -127,47 +127,47 @@ def _words(text: str) -> list[str]:
 
 
 class Speakers:
-    """Knows whom a session listens to."""
+    """Knows which participant a session listens to."""
 
     def __init__(self, only_person: Callable[[], str | None] = lambda: None) -> None:
-        """`only_person` names who is in the room, if it is one person."""
+        """`only_person` returns the identity of the person in the room, if there is only one."""
         self._only_person = only_person
         self._session: AgentSession[None] | None = None
         self._last: str | None = None
 
     def follow(self, session: AgentSession[None]) -> None:
-        """Name the session."""
+        """Set the session."""
         self._session = session
 
     def listened_to(self) -> str | None:
-        """Return the identity that is listened to, or was until it left."""
+        """Return the identity of the participant that the session listens to, or last did."""
         try:
             linked = self._session.room_io.linked_participant if self._session else None
         except RuntimeError:  # a session without a room, such as the console's
             linked = None
         if linked is not None:
             self._last = linked.identity
-        # An app that makes its own RoomIO tells nobody whom it listens to.
+        # With an app's own RoomIO, the session does not know whom it listens to.
         return self._last or self._only_person()
 
     def of_text(self, item: ChatMessage) -> str | None:
-        """Return who typed a message: LiveKit takes text of the one it listens to."""
+        """Return the sender of a message; by default, the participant that is listened to."""
         sender = item.extra.get(SENDER)
         return sender if isinstance(sender, str) else self.listened_to()
 
 
 def speaker_of(pieces: list[Piece]) -> str | None:
-    """Return the one speaker of these words; None if they are of several."""
+    """Return the speaker of these words; None if there are several."""
     speakers = {piece.speaker for piece in pieces}
     return speakers.pop() if len(speakers) == 1 else None
 
 
 def notes_of(pieces: list[Piece]) -> dict[str, Any]:
-    """Return what is known of these words besides, as metadata.
+    """Return the metadata of these words.
 
     Returns:
-        `speaker_ids`: the voices that speech to text can tell apart; `discarded_ms`: for how long
-        of the speech LiveKit discarded the audio, so that words may be missing.
+        `speaker_ids`: the voices that the STT distinguishes; `discarded_ms`: how much audio of the
+        speech LiveKit discarded, so that words may be missing.
     """
     voices = list(dict.fromkeys(piece.voice for piece in pieces if piece.voice))
     discarded_ms = round(sum(piece.discarded_s for piece in pieces) * 1000)

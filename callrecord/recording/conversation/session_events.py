@@ -1,4 +1,4 @@
-"""Events of a session, told to its turns."""
+"""Passes the events of a session to its turns."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -46,8 +46,8 @@ def _tools_executed(turns: Turns, event: FunctionToolsExecutedEvent) -> None:
 
 
 def log_error(event: ErrorEvent) -> None:
-    """Log an error of a session's models; what it costs the call is seen elsewhere."""
-    # Classes only: a provider's message may quote what people said.
+    """Log an error of a session's models; other code records its effect on the call."""
+    # Log only classes: a provider's message may quote what people said.
     error = getattr(event.error, "error", event.error)
     logger.warning(
         "pipeline error",
@@ -67,4 +67,4 @@ HANDLERS: Final[dict[str, Callable[[Turns, Any], None]]] = {
     "tool_execution_updated": _tool_updated,
     "function_tools_executed": _tools_executed,
 }
-"""What becomes of each event, by its name."""
+"""The handler of each event, by the event's name."""

@@ -1,7 +1,7 @@
-"""What is spoken of a text: without what directs the voice, and what the session takes out before.
+"""The spoken part of a text: without markup for the voice, and without what the session removes.
 
-A model may write markdown, emojis, and markup that a voice carries out: SSML such as
-`<break time="1s"/>`, and the sounds in brackets that some voices know, such as `[laughs]`.
+A model may write markdown, emojis, and markup that a voice obeys: SSML such as `<break time="1s"/>`
+and, for some voices, sounds in brackets such as `[laughs]`.
 """
 
 import re
@@ -14,8 +14,8 @@ _FILTERS: Final[dict[str, Callable[[AsyncIterable[str]], AsyncIterable[str]]]] =
     "filter_markdown": filter_markdown,
     "filter_emoji": filter_emoji,
 }
-"""LiveKit's own transforms, which take out what is not spoken. Somebody's function may put one
-spelling in place of another, so that a voice says it right: the words are the same."""
+"""LiveKit's own transforms, which remove what is not spoken. An app's own functions are ignored:
+they may change a spelling for the voice, but the words stay the same."""
 
 _TAG: Final = re.compile(
     r"</?(?:audio|break|desc|emotion|emphasis|expr|express-as|fast|lang|laugh|laughter|loud|mark|"
@@ -36,7 +36,7 @@ _SUSPECT: Final = re.compile(
     r"[<\[*_`~#\n\r\u00a9\u00ae\u200b-\u2fff\u3030-\u303f\u3200-\u32ff\ufe00-\ufe0f\U0001f000-\U000fffff]"
     r"|^\s*[-+>!\d]|[ \t]{2}"
 )
-"""Without any of these nothing can be taken out: most sentences are spared the filters."""
+"""Without any of these nothing can be removed: most sentences skip the filters."""
 
 _OPEN_TAG: Final = re.compile(r"<[a-z/][^<>]*$", re.IGNORECASE)
 _BLANKS: Final = re.compile(r"[ \t]{2,}")
@@ -44,11 +44,11 @@ _BEFORE_MARKS: Final = re.compile(r" +(?=[,.;:!?](?:\s|$))")
 
 
 def spoken(text: str, transforms: Sequence[Any] | None) -> str:
-    """Return what is spoken of a text.
+    """Return the spoken part of a text.
 
     Args:
-        text: As the model wrote it, perhaps cut anywhere.
-        transforms: Those that the session applies to speech (`tts_text_transforms`).
+        text: The text as the model wrote it, perhaps cut off anywhere.
+        transforms: The session's transforms of speech (`tts_text_transforms`).
     """
     if _SUSPECT.search(text) is None:
         return text.strip()
@@ -60,7 +60,7 @@ def _taken_out(text: str, transforms: Sequence[Any] | None) -> str:
     for name in transforms or ():
         if isinstance(name, str) and name in _FILTERS:
             plain = _filtered(plain, _FILTERS[name])
-    if plain != text:  # what was taken out leaves its blanks behind
+    if plain != text:  # what was removed leaves its spaces behind
         plain = _BEFORE_MARKS.sub("", _BLANKS.sub(" ", plain))
     return plain.strip()
 
@@ -77,5 +77,5 @@ def _filtered(text: str, transform: Callable[[AsyncIterable[str]], AsyncIterable
         steps.send(None)
     except StopIteration as done:
         return str(done.value)
-    steps.close()  # it waits for something: a later LiveKit's filters are not these
+    steps.close()  # it awaits something: a later version's filters may do so
     return text

@@ -1,8 +1,8 @@
-"""Function calls: each a message of role system in its place in the conversation.
+"""Function calls: each is a message of role system in its place in the conversation.
 
-One is recorded when it begins, so that a call that is killed meanwhile keeps it, and again with its
-result. A function that answers before it is done (`RunContext.update`, or its speech was cut) is
-open until it is done: its last result replaces what it answered first.
+A function call is recorded when it starts, in case the job is killed meanwhile, and again with its
+result. A function that answers before it is done (by `RunContext.update`, or as its speech was
+interrupted) stays open until it is done: its last result replaces its first answer.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ from callrecord.recording.instrumentation.lookups import tool_task
 
 @dataclass
 class _Running:
-    """A function that is not done, or whose result is not told.
+    """A function that is not done, or whose result is not known yet.
 
     Attributes:
         called: The call without its result.
-        task: LiveKit's, which knows what a failure was.
-        began: By the monotonic clock.
-        answered: The model has an answer, perhaps not the last.
+        task: LiveKit's task, which has the exception of a failure.
+        began: When it started, by the monotonic clock.
+        answered: Whether the model has an answer, perhaps not the last one.
     """
 
     message: Message
@@ -46,11 +46,11 @@ class Tools:
     def __init__(self, append: Callable[[Event], None]) -> None:
         self._append = append
         self._session: AgentSession[None] | None = None
-        # By the id of LiveKit's item: some models use the ids of their calls again.
+        # By the id of LiveKit's item: some models reuse the ids of their calls.
         self._running: dict[str, _Running] = {}
 
     def follow(self, session: AgentSession[None]) -> None:
-        """Name the session whose functions these are."""
+        """Set the session."""
         self._session = session
 
     def started(self, call: FunctionCall, agent: str | None, speech_id: str | None) -> None:
@@ -64,7 +64,7 @@ class Tools:
     def ended(self, update: ToolCallEnded) -> None:
         """Record how a function ended, and how long it took.
 
-        What the model is told of it comes with `executed`, unless it has had an answer before.
+        `executed` brings the model's answer, unless the model has had one before.
         """
         found = (
             (item_id, each)
@@ -75,16 +75,16 @@ class Tools:
         if running is None:
             return
         running.ended = True
-        told: dict[str, Any] = {"duration_ms": round((time.monotonic() - running.began) * 1000)}
+        outcome: dict[str, Any] = {"duration_ms": round((time.monotonic() - running.began) * 1000)}
         if update.status == "cancelled":
-            told |= {"cancelled": True}
+            outcome |= {"cancelled": True}
         elif update.status == "error" and (kind := _failure(running.task)) is not None:
-            told |= {"error_type": kind}
+            outcome |= {"error_type": kind}
         if update.id != update.call_id:
-            told |= _result(self._told_later(update.id))
+            outcome |= _result(self._later_output(update.id))
         elif update.status == "done" and not running.answered:
-            told |= {"result": update.message, "is_error": False}
-        self._tell(running, told)
+            outcome |= {"result": update.message, "is_error": False}
+        self._update(running, outcome)
         if running.answered:
             del self._running[item_id]
 
@@ -95,41 +95,41 @@ class Tools:
         agent: str | None,
         speech_id: str | None,
     ) -> None:
-        """Record a function call with what the model is told of it."""
+        """Record a function call with the answer for the model."""
         running = self._running.get(call.id)
-        if running is None:  # turned down: there is no such function, or it takes other arguments
+        if running is None:  # rejected: an unknown function or wrong arguments
             message = _message(call, agent, speech_id)
             running = _Running(message, message.content, ended=True)
         elif running.message.speech_id is None:
             running.message = msgspec.structs.replace(running.message, speech_id=speech_id)
         running.answered = True
-        self._tell(running, _result(output))
+        self._update(running, _result(output))
         if running.ended:
             self._running.pop(call.id, None)
 
     def end(self) -> None:
-        """Mark what the end of the call leaves unfinished."""
+        """Mark unfinished functions as interrupted: the call is over."""
         for running in self._running.values():
             if not running.ended:
                 self._append(msgspec.structs.replace(running.message, interrupted=True))
 
-    def _tell(self, running: _Running, told: dict[str, Any]) -> None:
+    def _update(self, running: _Running, outcome: dict[str, Any]) -> None:
         before = running.message.metadata
-        metadata = before | told
-        if "result" in told and before.get("result") not in (None, told["result"]):
-            # An async function reports several times, and the model was told each of them.
+        metadata = before | outcome
+        if "result" in outcome and before.get("result") not in (None, outcome["result"]):
+            # An async function reports several results, and the model got each of them.
             metadata["earlier_results"] = [*before.get("earlier_results", ()), before["result"]]
         if running.ended:
             metadata.pop("final", None)
         content = running.message.content
-        if "result" in told:
-            content = f"{running.called} -> {told['result']}"
+        if "result" in outcome:
+            content = f"{running.called} -> {outcome['result']}"
         running.message = msgspec.structs.replace(
             running.message, content=content, metadata=metadata
         )
         self._append(running.message)
 
-    def _told_later(self, output_id: str) -> FunctionCallOutput | None:
+    def _later_output(self, output_id: str) -> FunctionCallOutput | None:
         items = self._session.history.items if self._session is not None else ()
         found = (
             item
@@ -160,15 +160,15 @@ def _message(call: FunctionCall, agent: str | None, speech_id: str | None) -> Me
 def _result(output: FunctionCallOutput | None) -> dict[str, Any]:
     if output is None:
         return {"result": None, "is_error": False}
-    told = {"result": output.output, "is_error": output.is_error}
-    return told | ({"error": output.output} if output.is_error else {})
+    result = {"result": output.output, "is_error": output.is_error}
+    return result | ({"error": output.output} if output.is_error else {})
 
 
 def _failure(task: "asyncio.Task[Any] | None") -> str | None:
-    """Return the class of what a function raised: its words may be of its insides."""
+    """Return the class of a function's exception: its message may reveal internals."""
     if task is None or not task.done() or task.cancelled():
         return None
-    raised = task.exception() or task.result()  # LiveKit hands some on as a result
+    raised = task.exception() or task.result()  # LiveKit returns some exceptions as a result
     return type(raised).__name__ if isinstance(raised, BaseException) else None
 
 

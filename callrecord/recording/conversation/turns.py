@@ -1,7 +1,7 @@
-"""Turns of one session: what the caller said and what the agent said, and what each has cost.
+"""The turns of one session: what the caller and the agent said, and what each turn cost.
 
-A turn is recorded before LiveKit commits it, and again when more is known: the caller's from its
-first final transcript, the agent's from its first sentence. So a call that is killed in mid-word
+A turn is recorded before LiveKit commits it, and again when more is known: the caller's turn from
+its first final transcript on, the agent's turn from its first sentence on. So a call that is killed
 keeps what was said until then.
 """
 
@@ -41,12 +41,12 @@ class Turns:
         written: Callable[[str], str],
         only_person: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """Record by `append`.
+        """Record to `append`.
 
         Args:
-            append: Takes each event.
-            written: Tells what a model wrote for a speech since it was asked for last.
-            only_person: Names who is in the room, if it is one person.
+            append: Gets each event.
+            written: Returns what a model wrote for a speech since the last call.
+            only_person: Returns the identity of the person in the room, if there is only one.
         """
         self._append = append
         self._models = CurrentModels()
@@ -63,11 +63,11 @@ class Turns:
 
     @property
     def session(self) -> AgentSession[None] | None:
-        """The session whose turns these are."""
+        """The session of these turns."""
         return self._session
 
     def follow(self, session: AgentSession[None]) -> None:
-        """Name the session whose turns these are."""
+        """Set the session."""
         self._session = session
         self._models.follow(session)
         self._tools.follow(session)
@@ -75,7 +75,7 @@ class Turns:
         self.of_agent.follow(session)
 
     def end(self) -> None:
-        """Mark what the end of the call leaves uncommitted: it was cut."""
+        """Mark what is not committed as interrupted: the call is over."""
         self._look_at_config()
         self._tools.end()
         self._estimated = self._ledger.close()
@@ -100,7 +100,7 @@ class Turns:
         self._heard(self.of_caller.ended(transcript))
 
     def metered(self, usage: Usage) -> None:
-        """Record a request that LiveKit's metrics tell of."""
+        """Record a request that LiveKit's metrics report."""
         by_itself = usage.kind == "stt" and self._hears_itself
         if by_itself and self._wordless:
             usage = msgspec.structs.replace(usage, metadata=usage.metadata | {"purpose": NO_WORDS})
@@ -110,17 +110,17 @@ class Turns:
             self._unpaid = None
 
     def responded(self, usage: Usage) -> None:
-        """Record a request that is over as LiveKit tells of it, of what goes on now."""
+        """Record a request that ended when LiveKit reported it, for the current speech."""
         self._ledger.add(usage, self.of_agent.speeches, waits_for=self._waited_for(usage))
 
     def transcribed(self, requests: Sequence[Usage]) -> None:
-        """Record requests for what a caller said, the last of them answered."""
-        heard = "purpose" not in requests[-1].metadata  # it found no words, or was a mere probe
+        """Record the requests for what a caller said; the last one was answered."""
+        heard = "purpose" not in requests[-1].metadata  # else it found no words, or was a probe
         for usage in requests:
             self._ledger.add(usage, self.of_agent.speeches, waits_for=HEARD if heard else None)
 
     def requested(self, usage: Usage) -> None:
-        """Record a request, or more of one."""
+        """Record a request, or an update of one."""
         self._ledger.add(usage, self.of_agent.speeches)
 
     @property
@@ -129,7 +129,7 @@ class Turns:
         return self._models.now().stt
 
     def gaps(self) -> list[str]:
-        """Return a line for each model of the session that was used and told of no request."""
+        """Return a line for each model of the session that was used but reported no request."""
         found = self._used.gaps(self._ledger.kinds)
         realtime = self._models.now().realtime
         if self._estimated and realtime is not None:
@@ -137,7 +137,7 @@ class Turns:
         return found
 
     def made(self, speech_id: str | None, asker: Any = None) -> bool:
-        """Return whether a speech is one of this session's, or a realtime model's session is."""
+        """Return whether a speech, or a realtime model's session, belongs to this session."""
         if asker is not None:
             return realtime_session(self._session) is asker
         return speech_id is not None and (
@@ -145,7 +145,7 @@ class Turns:
         )
 
     def tool_updated(self, update: ToolCallStarted | ToolCallEnded) -> None:
-        """Record that a function call has begun, or is over."""
+        """Record that a function call has started or ended."""
         if update.type == "tool_call_ended":
             self._tools.ended(update)
         else:
@@ -171,14 +171,14 @@ class Turns:
 
     @property
     def _hears_itself(self) -> bool:
-        """Whether a realtime model transcribes: it tells of it when the turn is committed."""
+        """Whether a realtime model transcribes: it reports usage when the turn is committed."""
         return self._models.now().hears_itself
 
     def _waited_for(self, usage: Usage) -> str | None:
         if usage.kind == "stt":
             return HEARD if self._unpaid is not None or not self._hears_itself else None
-        # A realtime model's response, told as it ends, is of the speech that goes on; the end of
-        # one that was cut may come when the next speech has begun.
+        # A realtime model's response that has just ended belongs to the current speech. The end of
+        # a cancelled one may be reported after the next speech has started.
         ends_now = usage.kind == "realtime" and usage.request_id and not usage.cancelled
         return self.of_agent.current() if ends_now else None
 
