@@ -2,5 +2,5 @@
 
 import os
 
-# onnxruntime (Silero VAD, Piper) sends usage data by default; it is asked before its first import.
+# onnxruntime (Silero VAD, Piper) sends usage data by default; it reads this at its first import.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -46,7 +46,7 @@ def main() -> int:
         elif not _HELP.intersection(sys.argv):
             _check(settings, command)
         if command == "dev" and "--reload" not in sys.argv:
-            sys.argv.append("--no-reload")  # LiveKit's warning that it has no reload: we have one
+            sys.argv.append("--no-reload")  # no warning about a missing reload: we have our own
         server = VoiceServer(settings)
     except VoiceError as error:
         print(f"agent: {error}", file=sys.stderr)  # noqa: T201 - one line for a person
@@ -78,7 +78,7 @@ def _check(settings: Settings, command: str) -> None:
 
 
 async def _ask_servers(settings: Settings, *, needs_livekit: bool) -> list[str]:
-    """Return what is to be noted of servers that are away: the worker starts all the same."""
+    """Return a note for each server that can't be reached: the worker starts all the same."""
     checks = [_postgres(settings)]
     if needs_livekit:
         checks.append(_livekit(settings))

@@ -1,9 +1,9 @@
-"""The persona: edit this file and have an agent of your own.
+"""The persona: edit this file to make your own agent.
 
-Under `python -m agent dev` an edit counts from the next call on; `python -m local call` makes one.
+Under `python -m agent dev` an edit applies from the next call on; `python -m local call` makes one.
 
-A tool is a method with `@function_tool()`. Its docstring tells the model when to use it, its
-arguments what to fill in; what it returns is what the model gets to know. To add one, write one:
+A tool is a method with `@function_tool()`. Its docstring tells the model when to use it, and its
+arguments tell the model what to fill in. The model gets what it returns. To add a tool, write:
 
     @function_tool()
     async def order_status(self, context: RunContext[None], order: int) -> str:

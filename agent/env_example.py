@@ -1,4 +1,4 @@
-"""The settings as text, each with its meaning and its default.
+"""Renders the settings as text, each with its meaning and its default.
 
 `python -m agent.env_example > .env.example`, and with `--markdown` > `docs/settings.md`.
 """

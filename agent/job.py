@@ -1,4 +1,4 @@
-"""A job: what LiveKit calls in a job's process."""
+"""The functions that LiveKit calls in a job's process."""
 
 import asyncio
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ logger = structlog.get_logger("voice.job")
 
 @dataclass(frozen=True)
 class JobConfig:
-    """What a job's process needs to know of its worker.
+    """What a job's process needs to know about its worker.
 
     Attributes:
-        reload: Whether an edit of the persona counts from the next call on.
+        reload: Whether an edit of the persona applies from the next call on.
     """
 
     settings: Settings
@@ -42,7 +42,7 @@ def prewarm(config: JobConfig, proc: JobProcess) -> None:
     except Exception:
         if not config.reload:
             raise
-        # Under `dev` it may be mended before the next call, which is told if it is not.
+        # Under `dev` it may be fixed before the next call, which fails if it is not.
     proc.userdata["parts"] = parts = prepare(config.settings)
     preload(parts.clients.all())
 
@@ -62,7 +62,7 @@ async def entrypoint(ctx: JobContext) -> None:
 
 
 async def on_session_end(ctx: JobContext) -> None:
-    """Finish the call: after the session's end, before the room is left."""
+    """Finish the call, after the session's end and before the job leaves the room."""
     call = ctx.proc.userdata.get("call")
     if call is not None:
         await call.finish()
@@ -84,7 +84,7 @@ async def turn_away(ctx: JobContext, settings: Settings) -> None:
             await asyncio.wait_for(ctx.wait_for_participant(), timeout_s)
             await announce(ctx.room, audio)
     except Exception:
-        # Nobody is to stay in a silent room, whatever could not be said there.
+        # Close the room anyway: nobody must stay in a silent room.
         logger.warning("caller not told", exc_info=True)
     await close_room(ctx)
     ctx.shutdown(CRASHED)

@@ -1,4 +1,4 @@
-"""LiveKit's private names that our own worker uses, besides those of recording."""
+"""LiveKit's private names that our own worker uses, in addition to those of recording."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -34,13 +34,13 @@ NAMES: Final = (
         "unit/agent/speech/test_speech_cache.py",
     ),
 )
-"""All of them; see `callrecord.recording.instrumentation.livekit_names`."""
+"""All private names of the worker; see `callrecord.recording.instrumentation.livekit_names`."""
 
 
 class StayingSession(AgentSession[None]):
     """A session that LiveKit does not close when its realtime model is lost.
 
-    It would do so without a word, and at times without its close event.
+    LiveKit would close it without a word, and at times without its close event.
     """
 
     def _on_error(self, error: LLMError | STTError | TTSError | RealtimeModelError) -> None:
@@ -50,7 +50,7 @@ class StayingSession(AgentSession[None]):
 
 @asynccontextmanager
 async def user_turn(session: AgentSession[Any]) -> AsyncIterator[None]:
-    """Hold back what is spoken while a typed turn is taken in, as LiveKit does with its own."""
+    """Hold back spoken turns while a typed turn is processed, as LiveKit does for its own text."""
     claim = getattr(session, "_claim_user_turn", None)
     if claim is None:
         yield
@@ -60,6 +60,6 @@ async def user_turn(session: AgentSession[Any]) -> AsyncIterator[None]:
 
 
 def options_of(model: Any) -> tuple[str, str]:
-    """Return the server that a plugin's model asks, and its options; "" and "None" if not known."""
+    """Return the server of a plugin's model, and its options; "" and "None" if not known."""
     server = getattr(getattr(model, "_client", None), "base_url", "")
     return str(server), repr(getattr(model, "_opts", None))

@@ -1,4 +1,4 @@
-"""One log: our lines and LiveKit's through structlog, for people or as JSON for machines."""
+"""One log for our lines and LiveKit's, through structlog: for people, or as JSON for machines."""
 
 import logging
 import sys
@@ -19,12 +19,12 @@ _FOR_MACHINES = ("room_id", "pid", "agent_name", "logger")
 
 
 def configure(settings: Settings | None = None) -> None:
-    """Send structlog's lines through the standard library, values in `extra`.
+    """Send structlog's lines through the standard library, with values in `extra`.
 
-    So they travel from a job's process to the worker in LiveKit's own way, with its job fields.
+    LiveKit then forwards them from a job's process to the worker, with its job fields.
 
     Args:
-        settings: Whose secrets no line may show.
+        settings: The settings whose secrets no line may show.
     """
     if settings is not None:
         privacy.hide(secrets_of(settings))
@@ -38,13 +38,13 @@ def configure(settings: Settings | None = None) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    # Its debug lines come before LiveKit's handler is ours, and tell nothing of a call.
+    # Its debug lines come before LiveKit's handler is ours, and say nothing about a call.
     logging.getLogger("asyncio").setLevel(logging.INFO)
     _filter_handlers()
 
 
 def take_over(*, as_json: bool) -> None:
-    """Give every handler on the root logger our formatter, LiveKit's command line's too."""
+    """Set our formatter on every handler of the root logger, including LiveKit's."""
     formatter = _formatter(as_json=as_json)
     for handler in logging.getLogger().handlers:
         # LiveKit's queue handler in a job ships records to the worker, which formats them.
@@ -54,19 +54,19 @@ def take_over(*, as_json: bool) -> None:
 
 
 def name_call(ctx: JobContext, fields: dict[str, str]) -> None:
-    """Put these on every line of a job from now on, those after LiveKit's clean-up too."""
+    """Add these fields to every line of a job from now on, even after LiveKit's clean-up."""
     ctx.log_context_fields = dict(fields)
-    if ctx.proc.executor_type == JobExecutorType.PROCESS:  # it serves one call, and then ends
+    if ctx.proc.executor_type == JobExecutorType.PROCESS:  # it serves only one call
         _calls.of_process = fields
 
 
 class _Calls(logging.Filter):
-    """Completes lines about a job: what one line of it tells, the others need not.
+    """Completes lines about a job with fields from earlier lines of that job.
 
-    LiveKit's own lines about a job are logged in the worker, with less than the job's own.
+    LiveKit's own lines about a job are logged in the worker, with fewer fields than the job's own.
 
     Attributes:
-        of_process: Fields for all lines, in a process with one call only.
+        of_process: Fields for all lines, in a process with only one call.
     """
 
     def __init__(self) -> None:
@@ -75,10 +75,10 @@ class _Calls(logging.Filter):
         self._known: OrderedDict[str, dict[str, str]] = OrderedDict()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Change the record in place; it is always kept."""
+        """Add the fields to the record, and always keep it."""
         values = vars(record)
         if "call_id" in values and not _is_id(values["call_id"]):
-            values["tool_call_id"] = values.pop("call_id")  # a function call's, of LiveKit's lines
+            values["tool_call_id"] = values.pop("call_id")  # LiveKit's lines name function calls so
         for key, value in self.of_process.items():
             values.setdefault(key, value)
         job_id = values.get("job_id")
@@ -122,8 +122,8 @@ def _leave_out(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def _part_traceback(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    # A traceback does not pass the border of a process: LiveKit's queue puts its text at the end
-    # of the message.
+    # A traceback object cannot be sent between processes: LiveKit's queue appends its text to the
+    # message.
     text = event["_record"].exc_text
     if text:
         event["event"] = event["event"].removesuffix(text).rstrip()

@@ -1,6 +1,6 @@
-"""What every persona shares: it greets, and it can end the call or hand it over.
+"""What all personas share: a greeting, and ways to end the call or to hand it over.
 
-`load_assistant` gives the class of `agent/assistant.py`; under `dev` an edit of that file counts
+`load_assistant` returns the class of `agent/assistant.py`; under `dev` an edit of that file applies
 from the next call on.
 """
 
@@ -36,10 +36,10 @@ class Persona(Agent):
     """An agent with a greeting.
 
     Args:
-        instructions: For the language model.
-        greeting: Said first.
-        farewells: What its tools may say last. Named here they are rendered ahead, and said
-            even if the speech model is down.
+        instructions: The instructions for the language model.
+        greeting: What the agent says first.
+        farewells: What its tools may say last. Those named here are rendered ahead, and said even
+            if the speech model is down.
     """
 
     def __init__(self, *, instructions: str, greeting: str, farewells: Sequence[str] = ()) -> None:
@@ -49,17 +49,17 @@ class Persona(Agent):
 
 
 async def end_call(context: RunContext[None], *, farewell: str) -> None:
-    """End the call as hung up by the agent, once it has said goodbye.
+    """End the call as hung up by the agent, after it has said goodbye.
 
     Args:
-        context: Of the function tool that ends the call.
-        farewell: Said first, unless the model has said something of its own with the tool call.
+        context: The context of the function tool that ends the call.
+        farewell: Said first, unless the model has said something itself with the tool call.
     """
     await _say_last(context, farewell, lambda: _call().end("agent_hangup"))
 
 
 async def hand_over(context: RunContext[None], *, reason: str, summary: str, farewell: str) -> None:
-    """Leave the caller to a human: the agent goes, and the room stays open with the caller in it.
+    """Leave the caller to a human: the agent leaves, and the room stays open for the caller.
 
     The call's row ends as `transferred`, with reason and summary in `metadata.end.handover`.
     """
@@ -68,8 +68,8 @@ async def hand_over(context: RunContext[None], *, reason: str, summary: str, far
 
 
 async def _say_last(context: RunContext[None], farewell: str, then: Callable[[], None]) -> None:
-    # What was said before an earlier tool is no goodbye. Words with this call are added later, at
-    # the end of their playout.
+    # What was said before an earlier tool is not a goodbye. Words with this call are added later,
+    # at the end of their playout.
     before = _messages(context.speech_handle)
     await context.wait_for_playout()
     if _messages(context.speech_handle) > before:
@@ -99,7 +99,7 @@ def load_assistant(*, fresh: bool = False) -> Callable[[], Persona]:
     """Return the class `Assistant` of the persona's file.
 
     Args:
-        fresh: Read the file again if it has changed since this process has read it.
+        fresh: Read the file again if it has changed since this process last read it.
 
     Raises:
         Exception: Whatever is wrong with the file.

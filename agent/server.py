@@ -17,7 +17,7 @@ from callrecord.shipping.settings import ShipSettings
 
 
 def _port(settings: Settings) -> int | ServerEnvOption[int]:
-    # Under `dev` any free port, as LiveKit does it: two developers' workers on one host both start.
+    # Under `dev` any free port, as in LiveKit: two developers' workers can start on one host.
     given = settings.agent_http_port
     if "agent_http_port" in settings.model_fields_set:
         return given
@@ -35,10 +35,10 @@ class VoiceServer(RecordingServer):
             api_secret=settings.livekit_api_secret.get_secret_value() or None,
             drain_timeout=settings.agent_drain_timeout_s,
             port=_port(settings),
-            # By calls, not by CPU: a burst at a call's start would mark the worker full, and
-            # LiveKit's server does not ask again for a call that found no worker. The limit is
-            # ours to keep, by max_calls: LiveKit guesses the load of calls that are just being
-            # taken, and an idle worker of two cores refuses the third of three at once.
+            # The load is measured in calls, not in CPU: a burst at the start of a call would mark
+            # the worker as full, and LiveKit's server does not retry a call that found no worker.
+            # We keep the limit ourselves, by max_calls: LiveKit only guesses the load of calls that
+            # are starting, and an idle worker with two cores would refuse the third of three.
             load_fnc=lambda server: len(server.active_jobs) / settings.agent_max_calls,
             load_threshold=math.inf,
         )
@@ -64,11 +64,11 @@ class VoiceServer(RecordingServer):
             await rendering.stop()
 
     async def _take(self, request: JobRequest) -> None:
-        # By LiveKit's default the agent has no name, and people see its identity.
+        # By default the agent has no name in LiveKit, and people see its identity.
         await request.accept(name=self._settings.agent_name or "agent")
 
     def ship_settings(self) -> ShipSettings:
-        """Return what our settings say of it.
+        """Return our settings for shipping.
 
         Raises:
             Stop: There is no database.
@@ -86,6 +86,6 @@ class VoiceServer(RecordingServer):
         )
 
     def job_setup(self, place: Place, setup: Setup | None) -> Setup:  # noqa: ARG002 - none of ours
-        """Return what prepares the process of a job of ours."""
+        """Return the setup of our jobs' processes."""
         config = JobConfig(self._settings, reload=self._reload)
         return super().job_setup(place, partial(prewarm, config))

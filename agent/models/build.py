@@ -1,7 +1,7 @@
 """The models of a call: change `build_models` to use another provider's.
 
-A list is in order: the first one is asked, the next one when that fails or stalls. A plugin of
-LiveKit's is one line more (and `uv add livekit-plugins-deepgram`), beside OpenAI's or in its place:
+Lists are in order: the first model is used, and the next one when it fails or stalls. Another
+LiveKit plugin is one more line (and `uv add livekit-plugins-deepgram`), with or without OpenAI's:
 
     from livekit.plugins import deepgram
 
@@ -13,8 +13,8 @@ Noise cancellation (of LiveKit Cloud, `uv add livekit-plugins-noise-cancellation
 
     noise_cancellation=noise_cancellation.BVC(),  # of callers by phone: BVCTelephony()
 
-More in docs/models.md. Import plugins at the top of this file, as LiveKit wants them registered by
-the main thread; their keys come from the environment.
+See docs/models.md. Import plugins at the top of this file, as LiveKit requires the main thread to
+register them; their keys come from the environment.
 """
 
 from collections.abc import Sequence
@@ -45,15 +45,15 @@ NoiseCancellation = (
 
 @dataclass(frozen=True)
 class Models:
-    """What hears, thinks and speaks.
+    """The models of a call.
 
     Attributes:
-        vad: Tells speech from silence.
+        vad: Distinguishes speech from silence.
         stt: Speech to text; none with a realtime model.
         llm: Language models; none with a realtime model.
-        tts: Text to speech; with a realtime model it says what is fixed, such as the greeting.
-        realtime: In place of the three.
-        noise_cancellation: What the caller's audio goes through first.
+        tts: Text to speech; with a realtime model it says fixed texts, such as the greeting.
+        realtime: The realtime model, which replaces the three.
+        noise_cancellation: Filters the caller's audio first.
     """
 
     vad: VAD
@@ -65,11 +65,11 @@ class Models:
 
 
 def build_models(settings: Settings, clients: Clients) -> Models:
-    """Return the models, as the settings have them. Called once in a call's process, ahead of it.
+    """Return the models of the settings. Called once in a call's process, before the call.
 
     Args:
         settings: All settings.
-        clients: Of OpenAI's API, for models that are asked with it.
+        clients: Clients of OpenAI's API, for models that use it.
     """
     realtime = realtime_model(settings)
     if realtime is not None:

@@ -1,4 +1,4 @@
-"""Clients of OpenAI's API: one for each server and key, over one HTTP client for all."""
+"""Clients of OpenAI's API: one for each server and key, all over one HTTP client."""
 
 import httpx2
 from openai import AsyncAzureOpenAI, AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
@@ -7,22 +7,22 @@ from agent.settings.servers import Server
 
 CONNECT_TIMEOUT_S = 15.0
 KEEP_ALIVE_S = 120.0
-"""For a connection nobody uses: longer than most silences of a call."""
+"""How long an unused connection stays open: longer than most silences of a call."""
 
 
 class Clients:
-    """Clients for the models of a call, made when they are first asked for.
+    """Clients for the models of a call, made when they are first needed.
 
-    All share one HTTP client: each would bring its own SSL context, and block the call's loop
-    for it.
+    All share one HTTP client: separate ones would each load an SSL context and block the call's
+    loop.
     """
 
     def __init__(self, timeout_s: float) -> None:
-        """Make none yet.
+        """Make the HTTP client, but no client of a server yet.
 
         Args:
-            timeout_s: Longest wait for a server's next piece of an answer. It counts for every
-                request: LiveKit's plugins give speech to text and text to speech 30 s each.
+            timeout_s: The longest wait for a server's next piece of an answer. It limits every
+                request: LiveKit's plugins allow speech to text and text to speech 30 s each.
         """
         self._timeout_s = timeout_s
         self._http = DefaultAsyncHttpxClient(
@@ -40,7 +40,7 @@ class Clients:
         return self._made[server]
 
     def all(self) -> list[AsyncOpenAI]:
-        """Return those that were made, such as to open their connections ahead of a call."""
+        """Return the clients made so far, for example to prepare them before a call."""
         return list(self._made.values())
 
     async def aclose(self) -> None:
@@ -49,7 +49,7 @@ class Clients:
 
     def _make(self, server: Server) -> AsyncOpenAI:
         timeout = Timeout(self._timeout_s, connect=CONNECT_TIMEOUT_S)
-        # No retries: LiveKit retries, and says so.
+        # No retries: LiveKit retries, and reports it.
         if server.azure_api_version:
             return AsyncAzureOpenAI(
                 azure_endpoint=server.url,

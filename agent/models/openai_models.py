@@ -1,4 +1,4 @@
-"""Models that are asked with OpenAI's API: OpenAI's own, Azure's, any compatible server's."""
+"""Models behind OpenAI's API: of OpenAI, of Azure, or of any compatible server."""
 
 from typing import Any
 
@@ -54,14 +54,14 @@ def text_to_speech(settings: Settings, clients: Clients) -> list[openai.TTS]:
 
 
 def realtime_model(settings: Settings) -> RealtimeModel | None:
-    """Return the realtime model of the settings, if one is to take the place of the three."""
+    """Return the realtime model of the settings, if one replaces the three models."""
     model = settings.agent_realtime_model
     if not model:
         return None
     server = server_of(settings, "realtime")
     azure = bool(server.azure_api_version)
-    # Azure serves it where it needs no API version; whole, since LiveKit knows few paths. The
-    # deployment goes along as the model's name too, for the rows.
+    # Azure's path without an API version; the full URL, as LiveKit completes only some paths. The
+    # deployment is passed as the model's name too, for the rows.
     base_url = f"{server.url}/openai/v1" if azure else server.url
     options: dict[str, Any] = {"azure_deployment": model} if azure else {}
     return RealtimeModel(

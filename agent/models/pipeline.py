@@ -1,4 +1,4 @@
-"""The voice pipeline of a call: the models put together to a session, and how it takes turns."""
+"""The voice pipeline of a call: builds a session from the models, and configures its turns."""
 
 import sys
 from collections.abc import Awaitable, Callable
@@ -32,38 +32,38 @@ if TYPE_CHECKING:
 logger = structlog.get_logger("voice.pipeline")
 
 CLOSE_WAIT_S = 0.5
-"""Seconds a session's close waits for a transcript if nothing that was said lacks one."""
+"""How many seconds a session's close waits for a transcript if none is pending."""
 RETRIES = 1
-"""Of a model that failed, before the failure counts: a caller does not wait for more."""
+"""Retries of a failed model before the failure counts: a caller does not wait for more."""
 
 
 class Session(StayingSession):
-    """A session that hears its caller out, and stays for the last words (agent/rescue)."""
+    """A session that waits for its caller's last transcript, and stays for the last words."""
 
     before_close: Callable[[], Awaitable[None]] | None = None
-    """Awaited at the session's end, while it still hears."""
+    """Awaited before the session closes, while it still gets audio."""
 
     async def aclose(self) -> None:
-        """Close the session. Never raises: LiveKit would leave out the call's end then."""
+        """Close the session. Never raises: LiveKit would then skip the end of the call."""
         for step in (self.before_close, super().aclose):
             try:
                 if step is not None:
                     await step()
-            except Exception as error:  # noqa: BLE001 - of a plugin: a lost model's, say
+            except Exception as error:  # noqa: BLE001 - from a plugin, such as a lost model's
                 logger.warning("session not closed in order", error=type(error).__name__)
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a job's process makes before it gets a call, because it takes long.
+    """What a job's process prepares before it gets a call, because it takes long.
 
     Attributes:
-        models: All models, each by itself.
-        clients: Of OpenAI's API.
-        stt: Speech to text, with all its providers in one.
-        llm: The language model likewise, or the realtime model.
-        tts: Text to speech likewise.
-        providers: How many may have to fail, one after the other, before an answer is late.
+        models: All models, separately.
+        clients: The clients of OpenAI's API.
+        stt: Speech to text, with all its providers combined.
+        llm: The language model, with all its providers combined, or the realtime model.
+        tts: Text to speech, with all its providers combined.
+        providers: The most providers of one model, which may fail one after the other.
     """
 
     models: Models
@@ -100,7 +100,7 @@ def build_session(settings: "Settings", parts: Parts) -> Session:
     asked = APIConnectOptions(max_retry=RETRIES, timeout=settings.agent_model_timeout_s)
     turns = turn_handling(settings, realtime=parts.models.realtime is not None)
     return Session(
-        # A realtime model that ends the turns itself also tells speech from silence.
+        # A realtime model that ends the turns itself also distinguishes speech from silence.
         vad=None if turns["turn_detection"] == "realtime_llm" else parts.models.vad,
         stt=parts.stt or NOT_GIVEN,
         llm=parts.llm or NOT_GIVEN,
@@ -112,8 +112,8 @@ def build_session(settings: "Settings", parts: Parts) -> Session:
             tts_conn_options=asked,
             max_unrecoverable_errors=sys.maxsize,  # agent/rescue ends the call, and says so
         ),
-        # LiveKit's default keeps what a caller says meanwhile from speech to text: a "hello?" as
-        # one is greeted would be no turn.
+        # LiveKit's default withholds the caller's audio meanwhile: a "hello?" during the greeting
+        # would not become a turn.
         aec_warmup_duration=settings.agent_aec_warmup_s or None,
         session_close_transcript_timeout=CLOSE_WAIT_S,
         user_away_timeout=settings.agent_silence_timeout_s or None,  # agent/rescue/limits.py
@@ -121,15 +121,15 @@ def build_session(settings: "Settings", parts: Parts) -> Session:
 
 
 def audio_input(parts: Parts) -> room_io.AudioInputOptions:
-    """Return how the caller's audio is taken in."""
+    """Return LiveKit's options for the caller's audio."""
     return room_io.AudioInputOptions(noise_cancellation=parts.models.noise_cancellation)
 
 
 def turn_handling(settings: "Settings", *, realtime: bool = False) -> TurnHandlingOptions:
     """Return LiveKit's options for turns; "model" is its own end-of-turn model.
 
-    The choices are those that run in the worker: left to itself, LiveKit asks a gateway of its
-    cloud first, whichever server the worker belongs to.
+    All choices run in the worker: by default, LiveKit first calls a gateway of its cloud, no matter
+    which server the worker belongs to.
     """
     chosen = settings.agent_turn_detection or ("realtime_llm" if realtime else "model")
     endpointing = EndpointingOptions(mode=settings.agent_endpointing_mode)

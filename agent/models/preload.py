@@ -1,6 +1,6 @@
-"""Code that libraries import on its first use, imported before the call instead.
+"""Imports code before the call that libraries would import at its first use.
 
-Seen in a job's process: each of these blocks the call's loop for some of its first moments.
+Each of these imports was seen to block the call's loop in its first moments.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ _MODULES = (
 
 
 def preload(clients: list[AsyncOpenAI]) -> None:
-    """Import what a call would; what a newer version has no more is left to the call."""
+    """Import the modules that a call needs; those that a newer version lacks are skipped."""
     for name in _MODULES:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)

@@ -1,4 +1,4 @@
-"""Several providers as one: LiveKit's FallbackAdapter, where there is more than one."""
+"""Combines several providers into one model, with LiveKit's FallbackAdapter."""
 
 from typing import Any
 
@@ -24,8 +24,8 @@ def hearing(models: Models, timeout_s: float) -> STT[Any] | None:
         return stt.FallbackAdapter(
             several, vad=models.vad, attempt_timeout=timeout_s, max_retry_per_stt=0
         )
-    # By whole utterances: LiveKit's adapter alone would change providers between two of them, and
-    # what the first one failed to hear would be lost.
+    # For whole utterances, LiveKit's adapter alone would change providers only between two of
+    # them, and the utterance that the first one failed to hear would be lost.
     each: list[STT[Any]] = [_Whole(stt=model, vad=models.vad) for model in several]
     adapter = stt.FallbackAdapter(each, attempt_timeout=timeout_s, max_retry_per_stt=0)
     return StreamAdapter(stt=adapter, vad=models.vad)
@@ -48,7 +48,7 @@ def speaking(models: Models) -> tts.TTS[Any] | None:
 
 
 class _Whole(StreamAdapter):
-    """A model whose whole utterances are metered once, not by this adapter again."""
+    """A model for whole utterances, which this adapter does not meter a second time."""
 
     async def recognize(
         self,

@@ -30,4 +30,4 @@ class Settings(
 
 
 SECTIONS = Settings.__bases__
-"""In the order in which people read them; the first line of a docstring is its heading."""
+"""The sections, in reading order; the first line of a docstring is its heading."""

@@ -1,4 +1,4 @@
-"""Settings that are right one by one and wrong together."""
+"""Finds settings that are valid one by one but contradict each other."""
 
 from collections.abc import Iterator
 
@@ -6,14 +6,14 @@ from agent.settings.all import Settings
 from callrecord.shipping.settings import rhythm_problem
 
 LIVEKITS_SHORTEST_MAX_DELAY_S = 2.5
-"""LiveKit's own max_delay; that of its end-of-turn model, the shorter one of two."""
+"""LiveKit's default max_delay with its end-of-turn model, the shorter of its two defaults."""
 
 LIVEKITS_LONGEST_MIN_DELAY_S = 0.5
-"""LiveKit's own min_delay; that of turns without its end-of-turn model, the longer one of two."""
+"""LiveKit's default min_delay without its end-of-turn model, the longer of its two defaults."""
 
 
 def contradictions(settings: Settings) -> Iterator[str]:
-    """Return what does not go together, each as a line that begins with the setting to change."""
+    """Yield a line for each contradiction; it starts with the setting to change."""
     yield from _azure(settings)
     yield from _own_servers(settings)
     yield from _second_provider(settings)

@@ -1,4 +1,4 @@
-"""Variables that begin with AGENT_ and are not ours: a platform put them into the environment."""
+"""Variables that start with AGENT_ but are not ours: a platform sets them."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ _ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://\S*")
 _KUBERNETES: Final = re.compile(
     r"AGENT(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 )
-"""What each pod gets of a Service called `agent` or `agent-...`; AGENT_HTTP_PORT among it. See
+"""Set in each pod for a Service called `agent` or `agent-...`; AGENT_HTTP_PORT may be one. See
 https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables."""
 
 _AZURE_PIPELINES: Final = frozenset(
@@ -39,22 +39,23 @@ _AZURE_PIPELINES: Final = frozenset(
         "WORKFOLDER",
     )
 )
-"""https://learn.microsoft.com/azure/devops/pipelines/build/variables: of the agent that builds."""
+"""Variables of the build agent, see
+https://learn.microsoft.com/azure/devops/pipelines/build/variables."""
 
 
 def foreign_names(environment: Mapping[str, str], ours: Iterable[str]) -> set[str]:
-    """Return the variables that are a platform's, also those that bear the name of one of ours.
+    """Return the variables that a platform has set, even if one of our settings has that name.
 
     Args:
         environment: All variables.
-        ours: Names of our settings, in capitals.
+        ours: The names of our settings, in capitals.
     """
     known = set(ours)
     on_azure = "TF_BUILD" in environment
     found = set()
     for name, value in environment.items():
         if _KUBERNETES.fullmatch(name):
-            # One of ours, such as AGENT_HTTP_PORT, is told by its value.
+            # For a name of ours, such as AGENT_HTTP_PORT, the value decides.
             if name not in known or _ADDRESS.fullmatch(value):
                 found.add(name)
         elif name in _AZURE_PIPELINES and (name not in known or on_azure):

@@ -1,4 +1,4 @@
-"""Reading the settings; all that is wrong is told at once."""
+"""Reads the settings and reports all errors at once."""
 
 import difflib
 import os
@@ -18,7 +18,7 @@ from callrecord.privacy import private_logger
 logger = private_logger("voice.settings")
 
 _NEAR: Final = 0.8
-"""Likeness, as difflib counts it, from which on a name is a typo of another."""
+"""The similarity, by difflib, from which on a name counts as a typo of another."""
 
 
 def load(env_file: Path | None = None) -> Settings:
@@ -28,7 +28,7 @@ def load(env_file: Path | None = None) -> Settings:
         env_file: Read instead of `.env` in the working directory.
 
     Raises:
-        Stop: Names are unknown or values bad; a line for each that says which.
+        Stop: Names are unknown or values are not valid; one line for each.
     """
     path = env_file or Path(".env")
     in_file = dotenv_values(path) if path.exists() else {}
@@ -47,7 +47,7 @@ def load(env_file: Path | None = None) -> Settings:
 
 
 def _bad_values(error: ValidationError) -> Iterator[str]:
-    # Without what was given: it may be a key in the wrong place.
+    # Do not quote the value: it may be a key in the wrong place.
     for each in error.errors(include_url=False, include_input=False):
         message = each["msg"].removeprefix("Value error, ")
         yield f"{str(each['loc'][0]).upper()}: {message}"
@@ -60,7 +60,7 @@ def _stop(wrong: list[str]) -> Stop:
 
 
 def _instead(foreign: set[str], in_file: Mapping[str, str | None]) -> dict[str, Any]:
-    """Return our settings that a platform's variables hide: as `.env` has them, or the default."""
+    """Return the settings that a platform's variables hide, from `.env` or by default."""
     hidden = {name.lower(): name for name in foreign if name.lower() in Settings.model_fields}
     return {
         field: in_file.get(name) or Settings.model_fields[field].default

@@ -1,4 +1,4 @@
-"""What a command cannot do without."""
+"""Checks the settings that a command requires."""
 
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -14,7 +14,7 @@ def require_database(settings: Settings) -> str:
     """Return the DSN.
 
     Raises:
-        Stop: There is none.
+        Stop: It is not set.
     """
     dsn = settings.database_url.get_secret_value()
     if not dsn:
@@ -23,22 +23,22 @@ def require_database(settings: Settings) -> str:
 
 
 def require_models(settings: Settings) -> None:
-    """Check that the models can be asked at all.
+    """Check that every model in use has a key.
 
     Raises:
         Stop: A model has no key.
     """
     if all(server_of(settings, kind).key for kind in kinds_used(settings)):
         return
-    # An endpoint of Azure, or a server of its own, would not have been loaded without a key.
+    # For an Azure endpoint or a separate server, loading has already checked the key.
     raise Stop("OPENAI_API_KEY is not set: a server without keys takes any word for one")
 
 
 def require_livekit(settings: Settings, arguments: Sequence[str] = ()) -> None:
-    """Check that a LiveKit project is named, by settings or by LiveKit's own options.
+    """Check that settings or LiveKit's own options name a LiveKit project.
 
     Raises:
-        Stop: A part of it is missing.
+        Stop: A part of the name is missing.
     """
     options = {argument.partition("=")[0] for argument in arguments}
     given = {

@@ -1,4 +1,4 @@
-"""Keeping secrets out of what is printed."""
+"""Keeps secrets out of what is printed."""
 
 from urllib.parse import unquote, urlsplit
 
@@ -10,19 +10,19 @@ from callrecord.privacy import without_values
 MASK = "***"
 
 _SHORTEST = 4
-"""What is shorter guards nothing ("key", for a server without keys), and is a part of words."""
+"""A shorter value is not a secret ("key", for a server without keys), and may be part of words."""
 
 
 def without_secrets(text: str, settings: Settings) -> str:
     """Return the text without the values of secret settings.
 
-    Others quote them: a server the key that it refuses, a library the address it cannot read.
+    Errors may quote them: a server quotes a refused key, a library an address that it cannot parse.
     """
     return without_values(text, secrets_of(settings), MASK)
 
 
 def secrets_of(settings: Settings) -> set[str]:
-    """Return the values of secret settings, and the password of the database by itself."""
+    """Return the values of secret settings, and separately the password of the database."""
     found = set()
     for name in Settings.model_fields:
         value = getattr(settings, name)

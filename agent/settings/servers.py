@@ -1,4 +1,4 @@
-"""Which server a model is asked at, and with which key."""
+"""Which server and which key each model uses."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,11 +15,11 @@ class Server:
     """A server of models.
 
     Attributes:
-        url: Base URL of OpenAI's API, or an endpoint of Azure.
-        key: Empty if none was set.
-        azure_api_version: Set for Azure alone.
-        url_name: The setting that named it, for messages.
-        key_name: The setting of its key.
+        url: Base URL of OpenAI's API, or an Azure endpoint.
+        key: Its key; empty if none was set.
+        azure_api_version: Set only for Azure.
+        url_name: The setting of its URL, for messages.
+        key_name: The setting of its key, for messages.
     """
 
     url: str
@@ -30,7 +30,7 @@ class Server:
 
 
 def server_of(settings: Settings, kind: Kind) -> Server:
-    """Return the first server of a kind of model: its own one, Azure, or OPENAI_BASE_URL."""
+    """Return the first server of a kind of model: a separate one, Azure, or OPENAI_BASE_URL."""
     own_url: str = getattr(settings, f"agent_{kind}_base_url")
     own_key: str = getattr(settings, f"agent_{kind}_api_key").get_secret_value()
     own_key_name, key_name = f"AGENT_{kind.upper()}_API_KEY", "OPENAI_API_KEY"
@@ -58,7 +58,7 @@ def second_server(settings: Settings) -> Server:
 
 
 def kinds_used(settings: Settings) -> tuple[Kind, ...]:
-    """Return the kinds of models that a call asks."""
+    """Return the kinds of models that a call uses."""
     if not settings.agent_realtime_model:
         return ("stt", "llm", "tts")
     return ("realtime", "tts") if settings.agent_realtime_say == "tts" else ("realtime",)

@@ -1,4 +1,4 @@
-"""Types of settings, each with what makes a value wrong."""
+"""The types of settings, each with its validation."""
 
 import re
 from typing import Annotated
@@ -12,7 +12,7 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 
 
 def _split(value: str, schemes: tuple[str, ...], example: str) -> SplitResult:
-    # What is wrong is said without the value: a password may stand in it.
+    # Do not quote the value in an error: it may contain a password.
     try:
         url = urlsplit(value)
         right = url.scheme in schemes and bool(url.hostname) and (url.port or True)
@@ -44,7 +44,7 @@ def _azure_endpoint(value: str) -> str:
 
 def _postgres_url(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
-    # Other schemes are for the database to refuse; what is read wrongly would be quoted there.
+    # The database refuses other schemes; its error for a misread URL would quote parts of it.
     if text.startswith(("postgresql://", "postgres://")) and not _DSN.fullmatch(text):
         raise ValueError(
             "cannot be read; in user and password write @ : / ? # % as %40 %3A %2F %3F %23 %25"
