@@ -1,1 +1,1 @@
-"""A call: its life, the people in it, and the agent that answers."""
+"""A call: its life cycle, and the people in it."""

@@ -31,14 +31,14 @@ logger = structlog.get_logger("voice.call")
 
 ENTER_TIMEOUT_S = 10.0
 HANG_UP = ("agent_hangup", "silence", "max_duration", "error")
-"""Ends after which nobody is to be left in the room."""
+"""End reasons after which the room is closed."""
 
 
 class Call:
-    """One call: connects, talks, and says how it ended."""
+    """One call: connects, talks, and records how it ended."""
 
     def __init__(self, ctx: JobContext, settings: Settings, *, reload: bool = False) -> None:
-        """Begin to record the call.
+        """Start to record the call.
 
         Raises:
             OSError: Its outbox file can't be made.
@@ -61,14 +61,14 @@ class Call:
         voices = parts.models.tts if parts is not None else ()
         self.phrases = Phrases(settings, voices[0] if voices else None)
         self._last_words = LastWords(ctx.room, settings, self.recorder, self.phrases)
-        self._ready = asyncio.Event()  # a caller is there, or the call is over already
+        self._ready = asyncio.Event()  # a caller has joined, or the call is over already
         self._inside = False
         self._watches: Watches | None = None
         self._background: asyncio.Task[None] | None = None
 
     @property
     def recorder(self) -> Recorder:
-        """What records the call."""
+        """The recorder of the call."""
         recorder = self._recording.recorder
         if recorder is None:
             raise RuntimeError("the recording has not started")
@@ -80,7 +80,7 @@ class Call:
         return self._recording.ending.said is not None
 
     async def run(self) -> None:
-        """Connect and talk. Returns when the conversation runs; what follows is events."""
+        """Connect and talk. Returns when the conversation runs; events drive the rest."""
         connecting: asyncio.Task[None] | None = None
         talking: asyncio.Task[None] | None = None
         try:
@@ -95,7 +95,7 @@ class Call:
         except Exception as error:
             end = End("error", now(), {"error": repr(error)})
             if not self._recording.ending.say(end):
-                # Ended on the way, by the caller or the room: no error of this job's.
+                # The caller or the room has ended the call meanwhile: it is not this job's error.
                 logger.info("call ended before the conversation began", exc_info=True)
                 return
             await self._enter_anyway(connecting)
@@ -106,7 +106,7 @@ class Call:
                     task.cancel()
 
     async def finish(self) -> None:
-        """Record the end: after the session's end, while the agent is still in the room."""
+        """Record the end, after the session's end and while the agent is still in the room."""
         self._patience.stop()
         if self._watches is not None:
             self._watches.stop()
@@ -129,16 +129,16 @@ class Call:
         """End the call now, for this reason; the first reason given counts.
 
         Args:
-            end_reason: One of those that `callrecord.events` lists.
+            end_reason: One of the end reasons that `callrecord.events` lists.
             at: When it ended, if not now.
             detail: Kept in the row, under `metadata.end`.
         """
         self._end(End(end_reason, at or now(), detail))
 
-    # Of the room, told by the recording
+    # Events of the room, from the recording
 
     def person_joined(self) -> None:
-        """Greet who is there first, go on with who came back."""
+        """Greet the first caller, or go on with one who came back."""
         self._patience.joined()
         self._ready.set()
         if self._watches is not None:
@@ -147,13 +147,13 @@ class Call:
                 self._watches.connected()
 
     def person_left(self, leave: Leave) -> None:
-        """Fall silent when nobody is there."""
+        """Stop speaking when nobody is left."""
         self._patience.left(leave)
         if not self._recording.people.here and self._watches is not None:
             self._watches.deserted()
 
     def disconnected(self) -> None:
-        """End the call, unless the job has left the room by itself."""
+        """End the call, unless the job itself has left the room."""
         if self._recording.ending.seen() is not None:
             self._end_as_seen()
 
@@ -180,7 +180,7 @@ class Call:
         try:
             return load_assistant(fresh=self._reload)()
         except Exception as error:
-            # One line that says where; the caller is told of the error, as of any.
+            # One line says where; the caller hears the error message, as for any error.
             logger.error("persona can't be loaded", error=describe(error))  # noqa: TRY400
             raise
 
@@ -194,7 +194,7 @@ class Call:
         await session.start(
             agent,
             room=self._ctx.room,
-            # A caller who drops may rejoin: who is present decides, not the first disconnect.
+            # A caller who drops may rejoin, so the first disconnect does not close the session.
             room_options=room_io.RoomOptions(
                 audio_input=audio_input(self._ctx.proc.userdata["parts"]),
                 close_on_disconnect=False,
@@ -209,7 +209,7 @@ class Call:
             self._background = asyncio.create_task(self.phrases.complete())
 
     async def _enter_anyway(self, connecting: "asyncio.Task[None] | None") -> None:
-        """Look who is in the room although the call has failed: they are told, and recorded."""
+        """Enter the room although the call has failed, to record its people and inform them."""
         try:
             if connecting is not None and not self._inside:
                 await asyncio.wait_for(connecting, ENTER_TIMEOUT_S)
@@ -227,7 +227,7 @@ class Call:
             self._watches.key_pressed()
 
     def _session_closed(self, event: CloseEvent) -> None:
-        # At the end of a job that was cut LiveKit closes it, too.
+        # LiveKit also closes it at the end of a job that was stopped from outside.
         if event.error is not None or not hang_ups.job_ends():
             self._end_as_seen("agent_hangup")
 

@@ -1,4 +1,4 @@
-"""Patience: how long the agent waits for its first caller, and for one who may come back."""
+"""How long the agent waits for its first caller, and for one who may come back."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,10 +8,10 @@ from callrecord.recording.room.people import Leave, People
 
 
 class Patience:
-    """Calls back once nobody is waited for any more.
+    """Calls back when the agent waits for nobody any more.
 
-    A caller who leaves may come back within the grace: the call goes on, with a new leg. A phone
-    rings as long as its own provider lets it.
+    A caller who leaves may come back within the grace period: the call goes on, with a new leg. A
+    phone rings as long as its own provider allows.
     """
 
     def __init__(
@@ -22,7 +22,7 @@ class Patience:
         no_caller_timeout_s: float,
         over: Callable[[], None],
     ) -> None:
-        """Wait for `people`, who are counted in and out before this is told of them."""
+        """Wait for `people`, which is updated before `joined` and `left` are called."""
         self._people = people
         self._grace_s = grace_s
         self._no_caller_timeout_s = no_caller_timeout_s
@@ -30,21 +30,21 @@ class Patience:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begin to wait for the first caller; who has come already is not waited for."""
+        """Start to wait for the first caller, unless one has come already."""
         if self._people.last_left is None:
             self._wait(self._no_caller_timeout_s)
 
     def joined(self) -> None:
-        """Note that somebody is there."""
+        """Stop waiting: a caller has joined."""
         self.stop()
 
     def left(self, leave: Leave) -> None:
-        """Note that somebody has left; when nobody is there any more, the grace begins."""
+        """Wait for a caller who has left; without a grace period if they can't come back."""
         may_come_back = leave.answered and leave.reason not in ROOM_CLOSED
         self._wait(self._grace_s if may_come_back else 0.0)
 
     def stop(self) -> None:
-        """Wait no more."""
+        """Stop waiting."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

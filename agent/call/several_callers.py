@@ -1,4 +1,4 @@
-"""Several people in one room: whom the session listens to, and whose typed text it takes."""
+"""Several people in one room: whom the session listens to, and whose typed text it answers."""
 
 import asyncio
 import contextlib
@@ -18,22 +18,22 @@ from callrecord.recording.recorder import Recorder
 logger = structlog.get_logger("voice.people")
 
 TEXT_LIMIT = 16 * 1024
-"""Characters taken of one typed text: the language model is paid for each."""
+"""The most characters of one typed text: the language model bills each."""
 
 _CUT = "\N{REPLACEMENT CHARACTER} [cut]"
 
 
 class SeveralCallers:
-    """Lets a session hear whoever is there.
+    """Lets a session hear a caller who is still in the room.
 
-    LiveKit links a session to the first caller, and to none but him: one who stays when he leaves
-    would not be heard, and what others type is dropped.
+    LiveKit links a session only to the first caller: another one who stays longer would not be
+    heard, and the typed text of others is dropped.
 
     Args:
-        room: Not necessarily connected yet.
-        session: Not started yet.
-        recorder: Of the call.
-        present: Gives the people in the room.
+        room: The room, perhaps not connected yet.
+        session: The session, not started yet.
+        recorder: The recorder of the call.
+        present: Returns the people in the room.
     """
 
     def __init__(
@@ -52,20 +52,20 @@ class SeveralCallers:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def listen(self) -> None:
-        """Begin to listen; before the session's start, so that it is asked first."""
+        """Listen to the room. Call this before the session starts, so that this runs first."""
         guard = self._recorder.guard
         self._room.on("participant_connected", guard("linking", self._link))
         self._room.on("participant_disconnected", guard("linking", self._link))
         self._room.register_text_stream_handler(TOPIC_CHAT, guard("text", self._text_opened))
 
     def session_started(self) -> None:
-        """Answer what was typed until now, and from now on at once."""
+        """Answer the texts that were typed so far, and later ones at once."""
         self._started.set()
         choosing = self._begin(self._choose_first())
         self._session.on("close", lambda _: choosing.cancel())
 
     async def _choose_first(self) -> None:
-        # Of several who were there before the agent, LiveKit links any.
+        # If several people joined before the agent, LiveKit links any of them.
         room_io = self._session.room_io
         await room_io.wait_for_ready()
         people, linked = self._people(), room_io.linked_participant
@@ -82,13 +82,13 @@ class SeveralCallers:
         if (linked := room_io.linked_participant) is not None:
             self._linked = linked.identity
         people = self._people()
-        # One who left and may come back is waited for, and the first caller found, by LiveKit.
+        # LiveKit itself finds the first caller, and waits for a caller who may come back.
         if self._linked is None or not people or self._linked in people:
             return
         self._listen_to(people[0])
 
     def _people(self) -> list[str]:
-        """Return the identities of the people in the room, those who came first at first."""
+        """Return the identities of the people in the room, in the order in which they joined."""
         came = datetime.now(UTC)
         people = sorted(self._present(), key=lambda each: each.joined_at or came)
         return [each.identity for each in people]
@@ -100,7 +100,7 @@ class SeveralCallers:
 
     def _text_opened(self, reader: rtc.TextStreamReader, identity: str) -> None:
         if identity not in self._people():
-            reader.close()  # an agent's, or of somebody hidden
+            reader.close()  # an agent's, or a hidden participant's
             return
         self._begin(self._answer(reader, identity))
 
@@ -124,7 +124,7 @@ class SeveralCallers:
         await self._started.wait()
         try:
             async with user_turn(self._session):
-                with contextlib.suppress(RuntimeError):  # a speech that is to be heard to its end
+                with contextlib.suppress(RuntimeError):  # an uninterruptible speech
                     await self._session.interrupt()
                 self._session.generate_reply(user_input=item)
         except RuntimeError:  # the session is closing

@@ -1,1 +1,1 @@
-"""`python -m agent check`: tries the whole set-up and says what is wrong."""
+"""`python -m agent check`: tests the whole set-up and reports what is wrong."""

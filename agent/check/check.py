@@ -1,4 +1,4 @@
-"""`python -m agent check`: try the whole set-up without taking a call, and say what is wrong."""
+"""`python -m agent check`: test the whole set-up without taking a call, and report problems."""
 
 import asyncio
 import logging
@@ -33,10 +33,10 @@ class Finding:
     """One line of the table.
 
     Attributes:
-        part: What was tried.
-        ok: Whether it does.
-        detail: What was seen, or what to change.
-        seconds: How long it took.
+        part: The part that was checked.
+        ok: Whether the check passed.
+        detail: What was found, or what to change.
+        seconds: How long the check took.
     """
 
     part: str
@@ -46,7 +46,7 @@ class Finding:
 
 
 async def check(settings: Settings) -> list[Finding]:
-    """Try every part, each for at most TIMEOUT_S seconds; nothing is left behind."""
+    """Check every part, each for at most TIMEOUT_S seconds; nothing is left behind."""
     parts = {
         "LiveKit": _livekit,
         "Postgres": _postgres,
@@ -86,7 +86,7 @@ async def _try(part: str, attempt: Attempt, settings: Settings) -> Finding:
         ok, detail = True, await asyncio.wait_for(attempt(), TIMEOUT_S)
     except TimeoutError:
         ok, detail = False, f"no answer in {TIMEOUT_S:.0f} s"
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with it is what the table is for
+    except Exception as error:  # noqa: BLE001 - the table shows any error
         ok, detail = False, _one_line(error)
     return Finding(part, ok, without_secrets(detail, settings), time.monotonic() - began)
 
@@ -157,7 +157,7 @@ async def _models(settings: Settings) -> list[Finding]:
     try:
         require_models(settings)
         parts = await asyncio.to_thread(prepare, settings)
-    except Exception as error:  # noqa: BLE001 - also a developer's own, in agent/models/build.py
+    except Exception as error:  # noqa: BLE001 - also a developer's error in agent/models/build.py
         detail = without_secrets(_one_line(error), settings)
         return [Finding("models", ok=False, detail=detail, seconds=0.0)]
     try:
@@ -170,8 +170,8 @@ async def _models(settings: Settings) -> list[Finding]:
 
 def run(settings: Settings) -> int:
     """Check, print the table, and return the exit code: 0 if every check passed, else 1."""
-    # The table says it all: without a handler, Python would print warnings of libraries, and in
-    # them what a server quotes.
+    # Only the table is printed: without a handler, Python would print warnings of libraries, which
+    # may quote a server.
     logging.getLogger().addHandler(logging.NullHandler())
     findings = asyncio.run(check(settings))
     print(table(findings))  # noqa: T201 - a command for people

@@ -1,4 +1,4 @@
-"""Trying each model by itself, as a call would ask it."""
+"""Checks each model separately, with requests like those of a call."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -34,7 +34,7 @@ Attempt = Callable[[], Awaitable[str]]
 class ModelChecks:
     """The checks of a set of models.
 
-    Those of speech to text need what text to speech has spoken: run them in order.
+    The checks of speech to text use the output of text to speech: run them in order.
     """
 
     def __init__(self, settings: Settings, models: Models) -> None:
@@ -44,7 +44,7 @@ class ModelChecks:
         self._spoken: list[rtc.AudioFrame] = []
 
     def all(self) -> list[tuple[str, Attempt]]:
-        """Return each check with the name of its part."""
+        """Return the checks, each with the name of its part."""
         models = self._models
         realtime = [] if models.realtime is None else [models.realtime]
         rows: list[tuple[str, Kind, Sequence[Any], Callable[[Any], Awaitable[str]]]] = [
@@ -62,7 +62,7 @@ class ModelChecks:
     def _named(
         self, kind: Kind, place: int, ask: Callable[[Any], Awaitable[str]], model: Any
     ) -> Attempt:
-        """Return the attempt, whose errors name the settings to change."""
+        """Return a check whose errors name the settings to change."""
 
         async def attempt() -> str:
             try:
@@ -78,9 +78,9 @@ class ModelChecks:
         return attempt
 
     def _server(self, kind: Kind, place: int, model: Any) -> Server | None:
-        """Return the server of the settings that a model is asked at; None for other plugins."""
+        """Return the configured server of a model; None for other plugins."""
         servers = [server_of(self._settings, kind), second_server(self._settings)]
-        if place:  # both may be of one host
+        if place:  # both may be on one host
             servers.reverse()
         for server in servers:
             if urlsplit(server.url).netloc == model.provider:
@@ -176,6 +176,6 @@ def _advice(error: APIError, server: Server, setting: str, model: str) -> str:
 def _status(error: APIError) -> int | None:
     if isinstance(error, APIStatusError):
         return error.status_code
-    # Of a WebSocket that was refused.
+    # A refused WebSocket has its status in the cause.
     refused = error.__cause__
     return refused.status if isinstance(refused, aiohttp.WSServerHandshakeError) else None

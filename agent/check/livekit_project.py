@@ -1,6 +1,6 @@
-"""The LiveKit project a worker is for: is it there, and does it know the key?
+"""Checks that the worker's LiveKit project can be reached and accepts the key.
 
-LiveKit's worker would try a refused key sixteen times, and say each time no more than 401.
+LiveKit's worker would try a refused key sixteen times, and report only 401 each time.
 """
 
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ _REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 @dataclass(frozen=True)
 class Project:
-    """Address and key of a LiveKit project; the secret is not in the repr."""
+    """The address and key of a LiveKit project; the secret is not in the repr."""
 
     url: str
     api_key: str
@@ -25,7 +25,7 @@ class Project:
 
 
 def project_of(settings: Settings, arguments: list[str]) -> Project:
-    """Return the project that settings name, or LiveKit's own options in their place."""
+    """Return the project that the settings name, unless LiveKit's own options replace them."""
     return Project(
         _option(arguments, "--url") or settings.livekit_url,
         _option(arguments, "--api-key") or settings.livekit_api_key,
@@ -37,8 +37,8 @@ async def count_rooms(project: Project, *, timeout_s: float) -> int:
     """Ask the project for its rooms, and return how many there are.
 
     Raises:
-        Stop: It refuses the key; one line that says so.
-        Transient: It can't be reached, or has troubles of its own.
+        Stop: The project refuses the key.
+        Transient: The project can't be reached, or answers with another error.
     """
     timeout = aiohttp.ClientTimeout(total=timeout_s)
     try:

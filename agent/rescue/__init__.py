@@ -1,1 +1,1 @@
-"""What rescues a call: stalled and failed turns, silence, the longest duration."""
+"""Rescues a call from stalled and failed turns, from silence, and from endless duration."""

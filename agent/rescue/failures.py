@@ -1,4 +1,4 @@
-"""Failures: what can be wrong with a turn."""
+"""Failures of a turn."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,20 +24,20 @@ class Failure:
 
 
 def problem_of(speech: SpeechHandle, *, sounded: bool) -> str | None:
-    """Return what is wrong with a speech that has come to its end, or None.
+    """Return what is wrong with a speech that has ended, or None.
 
     Args:
-        speech: Not interrupted.
-        sounded: Something of it was heard since the last tool ended.
+        speech: The speech, which was not interrupted.
+        sounded: Whether any of it was heard since the last tool ended.
     """
     if (error := speech.exception()) is not None:
         return type(error).__name__
     items: list[Any] = list(speech.chat_items)
     if sounded:
-        return None  # maybe without words: not every realtime model gives them
+        return None  # perhaps without words: not every realtime model sends them
     if not items:
         return "empty"
     last = items[-1]
     if isinstance(last, FunctionCallOutput) and last.reply_required:
-        return "empty"  # a tool's result that was to be told
+        return "empty"  # a tool's result that should have been spoken
     return None

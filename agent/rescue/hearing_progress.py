@@ -1,19 +1,19 @@
 """Whether what the caller said was understood, and if not, why not.
 
-LiveKit tells nothing of speech that led to no transcript: a cough, a model that returns nothing,
-one that fails, one that stalls. What it does tell, in whatever order, is put together here.
+LiveKit reports nothing about speech without a transcript: a cough, or a model that returns nothing,
+fails or stalls. This combines what it does report, in any order.
 """
 
 from typing import Final
 
 LONG_SPEECH_S = 1.0
-"""Speech shorter than that may have been a cough."""
+"""Shorter speech may have been a cough."""
 SETTLE_S = 0.3
-"""Time for a transcript to come after its request was metered."""
+"""How long a transcript may take to arrive after the metrics of its request."""
 
 
 class HearingProgress:
-    """Waits for the transcript of what is said; times are `time.time()` seconds."""
+    """Waits for the transcript of the caller's speech; times are `time.time()` seconds."""
 
     NOTHING: Final = "unheard"
     STALLED: Final = "stalled"
@@ -38,18 +38,18 @@ class HearingProgress:
         """Note that the caller is silent.
 
         Args:
-            at: When the last sound was.
-            counts: False if the agent speaks: "mhm" to a speaker asks for no answer.
+            at: When the last sound ended.
+            counts: False if the agent speaks: "mhm" to a speaker needs no answer.
         """
         if self._began_at is None:
             return
         self._unheard_s += max(0.0, at - self._began_at)
         self._began_at = None
-        # A fast model's transcript comes before LiveKit tells that the caller is silent.
+        # A fast model's transcript comes before LiveKit reports that the caller is silent.
         self._ended_at = at if counts and self._answered_at < at else None
 
     def answered(self, at: float) -> None:
-        """Note that there is a transcript, or an answer."""
+        """Note that a transcript or an answer has come."""
         self._asked = False
         self._answered_at = at
         if self._began_at is not None:
@@ -57,7 +57,7 @@ class HearingProgress:
         self._forget()
 
     def heard_out(self, at: float) -> None:
-        """Note that a request for a transcript was answered, maybe with nothing."""
+        """Note that a request for a transcript was answered, perhaps with nothing."""
         self._heard_out_at = at
 
     def failed(self, problem: str) -> None:
@@ -65,12 +65,12 @@ class HearingProgress:
         self._problem = problem
 
     def look(self, at: float, *, streams: bool = False) -> str | None:
-        """Return what is wrong, once: NOTHING, STALLED or a problem told to `failed`.
+        """Return what is wrong, once: NOTHING, STALLED or a problem passed to `failed`.
 
         Args:
-            at: Now.
-            streams: The model tells nothing of speech in which it found no words, so that
-                no answer is taken for none.
+            at: The time now.
+            streams: Whether the model reports nothing about speech without words, so that silence
+                of the model counts as NOTHING.
         """
         if self._ended_at is None:
             return None

@@ -1,4 +1,4 @@
-"""Limits of a call: how long nobody may say anything, and how long it may last."""
+"""The limits of a call: how long the caller may be silent, and how long the call may last."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class Silence:
-    """Asks callers who have been silent for long; as long again, and the call ends.
+    """Asks a silent caller whether they are there; ends the call after the same silence again.
 
-    LiveKit counts the silence (`user_away_timeout`), and only while the agent listens and no tool
-    works. It tells it once: after the question the count has to be begun anew.
+    LiveKit measures the silence (`user_away_timeout`), but only while the agent listens and no tool
+    runs. It reports it once: after the question the timer must be reset.
     """
 
     def __init__(
@@ -35,8 +35,8 @@ class Silence:
         """Prepare to listen to a session.
 
         Args:
-            session: The call's.
-            present: Whether a caller is in the room.
+            session: The session of the call.
+            present: Returns whether a caller is in the room.
             ask: Asks whether the caller is still there.
             end: Ends the call.
         """
@@ -56,13 +56,13 @@ class Silence:
         on("conversation_item_added", guard("turn after silence", self._item_added))
 
     def broken(self) -> None:
-        """Note that a caller is heard or has come: the count begins anew."""
+        """Reset the timer: a caller was heard or has joined."""
         self._asked = False
         self._session.reset_away_timer()
 
     def _state_changed(self, event: UserStateChangedEvent) -> None:
         if event.new_state != "away" or not self._present():
-            return  # within the grace for a rejoin it is the grace that counts
+            return  # without a caller, only the grace period for a rejoin counts
         if self._asked:
             self._end()
             return
@@ -78,17 +78,17 @@ class Silence:
 
     def _item_added(self, event: ConversationItemAddedEvent) -> None:
         if event.item.type == "message" and event.item.role == "user":
-            self.broken()  # typed text changes no state of LiveKit's
+            self.broken()  # typed text does not change LiveKit's state
 
 
 class Duration:
-    """Ends a call at its longest duration, with a warning before.
+    """Ends a call at its maximum duration, after a warning.
 
     Args:
         limit_s: Seconds from `start` to the end; 0: no limit.
-        warning_s: Seconds before the end at which `warn` is called; 0, or as long as the whole
-            call may last: never.
-        warn: Tells the caller that the end is near.
+        warning_s: Seconds before the end at which `warn` is called; never if this is 0, or not
+            shorter than `limit_s`.
+        warn: Warns the caller that the end is near.
         end: Ends the call.
     """
 
@@ -107,7 +107,7 @@ class Duration:
         self._timers: list[asyncio.TimerHandle] | None = None
 
     def start(self) -> None:
-        """Begin to count; a second time (the caller has come back) changes nothing."""
+        """Start the timers; a second call (the caller has come back) does nothing."""
         if self._timers is not None:
             return
         self._timers = []
@@ -119,7 +119,7 @@ class Duration:
         self._timers.append(later(self._limit_s, self._end))
 
     def stop(self) -> None:
-        """Stop counting."""
+        """Stop the timers."""
         for timer in self._timers or ():
             timer.cancel()
         self._timers = []

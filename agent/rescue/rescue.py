@@ -1,8 +1,8 @@
-"""Rescue: the caller never meets silence because a model fails or stalls.
+"""Rescue: a caller is never left in silence because a model fails or stalls.
 
-LiveKit tries again by itself, once. When that fails too, or nothing is heard of an answer for too
-long, the caller is asked to say it again; when the next turn fails as well, the call ends in an
-orderly way. The messages were rendered ahead, since the speech model may be the one that is down.
+LiveKit itself retries once. If that fails too, or if no answer is heard for too long, the caller is
+asked to say it again. If the next turn fails as well, the call ends after the error message. The
+messages were rendered ahead, since the speech model may be the one that is down.
 """
 
 import asyncio
@@ -36,18 +36,18 @@ FAILURES_TO_END = 2
 
 
 class Rescue:
-    """Watches one session.
+    """Rescues one session.
 
     Args:
-        session: Not yet started.
+        session: The session, not started yet.
         timeout_s: Seconds without an answer after which a model counts as stalled.
-        tool_timeout_s: Seconds of silence after which a tool does.
+        tool_timeout_s: Seconds of silence after which a tool counts as stalled.
         apologise: Says the fallback message.
         give_up: Ends the call with the error message.
-        fixed: Whether a speech is one of the worker's own phrases, which shows of no model that
-            it answers.
-        leaving: Whether the call is about to end by itself: nothing is said any more.
-        written_at: When a model last wrote a piece of an answer, by the monotonic clock.
+        fixed: Returns whether a speech is one of the worker's own phrases, which does not prove
+            that a model answers.
+        leaving: Returns whether the call is about to end anyway: nothing is said any more.
+        written_at: Returns when a model last wrote a piece of an answer, by the monotonic clock.
     """
 
     def __init__(  # noqa: PLR0913 - what it may do and has to know of the call
@@ -82,7 +82,7 @@ class Rescue:
         self._stopped = False
 
     def listen(self, guard: Guard) -> None:
-        """Begin, with handlers made safe by `guard`."""
+        """Listen to the session, with handlers made safe by `guard`."""
         self._tick_safely = guard("rescue", self._tick)
         self._turns.listen(guard)
         for name, handler in (
@@ -96,12 +96,12 @@ class Rescue:
         self._next_tick()
 
     def stop(self) -> None:
-        """Stop watching: the call ends."""
+        """Stop: the call ends."""
         self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
 
-    # What the session tells
+    # Events of the session
 
     def _error_happened(self, event: ErrorEvent) -> None:
         if event.error.recoverable:
@@ -109,14 +109,14 @@ class Rescue:
         part = event.error.type.removesuffix("_error")
         failure = Failure(part, type(event.error.error).__name__)
         if part == "realtime_model":
-            self._end(failure)  # LiveKit has given its connection up: no turn can go better
+            self._end(failure)  # LiveKit has given up the connection: no later turn can work
         elif part == "stt":
             self._hearing.failed(failure.problem)
         else:
             self._turns.model_failed(failure)
 
     def _speech_created(self, event: SpeechCreatedEvent) -> None:
-        # A reply: a realtime model's comes before the transcript, or without any.
+        # A realtime model's reply comes before the transcript, or without one.
         if event.source != "say" and not self._fixed(event.speech_handle):
             self._hearing.answered(time.time())
 
@@ -153,9 +153,9 @@ class Rescue:
                 self._unheard(problem)
 
     def _streams(self) -> bool:
-        """Whether speech to text tells nothing of what it did not understand."""
+        """Whether speech to text reports nothing about speech that it did not understand."""
         model = models_of(self._session).stt
-        # An adapter hands whole utterances to a model that does not stream.
+        # An adapter passes whole utterances to a model that does not stream.
         return (
             model is not None
             and model.capabilities.streaming
@@ -166,13 +166,13 @@ class Rescue:
         if problem == HearingProgress.NOTHING:
             if self._leaving():
                 return
-            # Nobody's fault, and no reason to end: asked once, until something is understood.
+            # This is no failure and no reason to end: ask once, until something is understood.
             logger.info("nothing understood, caller asked again")
             self._say(Failure("stt", problem))
             return
         self._fail(Failure(models_of(self._session).ear, problem))
 
-    # What is done about it
+    # Reactions
 
     def _worked(self, speech: SpeechHandle) -> None:
         if not self._fixed(speech):
@@ -180,7 +180,7 @@ class Rescue:
 
     def _turn_failed(self, speech: SpeechHandle, failure: Failure) -> None:
         if speech is self._own:
-            self._end(failure)  # not even that could be said
+            self._end(failure)  # even the fallback message failed
         else:
             self._fail(failure)
 

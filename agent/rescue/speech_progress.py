@@ -1,6 +1,6 @@
-"""Turn watch: what becomes of the agent's speeches, from their creation to their end.
+"""The progress of the agent's speeches, from their creation to their end.
 
-LiveKit tells of each step by another event, and of one that never comes not at all.
+LiveKit reports each step by another event, and does not report a step that never happens.
 """
 
 import time
@@ -22,23 +22,23 @@ from callrecord.recording.current_models import models_of
 from callrecord.recording.guard import Guard
 
 TOOL_TIMEOUT_S = 60.0
-"""Seconds for which a tool may leave the caller in silence."""
+"""How many seconds a tool may leave the caller in silence."""
 
 
 class SpeechProgress:
-    """Watches the speeches of one session.
+    """Tracks the speeches of one session.
 
     Args:
-        session: Not yet started.
-        timeout_s: Seconds without a sound after which a speech has stalled.
-        tool_timeout_s: The same while a tool of that speech works.
-        worked: Called with a speech that came to its end in order.
-        failed: Called with one that did not, and why.
-        written_at: When a model last wrote a piece of its answer, by the monotonic clock: a voice
-            may wait for the end of a sentence.
+        session: The session, not started yet.
+        timeout_s: Seconds without a sound after which a speech counts as stalled.
+        tool_timeout_s: The same limit while a tool of that speech runs.
+        worked: Called with a speech that ended normally.
+        failed: Called with a speech that failed, and the reason.
+        written_at: Returns when a model last wrote a piece of its answer, by the monotonic clock: a
+            voice may wait for the end of a sentence.
     """
 
-    def __init__(  # noqa: PLR0913 - what it is told of the call, and what it tells
+    def __init__(  # noqa: PLR0913 - its inputs and its callbacks
         self,
         session: AgentSession[None],
         *,
@@ -63,7 +63,7 @@ class SpeechProgress:
         self._answering = False
 
     def listen(self, guard: Guard) -> None:
-        """Begin, with handlers made safe by `guard`."""
+        """Listen to the session, with handlers made safe by `guard`."""
         self._done = guard("speech done", self._speech_done)
         for name, handler in (
             ("speech_created", self._speech_created),
@@ -74,16 +74,16 @@ class SpeechProgress:
             self._session.on(name, guard(f"speech progress: {name}", handler))  # type: ignore[arg-type]
 
     def model_failed(self, failure: Failure) -> None:
-        """Note an error, which the speech it belongs to may yet survive."""
+        """Note a model's error, which its speech may still survive."""
         self._error = failure
 
     def look(self) -> None:
-        """Interrupt the current speech if it has stalled; to be called every now and then."""
+        """Interrupt the current speech if it has stalled. Call this at short intervals."""
         speech = self._session.current_speech
         if speech is not None and self._session.agent_state == "speaking":
             self._sounded.add(speech.id)
         if speech is None and self._session.agent_state == "thinking":
-            speech = next(iter(self._tools.values()), None)  # LiveKit puts it aside meanwhile
+            speech = next(iter(self._tools.values()), None)  # LiveKit sets it aside meanwhile
         if speech is None or not self._silent(speech):
             self._owed_since = None
             self._answering = False
@@ -122,13 +122,13 @@ class SpeechProgress:
     def _tool_updated(self, event: ToolExecutionUpdatedEvent) -> None:
         update = event.update
         if update.type == "tool_call_started":
-            # An agent that the tool awaits has speeches of its own: they are watched as any.
+            # An agent that the tool awaits has its own speeches, which are tracked like any other.
             speech = self._session.current_speech
             if speech is not None:
                 self._tools[update.function_call.call_id] = speech
         elif update.type == "tool_call_ended":
             self._answering = False
-            # What the tool found is still to be told.
+            # The tool's result must still be spoken.
             if (speech := self._tools.pop(update.call_id, None)) is not None:
                 self._sounded.discard(speech.id)
 
@@ -153,7 +153,7 @@ class SpeechProgress:
         session = self._session
         if "speaking" in {session.agent_state, session.user_state} or speech.done():
             return False
-        # LiveKit holds what a cough has interrupted, and goes on with it by itself.
+        # LiveKit holds a speech that a cough has interrupted, and resumes it by itself.
         held = speech.id in self._sounded and session.agent_state == "listening"
         return not held and self._listened_to()
 
@@ -163,13 +163,13 @@ class SpeechProgress:
         failure = self._error or Failure(part, "stalled")
         self._error = None
         self._answering = False
-        if works:  # what it may still find is no answer any more, and it counts once
+        if works:  # a later result is no answer any more, and the tool must count only once
             self._tools = {call: each for call, each in self._tools.items() if each is not speech}
         speech.interrupt(force=True)
         self._failed(speech, failure)
 
     def _listened_to(self) -> bool:
-        """Whether the caller's client takes the agent's audio yet: until then all speech waits."""
+        """Whether the caller's client has subscribed to the agent's audio: speech waits for it."""
         try:
             subscribed = self._session.room_io.subscribed_fut
         except RuntimeError:  # the console
@@ -177,11 +177,11 @@ class SpeechProgress:
         return subscribed is None or subscribed.done()
 
     def _asks_always(self) -> bool:
-        """Whether every reply is a model's: an agent's own `llm_node` may choose to say nothing."""
+        """Whether a model makes every reply: an agent's own `llm_node` may say nothing."""
         by_realtime = models_of(self._session).realtime is not None
         return by_realtime or type(self._session.current_agent).llm_node is Agent.llm_node
 
     def _part(self, *, said: bool) -> str:
-        """Return what has to work for a text to be said, or for a reply to be made."""
+        """Return the part that says a text or, if not `said`, the part that makes a reply."""
         models = models_of(self._session)
         return models.voice if said else models.mind

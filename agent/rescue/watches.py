@@ -1,4 +1,4 @@
-"""What may end a call by itself: long silence, its longest duration, models that fail."""
+"""The limits and failures that may end a call: silence, its maximum duration, failing models."""
 
 import contextlib
 from typing import Any, Protocol
@@ -33,13 +33,13 @@ class _Call(Protocol):
 
 
 class Watches:
-    """Watches over one session that is about to start.
+    """Applies the limits and the rescue to one session, which has not started yet.
 
     Args:
-        providers: How many a model has at most; each has its time to answer.
+        providers: The most providers of one model; each gets the full time-out.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a part of the one call
+    def __init__(  # noqa: PLR0913 - the parts of a call
         self,
         session: Session,
         settings: Settings,
@@ -82,16 +82,16 @@ class Watches:
         )
 
     def listen(self) -> None:
-        """Begin to watch."""
+        """Listen to the session."""
         created = self._recorder.guard("speech for nobody", self._speech_created)
         self._session.on("speech_created", created)
         self._silence.listen(self._recorder.guard)
         self._rescue.listen(self._recorder.guard)
 
     def joined(self) -> None:
-        """Note that a caller has come: who comes breaks the silence.
+        """Note that a caller has joined, which resets the silence.
 
-        Who comes back, and had left in the middle of a reply, hears how it goes on.
+        A caller who left in the middle of a reply and is back hears the rest of it.
         """
         self._silence.broken()
         self._deserted = False
@@ -101,27 +101,27 @@ class Watches:
                 self._session.generate_reply(instructions=_GO_ON)
 
     def key_pressed(self) -> None:
-        """Note that a caller has pressed a key: a sign of life, as good as a word."""
+        """Note that a caller has pressed a key, which resets the silence as a word does."""
         self._silence.broken()
 
     def deserted(self) -> None:
-        """Note that the last caller has left: nobody hears what is said, and models are paid."""
+        """Interrupt the agent: the last caller has left, and unheard speech is billed too."""
         self._deserted = True
-        with contextlib.suppress(RuntimeError):  # it does not run yet, or any more
+        with contextlib.suppress(RuntimeError):  # the session is not running
             self._cut_short = self._session.current_speech is not None
             self._session.interrupt(force=True)
 
     def connected(self) -> None:
-        """Note that caller and agent are both there: the duration counts from the first time."""
+        """Start the duration, once: caller and agent are both in the room."""
         self._duration.start()
 
     def stop(self) -> None:
-        """Stop watching: the call is over."""
+        """Stop: the call is over."""
         self._duration.stop()
         self._rescue.stop()
 
     def _speech_created(self, event: SpeechCreatedEvent) -> None:
-        # A reply to the words with which the caller went.
+        # It replies to a caller who has just left.
         if self._deserted and not self._call.over:
             event.speech_handle.interrupt(force=True)
 
@@ -135,7 +135,7 @@ class Watches:
         if self._phrases.needs(self._session, message) != failure.part:
             self._leave("error", message, error=str(failure))
             return
-        # The one voice there is has failed: to wait for it is only more silence.
+        # The only voice has failed: waiting for it would only mean more silence.
         logger.warning("no voice is left, call ends without a word")
         self._call.end("error", error=str(failure))
 
@@ -145,7 +145,7 @@ class Watches:
 
     def _too_long(self) -> None:
         if not self._last_words.begun:
-            # A speech that may not be interrupted is heard to its end, in the time of last words.
+            # An uninterruptible speech is heard to its end, within the time of the last words.
             with contextlib.suppress(RuntimeError):
                 self._session.interrupt()
         self._leave("max_duration", self._settings.agent_goodbye_message)

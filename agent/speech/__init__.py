@@ -1,1 +1,1 @@
-"""Phrases that the agent says without the language model, rendered ahead."""
+"""Fixed phrases that the agent says without the language model; most are rendered ahead."""

@@ -1,4 +1,4 @@
-"""What is done in a room without any session: the session may be what has failed."""
+"""Acts on a room without a session, as the session may be what has failed."""
 
 import asyncio
 
@@ -20,8 +20,8 @@ async def announce(room: rtc.Room, audio: rtc.AudioFrame) -> None:
     """Play audio to everybody in the room, to its end.
 
     Raises:
-        PublishTrackError: The room does not take it.
-        TimeoutError: It did not come to its end in time, or nobody listens.
+        PublishTrackError: The room rejects the track.
+        TimeoutError: The audio did not end in time, or nobody listens.
     """
     source = rtc.AudioSource(audio.sample_rate, audio.num_channels, queue_size_ms=_QUEUE_MS)
     track = rtc.LocalAudioTrack.create_audio_track("announcement", source)
@@ -38,7 +38,7 @@ async def announce(room: rtc.Room, audio: rtc.AudioFrame) -> None:
 
 
 async def close_room(ctx: JobContext) -> None:
-    """Delete the room: leaving alone would keep a caller by phone on a silent line."""
+    """Delete the room: if the agent only left, a phone caller would stay on a silent line."""
     try:
         await asyncio.wait_for(ctx.delete_room(), CLOSE_TIMEOUT_S)
     except TimeoutError:

@@ -1,4 +1,4 @@
-"""Last words: what callers are told before a call ends, even if its session has failed."""
+"""Last words: what callers hear before a call ends, even if its session has failed."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,7 +18,7 @@ LAST_WORDS_TIMEOUT_S = 20.0
 
 
 class LastWords:
-    """Says goodbye, or what is wrong, in one call."""
+    """Says the goodbye or the error message of one call."""
 
     def __init__(
         self, room: rtc.Room, settings: Settings, recorder: Recorder, phrases: Phrases
@@ -32,7 +32,7 @@ class LastWords:
 
     @property
     def begun(self) -> bool:
-        """Whether the call is about to end by last words."""
+        """Whether the last words have started, so that the call is about to end."""
         return self._leaving is not None
 
     def leave(self, session: AgentSession[None], message: str, end: Callable[[], None]) -> None:
@@ -49,7 +49,7 @@ class LastWords:
             end()
 
     async def _say(self, session: AgentSession[None], message: str) -> None:
-        # To its end, which a speech that stalls reaches by a time-out.
+        # Wait for its end; a stalled speech ends by a time-out.
         try:
             speech = self._phrases.say(session, message, allow_interruptions=False)
             await asyncio.wait_for(speech.wait_for_playout(), LAST_WORDS_TIMEOUT_S)
@@ -60,7 +60,7 @@ class LastWords:
     async def unsaid_error(self) -> rtc.AudioFrame | None:
         """Return the error message's audio if no last words were said.
 
-        It becomes a row already, because nothing is recorded after the end of a call.
+        The message is recorded here, because nothing is recorded after the end of a call.
         """
         if self._said or not self._room.isconnected():
             return None
@@ -72,9 +72,9 @@ class LastWords:
         return audio
 
     async def announce(self, audio: rtc.AudioFrame) -> None:
-        """Play it to the room, as far as that goes."""
+        """Play the audio to the room; a failure is only logged."""
         try:
             await announce(self._room, audio)
         except Exception:
-            # Whatever the room says: nobody is to stay in it in silence.
+            # The room must be closed even if this fails: nobody must stay there in silence.
             logger.warning("error message not played", exc_info=True)

@@ -1,7 +1,7 @@
 """Phrases: the fixed sentences of a call, such as its greeting.
 
-What was rendered ahead (see `agent.speech.rendering`) is said at once and without the speech model,
-which may be the part that is down. Everything else is spoken by the model.
+A phrase that was rendered ahead (see `agent.speech.rendering`) is said at once, without the speech
+model, which may be the part that is down. The model speaks everything else.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ logger = structlog.get_logger("voice.phrases")
 
 
 def messages(settings: "Settings") -> tuple[str, ...]:
-    """Return the worker's own messages, the most needed first."""
+    """Return the worker's own messages, the most important first."""
     return (
         settings.agent_fallback_message,
         settings.agent_error_message,
@@ -38,9 +38,9 @@ class Phrases:
     """Says fixed sentences.
 
     Args:
-        settings: They hold the worker's own messages.
-        model: Whose voice callers are to hear: of several providers' the first. A message that
-            the second one spoke in need must not be kept as the voice of the first.
+        settings: The settings with the worker's own messages.
+        model: The model whose voice callers hear: the first one of several providers. A message
+            that the second one spoke must not be kept as the voice of the first.
     """
 
     def __init__(self, settings: "Settings", model: Speaker | None) -> None:
@@ -53,14 +53,14 @@ class Phrases:
 
     @property
     def leaving(self) -> bool:
-        """Whether the phrase was begun that ends the call."""
+        """Whether the phrase that ends the call has started."""
         return self._leaving
 
     async def load(self, *texts: str) -> None:
-        """Read from disk what was rendered ahead; what is not there is spoken by the model.
+        """Read the phrases that were rendered ahead from disk; the model speaks the others.
 
         Args:
-            texts: What may be said besides the worker's own messages, such as a greeting.
+            texts: Phrases in addition to the worker's own messages, such as a greeting.
         """
         if self._model is None:
             return
@@ -68,7 +68,7 @@ class Phrases:
             cache = SpeechCache(self._settings.agent_speech_cache_dir, voice_of(self._model))
             await asyncio.to_thread(self._read, cache, (*texts, *messages(self._settings)))
         except Exception:
-            # Nothing on a disk is worth a call.
+            # A failing disk must not end a call.
             logger.warning("messages rendered ahead not read", exc_info=True)
 
     def _read(self, cache: SpeechCache, texts: Iterable[str]) -> None:
@@ -77,9 +77,9 @@ class Phrases:
                 self._audio[text] = audio
 
     async def complete(self) -> None:
-        """Render in this call what it lacks: nothing was, or can be, written to disk.
+        """Render missing messages for this call, in case the disk does not have them.
 
-        The greeting is not among it: it may name the caller, and is said already.
+        The greeting is not included: it may name the caller, and was said already.
         """
         for text in messages(self._settings):
             if self._model is None or text in self._audio:
@@ -97,7 +97,7 @@ class Phrases:
     def say(
         self, session: AgentSession[None], text: str, *, allow_interruptions: bool = True
     ) -> SpeechHandle:
-        """Say a phrase; it is part of the conversation, as any reply.
+        """Say a phrase; it is part of the conversation, like any reply.
 
         Raises:
             RuntimeError: The session does not run.
@@ -126,7 +126,7 @@ class Phrases:
         )
 
     def say_last(self, session: AgentSession[None], text: str, then: Callable[[], None]) -> None:
-        """Say a phrase that may not be interrupted; `then` is called whether it was heard or not.
+        """Say a phrase that may not be interrupted, then call `then`, even if nobody heard it.
 
         Returns at once.
         """
@@ -140,13 +140,13 @@ class Phrases:
             speech.add_done_callback(lambda _: then())
 
     def spoken(self, speech: SpeechHandle) -> bool:
-        """Whether a speech is one of these sentences, whoever speaks it."""
-        return self._saying or speech.id in self._spoken  # LiveKit tells of it before we know it
+        """Whether a speech is one of these phrases, rendered ahead or spoken by a model."""
+        return self._saying or speech.id in self._spoken  # LiveKit reports it before we have its id
 
     def needs(self, session: AgentSession[None], text: str) -> str | None:
-        """Return the part that has to work for a phrase to be heard: "tts", or a model that talks.
+        """Return the part that must work for a phrase to be heard, as LiveKit's errors name it.
 
-        None if it was rendered ahead.
+        None if the phrase was rendered ahead.
         """
         if text in self._audio:
             return None
@@ -154,7 +154,7 @@ class Phrases:
 
 
 def _can_speak(session: AgentSession[None]) -> bool:
-    """Whether the session speaks texts itself; most realtime models only answer."""
+    """Whether the session can speak a given text; most realtime models only answer."""
     models = models_of(session)
     return models.tts is not None or (
         models.realtime is not None and models.realtime.capabilities.supports_say

@@ -1,4 +1,4 @@
-"""Rendering ahead: the worker has its messages spoken before any call needs them."""
+"""Rendering ahead: the worker synthesizes its messages before any call needs them."""
 
 import asyncio
 import contextlib
@@ -20,10 +20,10 @@ LONGEST_PAUSE_S = 60.0
 
 
 class Rendering:
-    """Renders what is missing, in the background of the worker; safe to stop unstarted or twice.
+    """Renders missing messages in the background; it is safe to stop it twice or unstarted.
 
-    No call waits for it: what is not there yet is spoken by the model in the call. A model that
-    does not answer is asked again, at longer and longer intervals.
+    No call waits for it: the model speaks missing messages in the call. If the model does not
+    answer, it is called again, at longer and longer intervals.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -31,15 +31,15 @@ class Rendering:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin; returns at once."""
+        """Start the background task; returns at once."""
         self._task = asyncio.create_task(self._run(), name="rendering ahead")
 
     async def stop(self) -> None:
-        """Stop, in the midst of a message if need be."""
+        """Stop, even in the middle of a message."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):  # as it was told to
+            with contextlib.suppress(asyncio.CancelledError):  # as requested
                 await task
 
     async def _run(self) -> None:
@@ -73,14 +73,14 @@ class Rendering:
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def _rendered(self, model: Speaker, cache: SpeechCache, texts: Sequence[str]) -> bool:
-        """Render what is missing; tell whether all is there."""
+        """Render the missing messages. Return whether all of them exist now."""
         rendered = 0
         try:
             for text in texts:
                 if await asyncio.to_thread(cache.read, text) is None:
                     await asyncio.to_thread(cache.keep, text, await render(model, text))
                     rendered += 1
-        except Exception as error:  # noqa: BLE001 - any provider's, and a full disk: asked again
+        except Exception as error:  # noqa: BLE001 - any provider's error or a full disk: try again
             logger.warning("message not rendered, will try again", error=type(error).__name__)
             return False
         logger.info("messages rendered ahead", rendered=rendered)
@@ -88,9 +88,10 @@ class Rendering:
 
 
 async def _of_persona() -> Sequence[str]:
-    """Return the persona's greeting and farewells as they are without a call."""
+    """Return the persona's greeting and farewells, as far as they need no call."""
     try:
-        # Imported here, as LiveKit's plugins have to be; made in a thread, as it may take long.
+        # LiveKit requires the import in this thread; the persona is made in another one, as that
+        # may take long.
         persona = await asyncio.to_thread(load_assistant())
     except Exception as error:  # noqa: BLE001 - a persona that only works within a call
         logger.info("persona's words not rendered ahead", error=type(error).__name__)

@@ -1,9 +1,9 @@
-"""Speech cache: messages that were spoken once already, as audio on the local disk.
+"""The speech cache: messages that were rendered before, as audio on the local disk.
 
-A file is one message in one voice: a line of JSON that describes the audio, then its samples. The
-name is made of the text and of all that the sound depends on, so that a changed message or voice
-is another file. Workers and jobs share the directory without locks: a file appears by rename, and
-what it holds is checked when it is read.
+A file is one message in one voice: a line of JSON that describes the audio, then its samples. Its
+name is a hash of the text and of everything that affects the sound, so that a changed message or
+voice gets another file. Workers and jobs share the directory without locks: files are renamed into
+place, and their content is checked when it is read.
 """
 
 import contextlib
@@ -27,25 +27,25 @@ Speaker = tts.TTS[Any]
 
 SUFFIX = ".speech"
 FORMAT = 2
-"""Way of rendering, a part of each name: with another one, older files are found no more."""
+"""The version of the rendering, a part of each name: with another one, old files are not found."""
 
 KEEP_FILES = 200
-"""More than that are swept, those that were read least recently first."""
+"""How many files a sweep keeps: those that were read most recently."""
 
 HALF_FILE_S = 3600.0
-"""Age at which an unfinished file is nobody's any more."""
+"""The age at which an unfinished file counts as abandoned."""
 
 SILENCE = 200
-"""Samples of 16 bit that are not louder count as silence."""
+"""16-bit samples up to this level count as silence."""
 LEAD_S = 0.02
-"""Kept of the silence before the first sound, which may begin softly."""
+"""How much silence is kept before the first sound, which may begin softly."""
 
 _FRAME_S = 0.1
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 class _Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """First line of a file."""
+    """The first line of a file."""
 
     rate: Annotated[int, msgspec.Meta(ge=8000, le=192_000)]
     channels: Annotated[int, msgspec.Meta(ge=1, le=2)]
@@ -56,8 +56,8 @@ class SpeechCache:
     """Speech in one voice, by its text.
 
     Args:
-        directory: Made when the first message is kept, for its owner alone.
-        voice: What the sound depends on besides the text; see `voice_of`.
+        directory: Made when the first message is kept, and accessible only to its owner.
+        voice: Everything but the text that affects the sound; see `voice_of`.
     """
 
     def __init__(self, directory: Path, voice: str) -> None:
@@ -65,7 +65,7 @@ class SpeechCache:
         self._voice = voice
 
     def read(self, text: str) -> rtc.AudioFrame | None:
-        """Return the message's audio, or None if there is none that is whole."""
+        """Return the message's audio, or None if there is no complete file."""
         path = self._path(text)
         try:
             data = path.read_bytes()
@@ -82,7 +82,7 @@ class SpeechCache:
             or head.sha256 != _digest(head.rate, head.channels, samples)
         ):
             return None
-        with contextlib.suppress(OSError):  # a read-only volume: it is swept elsewhere
+        with contextlib.suppress(OSError):  # a read-only volume: others sweep it
             os.utime(path)
         count = len(samples) // (2 * head.channels)
         return rtc.AudioFrame(samples, head.rate, head.channels, count)
@@ -103,22 +103,22 @@ class SpeechCache:
                 file.write(msgspec.json.encode(head) + b"\n" + samples)
             Path(name).replace(self._path(text))
         except OSError:
-            with contextlib.suppress(OSError):  # the first error is the one to tell
+            with contextlib.suppress(OSError):  # raise the first error
                 Path(name).unlink()
             raise
 
     def check(self) -> None:
-        """Make the directory, if it is not there, and see that it can be written to.
+        """Make the directory if it does not exist, and check that it is writable.
 
         Raises:
-            OSError: It cannot.
+            OSError: It is not writable.
         """
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=self.directory):
             pass
 
     def sweep(self) -> None:
-        """Remove what was not read for long, and halves of files that nobody is writing."""
+        """Remove the files that were not read for longest, and abandoned unfinished files."""
         found = sorted((_last_used(path), path) for path in self.directory.glob(f"*{SUFFIX}"))
         halves = ((_last_used(path), path) for path in self.directory.glob("*.tmp"))
         dead = [path for used, path in halves if used < time.time() - HALF_FILE_S]
@@ -132,9 +132,9 @@ class SpeechCache:
 
 
 def voice_of(model: Speaker) -> str:
-    """Return what the sound of a model depends on: provider, model, voice, speed, and the like.
+    """Return everything that affects the sound of a model: provider, model, voice, speed and so on.
 
-    Plugins keep their options in `_opts`. One that does not is told apart by provider and model.
+    Plugins keep their options in `_opts`. For one that does not, only provider and model count.
     """
     server, options = options_of(model)
     options = _ADDRESS.sub("", options)
@@ -143,10 +143,10 @@ def voice_of(model: Speaker) -> str:
 
 
 async def render(model: Speaker, text: str) -> rtc.AudioFrame:
-    """Return the text as the model speaks it, in one frame, without the silence before it.
+    """Return the text as the model speaks it, in one frame, without leading silence.
 
     Raises:
-        APIError: The model does not answer, or with nothing.
+        APIError: The model does not answer, or answers with nothing.
     """
     async with model.synthesize(text) as stream:
         frames = [part.frame async for part in stream]
@@ -154,7 +154,7 @@ async def render(model: Speaker, text: str) -> rtc.AudioFrame:
 
 
 def without_silence(audio: rtc.AudioFrame) -> rtc.AudioFrame:
-    """Cut what is silent at the beginning: a caller would wait for it to pass."""
+    """Remove leading silence, for which a caller would have to wait."""
     channels = audio.num_channels
     samples = np.frombuffer(audio.data, dtype=np.int16).reshape(-1, channels)
     (loud,) = np.nonzero(np.any(np.abs(samples.astype(np.int32)) > SILENCE, axis=1))
@@ -166,7 +166,7 @@ def without_silence(audio: rtc.AudioFrame) -> rtc.AudioFrame:
 
 
 def in_pieces(audio: rtc.AudioFrame) -> Sequence[rtc.AudioFrame]:
-    """Cut audio into frames of 0.1 s, as a model would send them."""
+    """Split audio into frames of 0.1 s, as a model would send them."""
     size = int(audio.sample_rate * _FRAME_S) * audio.num_channels
     samples = audio.data
     parts = [samples[first : first + size] for first in range(0, len(samples), size)]
