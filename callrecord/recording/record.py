@@ -129,6 +129,7 @@ class Recording:
             if event.new_state == "listening" and session not in self._talking:
                 self._talking.add(session)
                 self._silent.clear()
+                hang_ups.started(session)
                 self.ending.session_started()
                 self.entered()
 
@@ -169,7 +170,7 @@ class Recording:
             try:
                 await self.decide(shutdown_reason)
                 # LiveKit closes a session that is not the job's first while this runs.
-                if any(map(_runs, self._talking)):
+                if not all(map(hang_ups.has_closed, self._talking)):
                     await asyncio.wait_for(self._silent.wait(), CLOSE_TIMEOUT_S)
                 await self.recorder.settle()
             except TimeoutError:
@@ -241,14 +242,6 @@ def _settings() -> RecordSettings:
     except Stop as error:  # a setting is no reason to lose a call
         logger.error("setting ignored", extra={"error": str(error)})  # noqa: TRY400 - one line
         return RecordSettings()
-
-
-def _runs(session: AgentSession[Any]) -> bool:
-    try:
-        _ = session.current_agent
-    except RuntimeError:  # closed: after a lost model, LiveKit does not always emit "close"
-        return False
-    return True
 
 
 def record(ctx: JobContext, session: AgentSession[Any]) -> Recording:

@@ -29,6 +29,7 @@ HungUp = Callable[..., None]
 """Called with details of the hang-up by name; it must not raise."""
 
 _by_agent: "WeakSet[AgentSession[Any]]" = WeakSet()
+_closed: "WeakSet[AgentSession[Any]]" = WeakSet()
 _ending: "WeakSet[asyncio.AbstractEventLoop]" = WeakSet()
 """The loops of jobs that LiveKit is shutting down; each job has its own loop."""
 _listeners: "WeakKeyDictionary[JobContext, HungUp]" = WeakKeyDictionary()
@@ -48,6 +49,17 @@ def forget(ctx: JobContext) -> None:
 def closed_by_agent(session: AgentSession[Any]) -> bool:
     """Whether the agent's own code has closed a session."""
     return session in _by_agent
+
+
+def has_closed(session: AgentSession[Any]) -> bool:
+    """Whether a close of the session is over; one that fails may emit no event."""
+    return session in _closed
+
+
+def started(session: AgentSession[Any]) -> None:
+    """Forget how the session was closed: it runs again."""
+    _by_agent.discard(session)
+    _closed.discard(session)
 
 
 def job_ends() -> bool:
@@ -94,7 +106,10 @@ def _observe_sessions() -> None:
     async def observed_close(self: AgentSession[Any]) -> None:
         if not job_ends():
             _by_agent.add(self)
-        await close(self)
+        try:
+            await close(self)
+        finally:
+            _closed.add(self)
 
     @functools.wraps(shutdown)
     def observed_shutdown(self: AgentSession[Any], *arguments: Any, **named: Any) -> None:

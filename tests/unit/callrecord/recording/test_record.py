@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import cast
+from unittest.mock import AsyncMock
 
 import pytest
 from livekit import api, rtc
@@ -182,6 +183,22 @@ async def test_a_session_still_talking_is_waited_for(job: Job, tmp_path: Path) -
     ours, close = job.ctx._shutdown_callbacks
     await asyncio.gather(ours("done"), close("done"))
     assert reason(tmp_path) == "no_caller"
+
+
+async def test_a_session_that_could_not_be_closed_is_not_waited_for(
+    job: Job, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As of a realtime model that was lost: LiveKit emits no event then."""
+    talking = session(Reply("One."))
+    record(job.ctx, talking)
+    await talking.start(Agent(instructions="Be brief."))
+    with monkeypatch.context() as lost:
+        lost.setattr(talking, "_aclose_impl", AsyncMock(side_effect=OSError("lost")))
+        with pytest.raises(OSError, match="lost"):
+            await talking.aclose()
+    await job.shut_down("done")
+    assert "session not closed in time" not in caplog.text
+    await talking.aclose()
 
 
 async def test_an_outbox_that_cannot_be_made_costs_one_line_and_no_call(
