@@ -6,7 +6,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from livekit import api
 from openai import AsyncOpenAI
 
 from local.caller import Caller, Server
@@ -17,6 +16,7 @@ from tests.postgres.server import Connection
 from tests.rooms.personas import copy_agent
 from tests.rooms.rows import Reader, said
 from tests.rooms.stack import SCRIPT
+from tests.rooms.steps import is_closed
 from tests.rooms.worker import Worker
 from tests.unit.local.ai_control import set_script
 from tests.waiting import until
@@ -68,7 +68,7 @@ async def test_silence(  # noqa: PLR0913, PLR0917 - the fixtures of a whole stac
             await caller.type("What is your name?")
             await _heard(caller)
             rows = await reader.ended(room, timeout_s=60)
-            await until(lambda: _closed(server, room), what="the room to be closed")
+            await until(lambda: is_closed(server, room), what="the room to be closed")
     finally:
         await worker.stop()
     expected = [GREETING, ASKED, NAME, ASKED, NAME, ASKED, GOODBYE]
@@ -135,7 +135,7 @@ async def test_longest_duration(
             await _heard(caller)
             await caller.type("Tell me a story, please.")
             rows = await reader.ended(room, timeout_s=60)
-            await until(lambda: _closed(server, room), what="the room to be closed")
+            await until(lambda: is_closed(server, room), what="the room to be closed")
     finally:
         await worker.stop()
     greeting, near, story, goodbye = said(rows, "assistant")
@@ -155,9 +155,3 @@ async def _heard(caller: Caller) -> None:
     """Wait for the next thing the agent says, to its end."""
     await caller.agent_speech(time.monotonic())
     await caller.agent_quiet(0.5)
-
-
-async def _closed(server: Server, room: str) -> bool:
-    async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as client:
-        found = await client.room.list_rooms(api.ListRoomsRequest(names=[room]))
-    return not found.rooms

@@ -17,7 +17,6 @@ from uuid import uuid4
 import asyncpg
 import openai
 import pytest
-from livekit import api
 
 from local.caller import Caller, Server, Voice
 from local.caller.sound import Sound
@@ -25,6 +24,7 @@ from local.demo.rows import Row, Rows
 from local.stack import Stack
 from tests.postgres.server import Connection, database
 from tests.rooms.rows import Reader, said
+from tests.rooms.steps import is_closed
 from tests.rooms.worker import Worker
 from tests.unit.local.ai_control import control_url, set_script
 from tests.unit.local.servers import ai_server
@@ -204,7 +204,7 @@ class Talk:
         await self.fails(fault)
         await self.say(fault)
         rows = await self.over()
-        await until(lambda: closed(self._desk.server, self.room), what="the room to be closed")
+        await until(lambda: is_closed(self._desk.server, self.room), what="the room to be closed")
         return rows
 
     async def over(self) -> Rows:
@@ -329,7 +329,7 @@ async def test_a_realtime_model_that_stalls_and_has_the_only_voice(
             await _greeted(caller)
             await caller.type("I have a question.")
             rows = await Reader(pg).ended(room, timeout_s=LONGEST_WAIT_S)
-            await until(lambda: closed(server, room), what="the room to be closed")
+            await until(lambda: is_closed(server, room), what="the room to be closed")
     finally:
         await worker.stop()
     assert (rows.call["status"], rows.call["end_reason"]) == ("failed", "error")
@@ -374,10 +374,3 @@ def _apologies(rows: Rows) -> list[Row]:
 
 async def _more_than(desk: Desk, count: int) -> bool:
     return await desk.stt_requests() > count
-
-
-async def closed(server: Server, room: str) -> bool:
-    """Tell whether the room is gone."""
-    async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as client:
-        found = await client.room.list_rooms(api.ListRoomsRequest(names=[room]))
-    return not found.rooms

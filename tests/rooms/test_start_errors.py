@@ -12,7 +12,8 @@ from local.places import PROJECT
 from local.stack import Stack
 from tests.postgres.server import Connection
 from tests.rooms.rows import Reader, said
-from tests.rooms.test_model_faults import ERROR, closed
+from tests.rooms.steps import is_closed
+from tests.rooms.test_model_faults import ERROR
 from tests.rooms.worker import Worker
 from tests.waiting import until
 
@@ -55,7 +56,7 @@ async def test_a_persona_that_raises(  # noqa: PLR0913, PLR0917 - fixtures
             await caller.join()
             await caller.agent_speaking()
             rows = await Reader(pg).ended(room)
-            await until(lambda: closed(server, room), what="the room to be closed")
+            await until(lambda: is_closed(server, room), what="the room to be closed")
             heard = await caller.heard(began)
     finally:
         await worker.stop()

@@ -6,7 +6,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from livekit import api
 from openai import AsyncOpenAI
 
 from local.caller import Caller, Server
@@ -16,6 +15,7 @@ from tests.postgres.server import Connection
 from tests.rooms.personas import copy_agent
 from tests.rooms.rows import Reader, said
 from tests.rooms.stack import SCRIPT
+from tests.rooms.steps import check_end, greeted, is_closed
 from tests.rooms.worker import Worker
 from tests.unit.local.ai_control import set_script
 from tests.waiting import until
@@ -89,11 +89,11 @@ async def test_the_worker_is_drained_for_too_long(
     )
     await worker.start()
     async with Caller(server, room=room) as caller:
-        await _greeted(caller)
+        await greeted(caller)
         at = time.time()
         assert await worker.stop() == 0
         rows = await Reader(pg).ended(room)
-    _check(rows, "failed", "drained", at)
+    check_end(rows, "failed", "drained", at)
 
 
 async def test_a_tool_ends_the_job_or_the_session(
@@ -120,12 +120,12 @@ async def test_a_tool_ends_the_job_or_the_session(
 async def _hung_up_on(server: Server, pg: Connection, words: str) -> Rows:
     room = f"left-{uuid4().hex[:8]}"
     async with Caller(server, room=room) as caller:
-        await _greeted(caller)
+        await greeted(caller)
         at = time.time()
         await caller.type(words)
         rows = await Reader(pg).ended(room)
-        await until(lambda: _closed(server, room), what="the room to be closed")
-    _check(rows, "completed", "agent_hangup", at)
+        await until(lambda: is_closed(server, room), what="the room to be closed")
+    check_end(rows, "completed", "agent_hangup", at)
     return rows
 
 
@@ -141,31 +141,10 @@ async def test_a_call_that_can_not_be_recorded_is_turned_away(
         async with Caller(server, room=room) as caller:
             await caller.join()
             rows = await Reader(pg).ended(room, timeout_s=60)
-            await until(lambda: _closed(server, room), what="the room to be closed", timeout_s=60)
+            await until(lambda: is_closed(server, room), what="the room to be closed", timeout_s=60)
     finally:
         await worker.stop()
     assert (rows.call["status"], rows.call["end_reason"]) == ("failed", "worker_crashed")
     lines = worker.log.read_text().splitlines()
     assert sum("call can't be recorded, it is turned away" in line for line in lines) == 1
     assert sum("Traceback" in line for line in lines) == 0
-
-
-async def _greeted(caller: Caller) -> None:
-    await caller.join()
-    await caller.agent_speaking()
-    await caller.agent_quiet()
-
-
-def _check(rows: Rows, status: str, end_reason: str, at: float, *, within_s: float = 5.0) -> None:
-    assert (rows.call["status"], rows.call["end_reason"]) == (status, end_reason)
-    ended_at = rows.call["ended_at"].timestamp()
-    assert at - 0.1 <= ended_at < at + within_s, "when it ended, not when it was cleaned up"
-    for leg in rows.participants:
-        assert leg["left_at"] is not None
-        assert leg["left_at"].timestamp() <= ended_at + 5
-
-
-async def _closed(server: Server, room: str) -> bool:
-    async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as client:
-        found = await client.room.list_rooms(api.ListRoomsRequest(names=[room]))
-    return not found.rooms

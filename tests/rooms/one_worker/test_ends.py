@@ -4,7 +4,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from livekit import api
 
 from callrecord.recording.livekit_rooms import Rooms
 from callrecord.shipping.heartbeat import LEGS_EVERY_S
@@ -14,6 +13,7 @@ from local.demo.rows import Rows
 from local.stack import Stack
 from tests.postgres.server import Connection
 from tests.rooms.rows import Reader, said
+from tests.rooms.steps import is_closed, livekit
 from tests.rooms.worker import Worker
 from tests.waiting import until
 
@@ -36,7 +36,7 @@ async def test_typed_text_and_hang_up(
         await caller.agent_quiet()
         await caller.speak("Thank you, goodbye.")
         rows = await Reader(pg).ended(room, timeout_s=60)
-        await until(lambda: _closed(server, room), what="the room to be closed")
+        await until(lambda: is_closed(server, room), what="the room to be closed")
     assert rows.call["end_reason"] == "agent_hangup"
     typed, spoken = (message for message in rows.messages if message["role"] == "user")
     assert (typed["content"], typed["model_used"]) == ("What is your name?", None)
@@ -61,7 +61,7 @@ async def test_hand_over_to_a_human(
         await caller.speak("I want to talk to a human, please.")
         rows = await Reader(pg).ended(room, timeout_s=60)
         await until(lambda: caller.agent() is None, what="the agent to leave")
-        assert not await _closed(server, room)
+        assert not await is_closed(server, room)
         (talks,) = _open_legs(rows)
         assert talks["participant_type"] == "user"
         with monkeypatch.context() as environment:
@@ -88,19 +88,13 @@ async def test_a_deleted_dispatch(server: Server, voice: Voice, pg: Connection) 
         await caller.join()
         await caller.agent_speaking()
         await caller.agent_quiet()
-        async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as client:
+        async with livekit(server) as client:
             (dispatch,) = await client.agent_dispatch.list_dispatch(room)
             await client.agent_dispatch.delete_dispatch(dispatch.id, room)
         rows = await Reader(pg).ended(room, timeout_s=60)
-        assert not await _closed(server, room)
+        assert not await is_closed(server, room)
     assert (rows.call["status"], rows.call["end_reason"]) == ("completed", "dispatch_deleted")
 
 
 def _open_legs(rows: Rows) -> list[dict[str, Any]]:
     return [leg for leg in rows.participants if leg["left_at"] is None]
-
-
-async def _closed(server: Server, room: str) -> bool:
-    async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as client:
-        found = await client.room.list_rooms(api.ListRoomsRequest(names=[room]))
-    return not found.rooms
