@@ -13,9 +13,10 @@ from livekit.agents.voice import SpeechHandle
 from callrecord.events import Event, Message, new_id, now
 from callrecord.recording.conversation.audience import Audience
 from callrecord.recording.conversation.drafting import Drafting
-from callrecord.recording.conversation.messages import KnownItems, committed, when
+from callrecord.recording.conversation.messages import KNOWN_ITEMS, committed, when
 from callrecord.recording.conversation.spoken import spoken
 from callrecord.recording.current_models import CurrentModels
+from callrecord.recording.recent import Recent
 from callrecord.recording.usage.ledger import Ledger
 from callrecord.recording.usage.reconciliation import UsedModels
 
@@ -61,7 +62,7 @@ class AgentTurns:
         self._played: dict[str, float] = {}
         self._audience = Audience()
         self._notes: dict[str, dict[str, Any]] = {}
-        self._known = KnownItems()
+        self._known: Recent[str, Message] = Recent(KNOWN_ITEMS)
         self.agent: str | None = None
         self.written_at = 0.0
 

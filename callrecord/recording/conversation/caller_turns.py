@@ -11,7 +11,7 @@ from livekit.agents import AgentSession, ChatMessage
 
 from callrecord.events import Event, Message, new_id, now
 from callrecord.recording.conversation.last_utterance import LastUtterance, Part
-from callrecord.recording.conversation.messages import KnownItems, committed, when
+from callrecord.recording.conversation.messages import KNOWN_ITEMS, committed, when
 from callrecord.recording.conversation.pending_transcripts import (
     PendingTranscripts,
     Piece,
@@ -25,6 +25,7 @@ from callrecord.recording.conversation.pending_transcripts import (
     times_of,
 )
 from callrecord.recording.current_models import CurrentModels
+from callrecord.recording.recent import Recent
 
 _ENDED_KEPT: Final = 8
 """How many turns without a reply are remembered, as LiveKit may still commit one."""
@@ -70,7 +71,7 @@ class CallerTurns:
         self._pending = PendingTranscripts()
         self._draft: Message | None = None
         self._ended: list[EndedTurn] = []
-        self._known = KnownItems()
+        self._known: Recent[str, Message] = Recent(KNOWN_ITEMS)
         self._speakers = Speakers(only_person)
         self.utterance = LastUtterance(self._speakers.listened_to, self._missed)
         self._typed: dict[str, Message] = {}

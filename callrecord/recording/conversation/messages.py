@@ -25,6 +25,9 @@ _LATENCIES: Final = {
 }
 """The columns of a turn's latencies, and LiveKit's names for them."""
 
+KNOWN_ITEMS: Final = 64
+"""How many items are remembered: a provider finalises an item again within a few turns."""
+
 SENDER = "participant_identity"
 """Key in a chat message's `extra` by which an app names the sender."""
 
@@ -127,24 +130,3 @@ def plausible(
         wrong |= longer | ({WHOLE: whole} if longer else {})
     kept = {column: None if column in wrong else value for column, value in reported.items()}
     return kept, {"implausible": wrong} if wrong else {}
-
-
-_KEPT: Final = 64
-"""How many items are remembered: a provider finalises an item again within a few turns."""
-
-
-class KnownItems:
-    """The newest message of each of the last items, by LiveKit's item id."""
-
-    def __init__(self) -> None:
-        self._messages: dict[str, Message] = {}
-
-    def get(self, item_id: str) -> Message | None:
-        """Return the message of an item; None if it was never recorded, or too long ago."""
-        return self._messages.get(item_id)
-
-    def put(self, item_id: str, message: Message) -> None:
-        """Set the newest message of an item."""
-        self._messages[item_id] = message
-        while len(self._messages) > _KEPT:
-            del self._messages[next(iter(self._messages))]

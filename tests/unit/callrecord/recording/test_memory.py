@@ -10,7 +10,7 @@ import pytest
 from livekit.agents import Agent, AgentSession
 
 from callrecord.recording import attribution
-from callrecord.recording.conversation import messages
+from callrecord.recording.conversation import agent_turns, caller_turns
 from callrecord.recording.recent import Recent
 from callrecord.recording.usage import ledger, meter, reconciliation
 from tests.unit.callrecord.recording.outbox import Outbox
@@ -40,8 +40,10 @@ async def test_a_long_call_holds_no_more_than_a_short_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of turns and their requests; the ledger is complete all the same."""
-    for module in (attribution, ledger, messages, meter, reconciliation):
+    for module in (attribution, ledger, meter, reconciliation):
         monkeypatch.setattr(module, "_KEPT", KEPT)
+    for module in (agent_turns, caller_turns):
+        monkeypatch.setattr(module, "KNOWN_ITEMS", KEPT)
     monkeypatch.setattr(ledger, "_KEPT_REQUESTS", KEPT)
     outbox = Outbox(tmp_path)
     session = AgentSession[None](llm=ScriptedLLM([Reply("Yes.")] * TURNS))
