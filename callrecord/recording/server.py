@@ -22,6 +22,7 @@ from callrecord.recording.job_notes import NotedRequest, at_session_end
 from callrecord.recording.job_sockets import check_temporary_directory
 from callrecord.recording.livekit_rooms import Rooms
 from callrecord.recording.record import PLACE, Place
+from callrecord.recording.settings import RecordSettings
 from callrecord.shipping.heartbeat import Heartbeat, Identity
 from callrecord.shipping.settings import ShipSettings
 from callrecord.shipping.shipper import Shipper
@@ -123,6 +124,7 @@ class RecordingServer(AgentServer):
         Raises:
             Stop: A setting is missing or not valid; one line says which.
         """
+        RecordSettings.of(os.environ)  # its calls need them: what is wrong shows now
         return ShipSettings.of(os.environ)
 
     def job_setup(self, place: Place, setup: Setup | None) -> Setup:
@@ -207,7 +209,7 @@ class RecordingServer(AgentServer):
     async def _settle_forever(self) -> None:
         closing = False
         while not closing:
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(TimeoutError):  # the time to look again
                 await asyncio.wait_for(self._closing.wait(), SETTLE_EVERY_S)
             closing = self._closing.is_set()
             # No note may be written meanwhile: its job would not be in `alive`.
