@@ -178,7 +178,8 @@ class Tail:
             yield from self._note(entry)
             return
         # A flipped newline joins two lines: search the line for a whole one.
-        for cut in _cuts(line, offset):
+        cut = _cut_of(line, offset)
+        if cut is not None:
             yield from self._parse(line[: cut - 1], offset)
             yield from self._parse(line[cut:], offset + cut, reason)
             return
@@ -208,11 +209,11 @@ class Tail:
         yield entry
 
 
-def _cuts(line: bytes, offset: int) -> Iterator[int]:
-    """Yield where a line that two were joined to can be cut, so that one part is whole.
+def _cut_of(line: bytes, offset: int) -> int | None:
+    """Return the first place at which cutting two joined lines leaves a whole one; None if none.
 
-    What people said may look like the start of a frame, at many places. So the checksum of the
-    first part goes on from place to place, and that of the second is tried at a few of them alone.
+    What people said may look like the start of a frame, at many places. The checksum of the first
+    part is carried on from place to place; that of the second is tried at a few places only.
     """
     expected = int(line[:8], 16) if _CHECKSUM.match(line) else -1
     checksum, summed = 0, len(b"00000000 ")
@@ -221,7 +222,8 @@ def _cuts(line: bytes, offset: int) -> Iterator[int]:
         checksum, summed = zlib.crc32(line[summed : cut - 1], checksum), max(summed, cut - 1)
         is_whole = checksum == expected and entry_of(line[: cut - 1], offset) is not None
         if is_whole or (tries < _TAILS_TRIED and entry_of(line[cut:], offset + cut) is not None):
-            yield cut
+            return cut
+    return None
 
 
 def entry_of(line: bytes, offset: int) -> Entry | None:

@@ -105,12 +105,9 @@ class Shipment:
             self.read_to = at
         if self.pending or self.closing or self.tail.unread() or not self.tail.try_finish():
             return
-        # The writer is dead and we hold its lock, so the file grows no more. What was written since
-        # the read above is read as always, a piece at a time.
-        if self.tail.grown():
-            self.pending.extend(self.tail.read())
-            if self.pending or self.tail.grown():
-                return
+        # The writer is dead and we hold its lock, so the file grows no more.
+        if self.tail.unread():  # written between the read and the lock: read in the next turn
+            return
         self.pending.extend(self.tail.rest())
         # A file with two damaged header lines is still a call, and needs an end.
         if self.tail.next_sequence > 1 and not self.tail.ended:
