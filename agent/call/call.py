@@ -154,8 +154,8 @@ class Call:
 
     def disconnected(self) -> None:
         """End the call, unless the job itself has left the room."""
-        if self._recording.ending.seen() is not None:
-            self._end_as_seen()
+        if (end := self._recording.ending.seen()) is not None:
+            self._end(end)
 
     def _prepare_session(self, parts: Parts) -> Session:
         session = build_session(self._settings, parts)

@@ -37,13 +37,12 @@ class Guard:
                 handler(*args, **named)
             except Exception as error:
                 self.failed[name] += 1
-                if args or named or self.failed[name] == 1:
-                    logger.exception(
-                        "event handler failed, event kept raw", extra={"event_type": name}
-                    )
-                raw = " ".join(map(_repr, (*args, *named.items())))[:RAW_LIMIT]
-                if args or named or self.failed[name] == 1:
-                    self._append(Unhandled(at=now(), source=name, error=repr(error), raw=raw))
+                event = (*args, *named.items())
+                if not event and self.failed[name] > 1:
+                    return
+                logger.exception("event handler failed, event kept raw", extra={"event_type": name})
+                raw = " ".join(map(_repr, event))[:RAW_LIMIT]
+                self._append(Unhandled(at=now(), source=name, error=repr(error), raw=raw))
 
         return guarded
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from livekit.agents import AssignmentTimeoutError, JobContext, JobRequest
@@ -73,11 +74,14 @@ async def at_session_end(
     get the reason.
     """
     place = ctx.proc.userdata.get(PLACE)
+    if isinstance(place, Place):  # else the server does not record
+        _remove_note_at_end(note_path(place.directory, ctx.job.id), ctx)
+    if theirs is not None:
+        await theirs(ctx)
 
+
+def _remove_note_at_end(note: Path, ctx: JobContext) -> None:
     async def ended(reason: str) -> None:
-        if not isinstance(place, Place):
-            return  # the server does not record
-        note = note_path(place.directory, ctx.job.id)
         recording = recording_of(ctx)
         unrecorded = ctx.proc.userdata.get(_UNRECORDED) == ctx.job.id or (
             recording is not None and recording.recorder is None
@@ -87,5 +91,3 @@ async def at_session_end(
             await asyncio.to_thread(note.unlink, missing_ok=True)
 
     ctx.add_shutdown_callback(ended)
-    if theirs is not None:
-        await theirs(ctx)

@@ -182,13 +182,12 @@ class Recording:
 
     async def decide(self, shutdown_reason: str = DRAINED) -> End:
         """Decide for good how the call ended; ask LiveKit where the job cannot know."""
+        if self.ending.said is None and self._ctx.is_fake_job():  # the user has left the console
+            self.ending.say(End("caller_hangup", now()))
         if self.ending.said is None:
-            cut = "drained"
-            if self._ctx.is_fake_job():  # the user has left the console
-                self.ending.say(End("caller_hangup", now()))
-            elif self.ending.is_cut(shutdown_reason):
-                cut = await cut_reason(self._ctx)
-            self.ending.say(self.ending.end(shutdown_reason, cut))
+            cut = self.ending.is_cut(shutdown_reason)
+            why = await cut_reason(self._ctx) if cut else "drained"
+            self.ending.say(self.ending.end(shutdown_reason, why))
         return self.ending.end(shutdown_reason)
 
     def _follow_room(self, recorder: Recorder) -> None:

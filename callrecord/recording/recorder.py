@@ -96,7 +96,7 @@ class Recorder:
 
         The room may go on without the agent after the end of the call; that is not recorded.
         """
-        if self._finished:
+        if self._finished:  # else a closed file is a failure
             self.late += 1
             logger.debug("event after the end", extra={"event_type": type(event).__name__})
             return

@@ -117,7 +117,7 @@ def _hook_generation() -> None:
             if meter is not None and speech is not None:
                 meter.generates(speech, inference[1])
         except Exception:
-            logger.exception("what is generated is not seen, the text output tells")
+            logger.exception("generated text not observed, the text output is used")
         return inference
 
     replace(agent_activity, _INFERENCE, hooked)

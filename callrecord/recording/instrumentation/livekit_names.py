@@ -120,7 +120,7 @@ NAMES: Final = (
         "livekit.agents.voice.agent_activity:AgentActivity",
         ("on_end_of_turn",),
         "where a caller's turn ends that gets no reply",
-        "turns are told apart as they are committed",
+        "turns are separated only when they are committed",
         _INSTRUMENTATION + "test_turn_ends.py",
     ),
     Names(
@@ -158,7 +158,7 @@ NAMES: Final = (
         "livekit.agents.ipc.job_proc_lazy_main:_JobProc",
         ("_shutdown_job",),
         "who closes a session: the agent's code, or the job's end",
-        "a hang-up by the agent may end as drained",
+        "a hang-up by the agent may end as drained, and a drain as a hang-up",
         _INSTRUMENTATION + "test_hang_ups.py",
     ),
     Names(

@@ -14,7 +14,8 @@ PROBES: Final = ("_recover_llm_task", "_recover_stt_task", "_recover_tts_task")
 
 def speech_id() -> str | None:
     """Return the id of the speech that this task makes."""
-    speech = agent_activity._SpeechHandleContextVar.get(None)  # noqa: SLF001
+    variable = getattr(agent_activity, "_SpeechHandleContextVar", None)
+    speech = None if variable is None else variable.get(None)
     return speech.id if speech is not None else None
 
 

@@ -38,7 +38,7 @@ def install() -> None:
 def _install() -> None:
     plain = vars(AgentActivity).get(_HOOK)
     if plain is None:
-        logger.warning("LiveKit does not tell where turns end, only committed ones are told apart")
+        logger.warning("LiveKit does not report where turns end, only committed ones are separated")
         return
 
     @functools.wraps(plain)

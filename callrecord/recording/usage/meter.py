@@ -193,14 +193,14 @@ class Meter:
         """
         if metrics.streamed:
             return []
-        label = [
+        answered = [
             each
             for each in self._utterances
             if each.answer is not None and each.model.label == metrics.label
         ]
         own = (asked, getattr(asked, "wrapped_stt", None))
         # LiveKit names only the outermost model, and models of two sessions may share a name.
-        found = [each for each in label if any(each.model is one for one in own)] or label
+        found = [each for each in answered if any(each.model is one for one in own)] or answered
         return found[0].take() if found else []
 
     def response_over(self, response_id: str, row: Usage) -> None:
@@ -244,7 +244,7 @@ class Meter:
                 return handler(*arguments, **named)
             except Exception:
                 self.not_seen(kind, model)
-                logger.exception("a request is not seen as it is", extra={"kind": kind})
+                logger.exception("a request could not be observed", extra={"kind": kind})
                 return None
 
         return safe

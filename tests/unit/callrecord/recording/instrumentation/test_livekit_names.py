@@ -1,6 +1,7 @@
 """Private names of LiveKit: each stands in one table, is there, and is told when it is gone."""
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ def sources() -> list[Path]:
     return [path for name in ("callrecord", "agent") for path in (PROJECT / name).rglob("*.py")]
 
 
+@functools.cache
 def own_names() -> set[str]:
     """Return the underscored names that our own code defines."""
     found: set[str] = set()
@@ -85,7 +87,7 @@ def test_one_that_is_gone_is_said_once(
     lines = [record.__dict__["lacks"] for record in caplog.records]
     turns, tools = lines
     assert turns.endswith(
-        "AgentActivity.on_end_of_turn: turns are told apart as they are committed"
+        "AgentActivity.on_end_of_turn: turns are separated only when they are committed"
     )
     assert tools.endswith("_RunningTasks: the row of a tool that failed has no error type")
 

@@ -122,7 +122,7 @@ async def test_without_livekits_names_turns_are_told_apart_as_they_are_committed
     uninstall()
     monkeypatch.delattr(AgentActivity, turn_ends._HOOK)
     await talk()
-    assert "LiveKit does not tell where turns end" in caplog.text
+    assert "LiveKit does not report where turns end" in caplog.text
     uninstall()
 
 
