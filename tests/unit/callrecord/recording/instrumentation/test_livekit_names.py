@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from livekit.agents.voice import tool_executor
+from livekit.agents.voice import agent_activity, tool_executor
 from livekit.agents.voice.agent_activity import AgentActivity
 
 from agent import livekit_names as agents
-from callrecord.recording.instrumentation import livekit_names
+from callrecord.recording.instrumentation import livekit_names, lookups
 from callrecord.recording.instrumentation.livekit_names import NAMES, Names, missing
 
 PROJECT = Path(__file__).parents[5]
@@ -95,3 +95,12 @@ def test_one_that_is_gone_is_said_once(
 def test_a_class_that_is_gone_lacks_all_its_names() -> None:
     gone = Names("livekit.agents:Gone", ("_a", "_b"), "-", "much", "-")
     assert missing([gone]) == ["livekit.agents:Gone._a: much", "livekit.agents:Gone._b: much"]
+
+
+async def test_what_is_looked_up_is_none_without_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream is seen all the same, and a tool's row lacks no more than the table says."""
+    monkeypatch.delattr(agent_activity, "_SpeechHandleContextVar")
+    monkeypatch.delattr(tool_executor, "_RunningTasks")
+    assert lookups.speech_id() is None
+    assert lookups.tool_task(None, "call_1") is None
+    assert lookups.realtime_session(None) is None
